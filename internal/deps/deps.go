@@ -1,0 +1,21 @@
+package deps
+import (
+ _ "github.com/cilium/ebpf"
+ _ "github.com/cilium/ebpf/asm"
+ _ "github.com/cilium/ebpf/btf"
+ _ "github.com/spf13/cobra"
+ _ "github.com/olekukonko/tablewriter"
+ _ "github.com/google/pprof/profile"
+ _ "gonum.org/v1/gonum/stat/distuv"
+ _ "gonum.org/v1/gonum/stat"
+ _ "github.com/tailscale/hujson"
+ _ "github.com/HdrHistogram/hdrhistogram-go"
+ _ "google.golang.org/protobuf/encoding/protowire"
+ _ "golang.org/x/arch/x86/x86asm"
+ _ "golang.org/x/sys/unix"
+ _ "golang.org/x/term"
+ _ "github.com/google/go-cmp/cmp"
+ _ "pgregory.net/rapid"
+ _ "github.com/rogpeppe/go-internal/testscript"
+ _ "github.com/klauspost/compress/zstd"
+)

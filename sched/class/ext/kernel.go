@@ -1,0 +1,4 @@
+package ext
+
+// Kernel is the sched_ext class of one machine.
+type Kernel struct{}

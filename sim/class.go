@@ -1,0 +1,124 @@
+package sim
+
+// EnqFlags are the enqueue flags of kernel/sched/sched.h (7.2). The scheduling classes of the kernel see the low 32
+// bits; sched_ext adds its own above (ops.Enq...).
+type EnqFlags uint64
+
+// Enqueue flags, as ENQUEUE_* of the kernel.
+const (
+	EnqWakeup     EnqFlags = 0x0001
+	EnqRestore    EnqFlags = 0x0002
+	EnqMove       EnqFlags = 0x0004
+	EnqNoClock    EnqFlags = 0x0008
+	EnqMigrating  EnqFlags = 0x0010
+	EnqDelayed    EnqFlags = 0x0020
+	EnqClass      EnqFlags = 0x0040
+	EnqHead       EnqFlags = 0x0001_0000
+	EnqReplenish  EnqFlags = 0x0002_0000
+	EnqMigrated   EnqFlags = 0x0004_0000
+	EnqInitial    EnqFlags = 0x0008_0000
+	EnqRQSelected EnqFlags = 0x0010_0000
+)
+
+// DeqFlags are the dequeue flags of kernel/sched/sched.h (7.2).
+type DeqFlags uint64
+
+// Dequeue flags, as DEQUEUE_* of the kernel.
+const (
+	DeqSleep     DeqFlags = 0x0001
+	DeqSave      DeqFlags = 0x0002
+	DeqMove      DeqFlags = 0x0004
+	DeqNoClock   DeqFlags = 0x0008
+	DeqMigrating DeqFlags = 0x0010
+	DeqDelayed   DeqFlags = 0x0020
+	DeqClass     DeqFlags = 0x0040
+	DeqSpecial   DeqFlags = 0x0001_0000
+	DeqThrottle  DeqFlags = 0x0002_0000
+)
+
+// WakeFlags are the wake flags of kernel/sched/sched.h (7.2); sched_ext passes them on as SCX_WAKE_*.
+type WakeFlags uint64
+
+// Wake flags, as WF_* of the kernel.
+const (
+	WakeExec       WakeFlags = 0x02
+	WakeFork       WakeFlags = 0x04
+	WakeTTWU       WakeFlags = 0x08
+	WakeSync       WakeFlags = 0x10
+	WakeMigrated   WakeFlags = 0x20
+	WakeCurrentCPU WakeFlags = 0x40
+	WakeRQSelected WakeFlags = 0x80
+)
+
+// Class is a scheduling class: the machine's seam for schedulers, after struct sched_class. The machine asks the
+// classes in the order in which it was given them, highest priority first.
+//
+// All callbacks run inside Machine.Run, one at a time. The kernel's locks are not modelled; its order of calls is.
+type Class interface {
+	// Name returns the class's name ("fair", "ext", "idle").
+	Name() string
+	// SelectCPU picks the CPU on which t, which is waking, will be enqueued (select_task_rq). The machine calls it
+	// only for tasks that may run on more than one CPU and whose migration is not disabled, and falls back to an
+	// allowed CPU if the answer is not allowed (select_fallback_rq).
+	SelectCPU(t *Task, prev CPU, f WakeFlags) CPU
+	// Enqueue makes t, which is now runnable on cpu, known to the class (enqueue_task).
+	Enqueue(cpu CPU, t *Task, f EnqFlags)
+	// Dequeue withdraws t (dequeue_task). It returns false when the class keeps the task for now although it sleeps
+	// (the fair class's delayed dequeue); it must then set t.SchedDelayed.
+	Dequeue(cpu CPU, t *Task, f DeqFlags) bool
+	// Pick returns the task to run next on cpu, nil for none (balance and pick_task). prev is the task that ran
+	// until now; it is still the CPU's current task and may be returned.
+	Pick(cpu CPU, prev *Task) *Task
+	// SetNext tells that t becomes the current task of cpu (set_next_task). first tells a real pick from the
+	// re-insertion after a change of class, affinity or priority.
+	SetNext(cpu CPU, t *Task, first bool)
+	// PutPrev tells that prev stops being the current task of cpu (put_prev_task). next is the task that follows,
+	// nil when prev is only taken out for a change of its attributes.
+	PutPrev(cpu CPU, prev, next *Task)
+	// Tick is the periodic tick with cur running on cpu (task_tick).
+	Tick(cpu CPU, cur *Task)
+}
+
+// Hooks are the rarer callbacks of a class; a nil func means that the class does not care. A class offers them by
+// implementing Hooker. They are a struct of funcs, not more interface methods, because most classes want few.
+type Hooks struct {
+	// UpdateCurr brings the accounting of the current task of cpu up to date (update_curr).
+	UpdateCurr func(cpu CPU)
+	// WakeupPreempt decides whether t, just enqueued on cpu where a task of the same class runs, preempts it by
+	// calling Machine.Resched (wakeup_preempt).
+	WakeupPreempt func(cpu CPU, t *Task, f WakeFlags)
+	// Yield is sched_yield by the current task of cpu (yield_task).
+	Yield func(cpu CPU)
+	// PreFork, PostFork, CancelFork and Dead follow sched_ext's fork hooks; they are called for every task, of
+	// whatever class. An error from Fork refuses the task, and CancelFork is then called.
+	Fork       func(t *Task) error
+	PostFork   func(t *Task)
+	CancelFork func(t *Task)
+	Dead       func(t *Task)
+	// TaskFork initialises the class's view of a new task of this class (task_fork).
+	TaskFork func(t *Task)
+	// SwitchingTo is called before a queued or sleeping task joins the class, SwitchedTo after, SwitchedFrom on the
+	// class that it left (switching_to, switched_to, switched_from).
+	SwitchingTo  func(cpu CPU, t *Task)
+	SwitchedTo   func(cpu CPU, t *Task)
+	SwitchedFrom func(cpu CPU, t *Task)
+	// SetAffinity is called after t's allowed CPUs changed (set_cpus_allowed).
+	SetAffinity func(t *Task)
+	// Reweight is called when t's load weight changes (reweight_task). Where nil, the machine dequeues and
+	// enqueues the task around the change.
+	Reweight func(cpu CPU, t *Task)
+	// Migrate is called before t's CPU changes to cpu (migrate_task_rq).
+	Migrate func(t *Task, cpu CPU)
+	// TickAll is called on each tick of cpu whatever class runs (scx_tick, the fair class's load-balance trigger).
+	TickAll func(cpu CPU)
+	// EnterIdle and ExitIdle tell that cpu starts and stops running its idle task, in the place where the idle
+	// class of the kernel tells sched_ext (__scx_update_idle with do_notify).
+	EnterIdle func(cpu CPU)
+	ExitIdle  func(cpu CPU)
+}
+
+// Hooker is a Class with Hooks. The machine asks once, when it is built.
+type Hooker interface {
+	Class
+	Hooks() Hooks
+}

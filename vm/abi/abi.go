@@ -1,0 +1,97 @@
+// Package abi is what the BPF machine and its host agree on: kernel functions, their calling convention, and the
+// services that programs expect of the kernel around them. It knows nothing of scheduling.
+package abi
+
+// Groups is a set of kfunc groups: a kfunc belongs to groups, a context of a program allows groups. What the bits mean
+// is the host's business; a call is legal when the two intersect (see Filter).
+type Groups uint32
+
+// KfuncFlags are the kernel's KF_* flags.
+type KfuncFlags uint32
+
+// Kfunc flags, as KF_* of include/linux/btf.h.
+const (
+	Acquire KfuncFlags = 1 << iota
+	Release
+	RetNull
+	TrustedArgs
+	Sleepable
+	Destructive
+	RCU
+	IterNew
+	IterNext
+	IterDestroy
+	RCUProtected
+	// ImplicitArgs: the last argument (struct bpf_prog_aux *) is supplied by the verifier; programs do not pass it.
+	ImplicitArgs
+	// FastCall: the call does not clobber the caller-saved registers.
+	FastCall
+)
+
+// Args are the registers R1-R5 of a call.
+type Args [5]uint64
+
+// Call is the state of a call from a program to its host.
+type Call struct {
+	Mem  Memory
+	Host Host
+	// Prog is the running program.
+	Prog *Prog
+	// Fault, when set by a helper or kfunc, ends the program: the violation, in words.
+	Fault string
+	// Kfuncs and Helpers count the calls of each sort since the host last cleared them.
+	Kfuncs, Helpers uint64
+	// Sub runs the subprogram at the given code address (a callback pointer) with up to five arguments and returns its r0.
+	Sub func(fn uint64, args ...uint64) uint64
+}
+
+// Prog is what a kfunc can know of the calling program.
+type Prog struct {
+	Name    string // C function name
+	Section string
+	// Context is the host's number for the place where the program is attached (for struct_ops: the callback).
+	Context   int32
+	Sleepable bool
+}
+
+// Kfunc is one kernel function that programs may call.
+type Kfunc struct {
+	Name string
+	// Proto is the C prototype without implicit arguments, as in the kernel's BTF.
+	Proto  string
+	Flags  KfuncFlags
+	Groups Groups
+	// Call runs it. Nil: the function is known (permissions and prototype are checked) but not modelled; an object
+	// that would call it is refused at load time.
+	Call func(c *Call, a *Args) uint64
+}
+
+// Memory is the simulated kernel address space as helpers and kfuncs see it.
+type Memory interface {
+	// Bytes returns the n bytes at addr, nil if any of them lies outside the address space. The slice aliases the
+	// memory.
+	Bytes(addr, n uint64) []byte
+	// Alloc and Free manage memory for the host's and the maps' objects.
+	Alloc(size, align uint64) (addr uint64, b []byte, err error)
+	Free(addr, size uint64)
+}
+
+// Host is the kernel around the programs.
+type Host interface {
+	// CPU is the processor that the program runs on; NrCPUs the number of possible processors.
+	CPU() int32
+	NrCPUs() int32
+	// NowNS is bpf_ktime_get_ns.
+	NowNS() uint64
+	// CurrentTask is the address of the current task_struct, and its PID and TGID.
+	CurrentTask() uint64
+	CurrentPID() (pid, tgid int32)
+	// Rand32 is bpf_get_prandom_u32.
+	Rand32() uint32
+	// Printk takes the output of bpf_trace_printk and relatives, one line without its newline.
+	Printk(line string)
+	// ArmTimer makes fire run at the time atNS on the given CPU; DisarmTimer cancels it and tells whether it was armed.
+	// key identifies the timer (the address of its struct bpf_timer).
+	ArmTimer(key uint64, cpu int32, atNS uint64, fire func())
+	DisarmTimer(key uint64) bool
+}
