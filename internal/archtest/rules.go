@@ -1,0 +1,61 @@
+package archtest
+
+// Rule says what the package at Path (relative to the module) may import of this module. "..." at the end of a path
+// stands for everything below it. Test files may import more: TestAlso.
+type Rule struct {
+	Path     string
+	May      []string
+	TestAlso []string
+}
+
+// Rules is the architecture, from the machine upwards.
+//
+// Two bans carry it: vm imports nothing of sched_ext or the machine, and only vm, sched/bpf, kfuncs, internal/runner and
+// cmd import vm (vm/abi excepted).
+var Rules = []Rule{
+	{Path: "internal/eventq"},
+	{Path: "internal/archtest"},
+	{Path: "internal/golden"},
+
+	{Path: "sim/topo"},
+	{Path: "sim/kobj"},
+	{Path: "sim", May: []string{"internal/eventq", "sim/kobj", "sim/topo"}},
+
+	{Path: "vm/ir"},
+	{Path: "vm/abi", May: []string{"vm/ir"}},
+	{Path: "vm/mem"},
+	{Path: "vm/elf"},
+	{Path: "vm/link", May: []string{"vm/elf", "vm/ir", "vm/abi"}},
+	{Path: "vm/maps", May: []string{"vm/abi", "vm/mem"}},
+	{Path: "vm/helpers", May: []string{"vm/abi", "vm/mem", "vm/maps"}},
+	{Path: "vm/interp", May: []string{"vm/ir", "vm/abi", "vm/mem"}},
+	{Path: "vm/jit/amd64", May: []string{"vm/ir", "vm/abi", "vm/mem"}, TestAlso: []string{"vm/interp"}},
+	{Path: "vm/jit", May: []string{"vm/jit/...", "vm/ir", "vm/abi", "vm/mem"}, TestAlso: []string{"vm/interp"}},
+	{Path: "vm", May: []string{"vm/..."}},
+
+	{Path: "ops", May: []string{"sim", "vm/abi"}, TestAlso: []string{"ops/kernels"}},
+	{Path: "ops/kernels", May: []string{"vm/abi", "ops/kernels/..."}},
+	{Path: "ops/kernels/v7_2"},
+
+	{Path: "sched/class/idle", May: []string{"sim", "sim/kobj"}},
+	{Path: "sched/class/fair", May: []string{"sim", "sim/kobj", "sim/topo"}, TestAlso: []string{"sched/class/idle"}},
+	{Path: "sched/class/ext", May: []string{"sim", "sim/kobj", "sim/topo", "ops"}, TestAlso: []string{"sched/...", "internal/golden"}},
+	{Path: "sched", May: []string{"sim", "ops", "sched/class/ext"}},
+	{Path: "sched/fifo", May: []string{"sim", "ops", "sched", "sched/class/ext"}, TestAlso: []string{"sched/..."}},
+	{Path: "sched/rr", May: []string{"sim", "ops", "sched", "sched/class/ext"}, TestAlso: []string{"sched/..."}},
+	{Path: "sched/vtime", May: []string{"sim", "ops", "sched", "sched/class/ext"}, TestAlso: []string{"sched/..."}},
+	{Path: "sched/builtin", May: []string{"sched", "sched/fifo", "sched/rr", "sched/vtime"}, TestAlso: []string{"sched/..."}},
+	{Path: "kfuncs", May: []string{"sim", "sim/kobj", "ops", "ops/kernels", "sched/class/ext", "vm/abi", "vm/ir", "vm/helpers", "vm/link", "vm/elf"},
+		TestAlso: []string{"sched/...", "vm/..."}},
+	{Path: "sched/bpf", May: []string{"sim", "sim/kobj", "ops", "ops/kernels", "sched", "sched/class/ext", "kfuncs", "vm/..."},
+		TestAlso: []string{"sched/...", "internal/golden", "internal/runner", "workloads", "examples/..."}},
+
+	{Path: "workloads", May: []string{"sim", "sim/kobj", "sim/topo", "workloads/..."}, TestAlso: []string{"sched/...", "internal/golden"}},
+	{Path: "reports", May: []string{"sim", "ops", "workloads"}, TestAlso: []string{"sched/...", "internal/golden"}},
+
+	{Path: "internal/runner", May: []string{"..."}},
+	{Path: "internal/cmd/gentarget", May: []string{"ops/kernels/..."}},
+	{Path: "examples/bpf"},
+	{Path: "cmd/schedsim", May: []string{"..."}},
+	{Path: "benchmarks", May: []string{"..."}},
+}
