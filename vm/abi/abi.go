@@ -31,6 +31,9 @@ const (
 // Args are the registers R1-R5 of a call.
 type Args [5]uint64
 
+// Func is a helper or kernel function: registers in, r0 out.
+type Func = func(c *Call, a *Args) uint64
+
 // Call is the state of a call from a program to its host.
 type Call struct {
 	Mem  Memory
@@ -41,8 +44,9 @@ type Call struct {
 	Fault string
 	// Kfuncs and Helpers count the calls of each sort since the host last cleared them.
 	Kfuncs, Helpers uint64
-	// Sub runs the subprogram at the given code address (a callback pointer) with up to five arguments and returns its r0.
-	Sub func(fn uint64, args ...uint64) uint64
+	// Sub runs the subprogram at the given code address (a callback pointer) of the running program and returns its r0.
+	// When the subprogram faults, Fault is set: the caller must return at once.
+	Sub func(fn uint64, a Args) uint64
 }
 
 // Prog is what a kfunc can know of the calling program.

@@ -195,7 +195,8 @@ const (
 
 	// CallSub calls the subprogram whose first instruction is Target; CallHelper the helper Imm (its kernel number);
 	// CallKfunc the kfunc Program.Kfuncs[Imm]. All take R1-R5 and set R0; R1-R5 are zeroed after helpers and kfuncs on
-	// every engine, so that a program cannot tell engines apart by what a call left there.
+	// every engine, so that a program cannot tell engines apart by what a call left there. After CallSub and CallReg they
+	// hold what the callee left in them; R6-R10 are restored.
 	CallSub
 	CallHelper
 	CallKfunc
@@ -203,7 +204,8 @@ const (
 	CallReg
 	Exit
 
-	// CastKern and CastUser are addr_space_cast of arena pointers; Imm is not used.
+	// CastKern and CastUser are addr_space_cast of arena pointers; Imm is not used. They move Src to Dst: an arena has the
+	// same addresses for programs and user space.
 	CastKern
 	CastUser
 

@@ -1,0 +1,73 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/schedsim/schedsim/vm/ir"
+)
+
+// Check tells whether p is well-formed, so that no engine needs to look at run time: subprograms cover the code in order,
+// jumps stay within them, none falls off its end, calls go to their starts, operations and registers exist, and R10 is
+// never written. It follows check_subprogs and the structural part of check_cfg (kernel/bpf, 7.2).
+func Check(p *ir.Program) error {
+	if len(p.Insns) == 0 || len(p.Subs) == 0 {
+		return fmt.Errorf("program %q: no instructions", p.Name)
+	}
+	if len(p.Insns) > 1<<20 {
+		return fmt.Errorf("program %q: %d instructions, at most %d are possible", p.Name, len(p.Insns), 1<<20)
+	}
+	starts := make(map[int32]bool, len(p.Subs))
+	next := int32(0)
+	for _, s := range p.Subs {
+		if s.Start != next || s.End <= s.Start || int(s.End) > len(p.Insns) {
+			return fmt.Errorf("program %q: subprogram %q covers instructions %d to %d", p.Name, s.Name, s.Start, s.End)
+		}
+		if s.Stack < 0 || s.Stack > FrameSize {
+			return fmt.Errorf("program %q: subprogram %q uses %d bytes of stack, at most %d are possible", p.Name, s.Name, s.Stack, FrameSize)
+		}
+		starts[s.Start] = true
+		next = s.End
+	}
+	if int(next) != len(p.Insns) {
+		return fmt.Errorf("program %q: instructions after %d belong to no subprogram", p.Name, next)
+	}
+	for _, s := range p.Subs {
+		for i := s.Start; i < s.End; i++ {
+			if msg := checkInsn(p, s, i, starts); msg != "" {
+				return fmt.Errorf("program %q: instruction %d: %s", p.Name, p.Insns[i].Orig, msg)
+			}
+		}
+		if last := p.Insns[s.End-1].Op; last != ir.Exit && last != ir.Ja {
+			return fmt.Errorf("program %q: instruction %d: last instruction of %q is neither exit nor jump", p.Name, p.Insns[s.End-1].Orig, s.Name)
+		}
+	}
+	return nil
+}
+
+func checkInsn(p *ir.Program, s ir.Sub, i int32, starts map[int32]bool) string {
+	in := &p.Insns[i]
+	if in.Op == ir.Invalid || in.Op >= ir.NrOps {
+		return fmt.Sprintf("unknown operation %d", in.Op)
+	}
+	if in.Dst > 10 || in.Src > 10 {
+		return fmt.Sprintf("register r%d does not exist", max(in.Dst, in.Src))
+	}
+	switch {
+	case in.Op.IsJump():
+		if in.Target < s.Start || in.Target >= s.End {
+			return fmt.Sprintf("jump out of %q", s.Name)
+		}
+	case in.Op == ir.CallSub:
+		if !starts[in.Target] {
+			return "call to the middle of a subprogram"
+		}
+	case in.Op == ir.CallKfunc:
+		if in.Imm < 0 || in.Imm >= int64(len(p.Kfuncs)) {
+			return fmt.Sprintf("kfunc number %d does not exist", in.Imm)
+		}
+	}
+	if in.Op.WritesDst() && in.Dst == 10 || in.Op.WritesSrc() && in.Src == 10 {
+		return "r10 is read-only"
+	}
+	return ""
+}

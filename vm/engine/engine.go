@@ -1,0 +1,103 @@
+package engine
+
+import (
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/mem"
+)
+
+// Limits that every engine keeps.
+const (
+	// FrameSize is MAX_BPF_STACK: the bytes of stack of one frame.
+	FrameSize = 512
+	// MaxFrames is MAX_CALL_FRAMES: a program and its calls and callbacks.
+	MaxFrames = 8
+	// MaxLoops is BPF_MAX_LOOPS: the number of MayGoto that a frame may execute without jumping; the next one jumps, and
+	// so does each one after it.
+	MaxLoops = 8 << 20
+	// MaxPrograms is the number of programs that code addresses can tell apart.
+	MaxPrograms = 1 << 12
+	// DefaultBudget is the number of instructions of one invocation when Options say nothing.
+	DefaultBudget = 16 << 20
+	// DefaultStack is the size of the stack region that the façade hands to an engine: 32 nested programs of 8 frames.
+	DefaultStack = 32 * MaxFrames * FrameSize
+)
+
+// Env is a set of programs with everything around them. An engine keeps the pointer; the façade changes nothing after
+// Compile except through State and Call.
+type Env struct {
+	Mem *mem.Space
+	// Call is handed to every helper and kfunc. The engine sets Call.Sub once, keeps Call.Prog at the program that runs
+	// (restoring it when a nested one ends), counts Call.Kfuncs and Call.Helpers, and looks at Call.Fault after each call:
+	// when it is not empty it clears it and ends the program with a Fault at the call. When a callback faults, Call.Sub
+	// keeps its Fault, sets Call.Fault to the message and returns 0; back at the call, the program ends with the kept
+	// Fault, which says where in the callback it happened.
+	Call *abi.Call
+	// Progs are the programs; their index is the program number of code addresses (ir.CodeBase).
+	Progs []Prog
+	// Helpers are the numbered helpers, by kernel number; nil where there is none (calling it is a Fault).
+	Helpers []abi.Func
+	// The stack region is [StackTop-StackSize, StackTop). A frame that does not fit is a Fault.
+	StackTop, StackSize uint64
+	// Budget is the number of instructions that an outermost invocation may execute, with all that runs nested in it.
+	Budget uint64
+	State  State
+}
+
+// Prog is one program of an Env.
+type Prog struct {
+	Code *ir.Program
+	Info *abi.Prog
+	// Kfuncs are the functions of Code.Kfuncs, none nil.
+	Kfuncs []abi.Func
+}
+
+// State is what an engine and the code that it calls share. An engine brings it up to date before it calls a helper or
+// kfunc, and takes it over again afterwards, since a nested program changes it.
+type State struct {
+	// Insns is the number of instructions executed since Compile; Limit is where the budget ends.
+	Insns, Limit uint64
+	// Depth is the number of programs running: 0 outside, 1 in a program, 2 in one that it caused.
+	Depth int
+}
+
+// Engine makes programs run.
+type Engine interface {
+	// Name is what flags and reports call the engine.
+	Name() string
+	// Compile prepares all programs of env; Check has accepted each of them. They may be hostile all the same: running
+	// them yields values or Faults. An error means that this engine cannot run the set.
+	Compile(env *Env) (Code, error)
+}
+
+// Code is a compiled set of programs. Its methods nest: a helper or kfunc may call them.
+type Code interface {
+	// Run runs program number prog with R1 = ctx and returns its R0.
+	Run(prog int, ctx uint64) (r0 uint64, f *Fault)
+	// RunSub runs the subprogram at the code address fn with the arguments a as an invocation of its own: an
+	// asynchronous callback. (Synchronous callbacks go through Env.Call.Sub and belong to the running program.)
+	RunSub(fn uint64, a abi.Args) (r0 uint64, f *Fault)
+	// Close releases the code. It must not be running.
+	Close() error
+}
+
+// Resolve finds the program and the index in its Subs of the subprogram that starts at the code address fn.
+func Resolve(progs []Prog, fn uint64) (prog, sub int, ok bool) {
+	off := fn - ir.CodeBase
+	p := off >> 24
+	if p >= uint64(len(progs)) || off&7 != 0 {
+		return 0, 0, false
+	}
+	at := int32(off & (1<<24 - 1) >> 3)
+	for i := range progs[p].Code.Subs {
+		if progs[p].Code.Subs[i].Start == at {
+			return int(p), i, true
+		}
+	}
+	return 0, 0, false
+}
+
+// CodeAddr is the code address of the subprogram that starts at instruction insn of program number prog.
+func CodeAddr(prog int, insn int32) uint64 {
+	return ir.CodeBase + uint64(prog)<<24 + uint64(insn)<<3
+}

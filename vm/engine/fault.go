@@ -1,0 +1,46 @@
+package engine
+
+import "fmt"
+
+// Fault is a violation that ended a program: a bad access, a used-up budget, a helper or kfunc that refused its
+// arguments. It is a value, since programs are input.
+type Fault struct {
+	Prog int   // number of the program
+	Insn int32 // index in its ir.Program.Insns
+	Msg  string
+}
+
+// Error makes a Fault printable; the façade adds names and source lines.
+func (f *Fault) Error() string { return fmt.Sprintf("program %d, instruction %d: %s", f.Prog, f.Insn, f.Msg) }
+
+// ReadFault is the message of a load of size bytes at a bad address.
+func ReadFault(size int, addr uint64) string { return fmt.Sprintf("invalid read of %d bytes at %#x", size, addr) }
+
+// WriteFault is the message of a store of size bytes at a bad address.
+func WriteFault(size int, addr uint64) string {
+	return fmt.Sprintf("invalid write of %d bytes at %#x", size, addr)
+}
+
+// AtomicFault is the message of an atomic operation on size bytes at a bad address.
+func AtomicFault(size int, addr uint64) string {
+	return fmt.Sprintf("invalid atomic operation on %d bytes at %#x", size, addr)
+}
+
+// BudgetFault is the message when the instructions of an invocation are used up.
+func BudgetFault(budget uint64) string {
+	return fmt.Sprintf("more than %d instructions in one invocation", budget)
+}
+
+// DepthFault is the message of a call that would need a ninth frame.
+func DepthFault() string { return fmt.Sprintf("more than %d nested calls", MaxFrames) }
+
+// StackFault is the message when the next frame does not fit in the stack region. It is at the call, or at the first
+// instruction of a program or callback that could not start.
+func StackFault() string { return "out of stack: programs nested too deep" }
+
+// TargetFault is the message of a call to a code address that is no subprogram of the running program, or of RunSub to
+// one of no program (then Insn is 0).
+func TargetFault(fn uint64) string { return fmt.Sprintf("call of %#x, which is not a function", fn) }
+
+// HelperFault is the message of a call of a helper that does not exist.
+func HelperFault(n int64) string { return fmt.Sprintf("call of unknown helper %d", n) }
