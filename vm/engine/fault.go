@@ -11,10 +11,14 @@ type Fault struct {
 }
 
 // Error makes a Fault printable; the façade adds names and source lines.
-func (f *Fault) Error() string { return fmt.Sprintf("program %d, instruction %d: %s", f.Prog, f.Insn, f.Msg) }
+func (f *Fault) Error() string {
+	return fmt.Sprintf("program %d, instruction %d: %s", f.Prog, f.Insn, f.Msg)
+}
 
 // ReadFault is the message of a load of size bytes at a bad address.
-func ReadFault(size int, addr uint64) string { return fmt.Sprintf("invalid read of %d bytes at %#x", size, addr) }
+func ReadFault(size int, addr uint64) string {
+	return fmt.Sprintf("invalid read of %d bytes at %#x", size, addr)
+}
 
 // WriteFault is the message of a store of size bytes at a bad address.
 func WriteFault(size int, addr uint64) string {
@@ -31,7 +35,8 @@ func BudgetFault(budget uint64) string {
 	return fmt.Sprintf("more than %d instructions in one invocation", budget)
 }
 
-// DepthFault is the message of a call that would need a ninth frame.
+// DepthFault is the message of a call that would need a ninth frame. It is at the call; for a callback, at its first
+// instruction.
 func DepthFault() string { return fmt.Sprintf("more than %d nested calls", MaxFrames) }
 
 // StackFault is the message when the next frame does not fit in the stack region. It is at the call, or at the first

@@ -75,6 +75,10 @@ func (s *Space) Close() error {
 // Limit is the number of bytes from Base that may be accessed.
 func (s *Space) Limit() uint64 { return s.limit }
 
+// View returns all accessible bytes: the byte at Base+i is element i. The slice goes stale when Alloc or Close is called;
+// it lets an engine check and access memory without a call.
+func (s *Space) View() []byte { return s.host[:s.limit] }
+
 // HostBase is the host address of Base.
 //
 // Safety: valid until Close; only machine code and its tests may turn it into a pointer.

@@ -1,0 +1,541 @@
+package interp
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/mem"
+)
+
+// exec runs p from instruction pc until its activation ends. Registers beyond R10 are never named (engine.Check).
+//
+// Instructions are counted by runs of straight code: insns is the count up to instruction start, where the current run
+// began, so that only jumps and calls pay for counting. A case that ends in goto taken jumps to in.Target.
+func (c *code) exec(lv *level, p *program, pc int) (uint64, *engine.Fault) {
+	var (
+		st    = &c.env.State
+		prog  = p.insns
+		regs  = &lv.regs
+		view  = c.env.Mem.View()
+		size  = uint64(len(view))
+		le    = binary.LittleEndian
+		insns = st.Insns
+		start = pc
+		depth = 0 // calls within this activation
+		loops = 0 // MayGoto executed by the current frame
+	)
+	if insns >= st.Limit {
+		return c.fault(p, pc+1, insns, engine.BudgetFault(c.env.Budget))
+	}
+	for {
+		in := &prog[pc]
+		pc++
+		d, x := in.Dst&15, regs[in.Src&15]
+		switch in.Op {
+		case ir.Add64X:
+			regs[d] += x
+		case ir.Add64K:
+			regs[d] += uint64(in.Imm)
+		case ir.Add32X:
+			regs[d] = uint64(uint32(regs[d]) + uint32(x))
+		case ir.Add32K:
+			regs[d] = uint64(uint32(regs[d]) + uint32(in.Imm))
+		case ir.Sub64X:
+			regs[d] -= x
+		case ir.Sub64K:
+			regs[d] -= uint64(in.Imm)
+		case ir.Sub32X:
+			regs[d] = uint64(uint32(regs[d]) - uint32(x))
+		case ir.Sub32K:
+			regs[d] = uint64(uint32(regs[d]) - uint32(in.Imm))
+		case ir.Mul64X:
+			regs[d] *= x
+		case ir.Mul64K:
+			regs[d] *= uint64(in.Imm)
+		case ir.Mul32X:
+			regs[d] = uint64(uint32(regs[d]) * uint32(x))
+		case ir.Mul32K:
+			regs[d] = uint64(uint32(regs[d]) * uint32(in.Imm))
+		case ir.Div64X:
+			regs[d] = div64(regs[d], x)
+		case ir.Div64K:
+			regs[d] = div64(regs[d], uint64(in.Imm))
+		case ir.Div32X:
+			regs[d] = div32(uint32(regs[d]), uint32(x))
+		case ir.Div32K:
+			regs[d] = div32(uint32(regs[d]), uint32(in.Imm))
+		case ir.SDiv64X:
+			regs[d] = sdiv64(regs[d], x)
+		case ir.SDiv64K:
+			regs[d] = sdiv64(regs[d], uint64(in.Imm))
+		case ir.SDiv32X:
+			regs[d] = sdiv32(uint32(regs[d]), uint32(x))
+		case ir.SDiv32K:
+			regs[d] = sdiv32(uint32(regs[d]), uint32(in.Imm))
+		case ir.Mod64X:
+			regs[d] = mod64(regs[d], x)
+		case ir.Mod64K:
+			regs[d] = mod64(regs[d], uint64(in.Imm))
+		case ir.Mod32X:
+			regs[d] = mod32(uint32(regs[d]), uint32(x))
+		case ir.Mod32K:
+			regs[d] = mod32(uint32(regs[d]), uint32(in.Imm))
+		case ir.SMod64X:
+			regs[d] = smod64(regs[d], x)
+		case ir.SMod64K:
+			regs[d] = smod64(regs[d], uint64(in.Imm))
+		case ir.SMod32X:
+			regs[d] = smod32(uint32(regs[d]), uint32(x))
+		case ir.SMod32K:
+			regs[d] = smod32(uint32(regs[d]), uint32(in.Imm))
+		case ir.Or64X:
+			regs[d] |= x
+		case ir.Or64K:
+			regs[d] |= uint64(in.Imm)
+		case ir.Or32X:
+			regs[d] = uint64(uint32(regs[d]) | uint32(x))
+		case ir.Or32K:
+			regs[d] = uint64(uint32(regs[d]) | uint32(in.Imm))
+		case ir.And64X:
+			regs[d] &= x
+		case ir.And64K:
+			regs[d] &= uint64(in.Imm)
+		case ir.And32X:
+			regs[d] = uint64(uint32(regs[d]) & uint32(x))
+		case ir.And32K:
+			regs[d] = uint64(uint32(regs[d]) & uint32(in.Imm))
+		case ir.Xor64X:
+			regs[d] ^= x
+		case ir.Xor64K:
+			regs[d] ^= uint64(in.Imm)
+		case ir.Xor32X:
+			regs[d] = uint64(uint32(regs[d]) ^ uint32(x))
+		case ir.Xor32K:
+			regs[d] = uint64(uint32(regs[d]) ^ uint32(in.Imm))
+		case ir.Lsh64X:
+			regs[d] <<= x & 63
+		case ir.Lsh64K:
+			regs[d] <<= uint64(in.Imm) & 63
+		case ir.Lsh32X:
+			regs[d] = uint64(uint32(regs[d]) << (x & 31))
+		case ir.Lsh32K:
+			regs[d] = uint64(uint32(regs[d]) << (in.Imm & 31))
+		case ir.Rsh64X:
+			regs[d] >>= x & 63
+		case ir.Rsh64K:
+			regs[d] >>= uint64(in.Imm) & 63
+		case ir.Rsh32X:
+			regs[d] = uint64(uint32(regs[d]) >> (x & 31))
+		case ir.Rsh32K:
+			regs[d] = uint64(uint32(regs[d]) >> (in.Imm & 31))
+		case ir.Arsh64X:
+			regs[d] = uint64(int64(regs[d]) >> (x & 63))
+		case ir.Arsh64K:
+			regs[d] = uint64(int64(regs[d]) >> (in.Imm & 63))
+		case ir.Arsh32X:
+			regs[d] = uint64(uint32(int32(regs[d]) >> (x & 31)))
+		case ir.Arsh32K:
+			regs[d] = uint64(uint32(int32(regs[d]) >> (in.Imm & 31)))
+		case ir.Mov64X, ir.CastKern, ir.CastUser:
+			regs[d] = x
+		case ir.Mov64K, ir.LdImm64:
+			regs[d] = uint64(in.Imm)
+		case ir.Mov32X:
+			regs[d] = uint64(uint32(x))
+		case ir.Mov32K:
+			regs[d] = uint64(uint32(in.Imm))
+		case ir.Neg64:
+			regs[d] = -regs[d]
+		case ir.Neg32:
+			regs[d] = uint64(-uint32(regs[d]))
+		case ir.MovSX8to64:
+			regs[d] = uint64(int8(x))
+		case ir.MovSX16to64:
+			regs[d] = uint64(int16(x))
+		case ir.MovSX32to64:
+			regs[d] = uint64(int32(x))
+		case ir.MovSX8to32:
+			regs[d] = uint64(uint32(int8(x)))
+		case ir.MovSX16to32:
+			regs[d] = uint64(uint32(int16(x)))
+		case ir.LE16:
+			regs[d] = uint64(uint16(regs[d]))
+		case ir.LE32:
+			regs[d] = uint64(uint32(regs[d]))
+		case ir.LE64:
+		case ir.BE16, ir.BSwap16:
+			regs[d] = uint64(bits.ReverseBytes16(uint16(regs[d])))
+		case ir.BE32, ir.BSwap32:
+			regs[d] = uint64(bits.ReverseBytes32(uint32(regs[d])))
+		case ir.BE64, ir.BSwap64:
+			regs[d] = bits.ReverseBytes64(regs[d])
+
+		case ir.Ld8, ir.LdAcq8:
+			off := x + uint64(int64(in.Off)) - mem.Base
+			if off > size-1 {
+				return c.fault(p, pc, insns+uint64(pc-start), engine.ReadFault(1, off+mem.Base))
+			}
+			regs[d] = uint64(view[off])
+		case ir.Ld16, ir.LdAcq16:
+			off := x + uint64(int64(in.Off)) - mem.Base
+			if off > size-2 {
+				return c.fault(p, pc, insns+uint64(pc-start), engine.ReadFault(2, off+mem.Base))
+			}
+			regs[d] = uint64(le.Uint16(view[off:]))
+		case ir.Ld32, ir.LdAcq32:
+			off := x + uint64(int64(in.Off)) - mem.Base
+			if off > size-4 {
+				return c.fault(p, pc, insns+uint64(pc-start), engine.ReadFault(4, off+mem.Base))
+			}
+			regs[d] = uint64(le.Uint32(view[off:]))
+		case ir.Ld64, ir.LdAcq64:
+			off := x + uint64(int64(in.Off)) - mem.Base
+			if off > size-8 {
+				return c.fault(p, pc, insns+uint64(pc-start), engine.ReadFault(8, off+mem.Base))
+			}
+			regs[d] = le.Uint64(view[off:])
+		case ir.Lds8:
+			off := x + uint64(int64(in.Off)) - mem.Base
+			if off > size-1 {
+				return c.fault(p, pc, insns+uint64(pc-start), engine.ReadFault(1, off+mem.Base))
+			}
+			regs[d] = uint64(int8(view[off]))
+		case ir.Lds16:
+			off := x + uint64(int64(in.Off)) - mem.Base
+			if off > size-2 {
+				return c.fault(p, pc, insns+uint64(pc-start), engine.ReadFault(2, off+mem.Base))
+			}
+			regs[d] = uint64(int16(le.Uint16(view[off:])))
+		case ir.Lds32:
+			off := x + uint64(int64(in.Off)) - mem.Base
+			if off > size-4 {
+				return c.fault(p, pc, insns+uint64(pc-start), engine.ReadFault(4, off+mem.Base))
+			}
+			regs[d] = uint64(int32(le.Uint32(view[off:])))
+		case ir.St8X, ir.StRel8:
+			off := regs[d] + uint64(int64(in.Off)) - mem.Base
+			if off > size-1 {
+				return c.fault(p, pc, insns+uint64(pc-start), engine.WriteFault(1, off+mem.Base))
+			}
+			view[off] = byte(x)
+		case ir.St16X, ir.StRel16:
+			off := regs[d] + uint64(int64(in.Off)) - mem.Base
+			if off > size-2 {
+				return c.fault(p, pc, insns+uint64(pc-start), engine.WriteFault(2, off+mem.Base))
+			}
+			le.PutUint16(view[off:], uint16(x))
+		case ir.St32X, ir.StRel32:
+			off := regs[d] + uint64(int64(in.Off)) - mem.Base
+			if off > size-4 {
+				return c.fault(p, pc, insns+uint64(pc-start), engine.WriteFault(4, off+mem.Base))
+			}
+			le.PutUint32(view[off:], uint32(x))
+		case ir.St64X, ir.StRel64:
+			off := regs[d] + uint64(int64(in.Off)) - mem.Base
+			if off > size-8 {
+				return c.fault(p, pc, insns+uint64(pc-start), engine.WriteFault(8, off+mem.Base))
+			}
+			le.PutUint64(view[off:], x)
+		case ir.St8K:
+			off := regs[d] + uint64(int64(in.Off)) - mem.Base
+			if off > size-1 {
+				return c.fault(p, pc, insns+uint64(pc-start), engine.WriteFault(1, off+mem.Base))
+			}
+			view[off] = byte(in.Imm)
+		case ir.St16K:
+			off := regs[d] + uint64(int64(in.Off)) - mem.Base
+			if off > size-2 {
+				return c.fault(p, pc, insns+uint64(pc-start), engine.WriteFault(2, off+mem.Base))
+			}
+			le.PutUint16(view[off:], uint16(in.Imm))
+		case ir.St32K:
+			off := regs[d] + uint64(int64(in.Off)) - mem.Base
+			if off > size-4 {
+				return c.fault(p, pc, insns+uint64(pc-start), engine.WriteFault(4, off+mem.Base))
+			}
+			le.PutUint32(view[off:], uint32(in.Imm))
+		case ir.St64K:
+			off := regs[d] + uint64(int64(in.Off)) - mem.Base
+			if off > size-8 {
+				return c.fault(p, pc, insns+uint64(pc-start), engine.WriteFault(8, off+mem.Base))
+			}
+			le.PutUint64(view[off:], uint64(in.Imm))
+
+		case ir.AtomicAdd32, ir.AtomicOr32, ir.AtomicAnd32, ir.AtomicXor32,
+			ir.FetchAdd32, ir.FetchOr32, ir.FetchAnd32, ir.FetchXor32, ir.Xchg32, ir.CmpXchg32:
+			off := regs[d] + uint64(int64(in.Off)) - mem.Base
+			if off > size-4 {
+				return c.fault(p, pc, insns+uint64(pc-start), engine.AtomicFault(4, off+mem.Base))
+			}
+			atomic32(regs, in, view[off:off+4])
+		case ir.AtomicAdd64, ir.AtomicOr64, ir.AtomicAnd64, ir.AtomicXor64,
+			ir.FetchAdd64, ir.FetchOr64, ir.FetchAnd64, ir.FetchXor64, ir.Xchg64, ir.CmpXchg64:
+			off := regs[d] + uint64(int64(in.Off)) - mem.Base
+			if off > size-8 {
+				return c.fault(p, pc, insns+uint64(pc-start), engine.AtomicFault(8, off+mem.Base))
+			}
+			atomic64(regs, in, view[off:off+8])
+
+		case ir.Ja:
+			goto taken
+		case ir.JEq64X:
+			if regs[d] == x {
+				goto taken
+			}
+		case ir.JEq64K:
+			if regs[d] == uint64(in.Imm) {
+				goto taken
+			}
+		case ir.JEq32X:
+			if uint32(regs[d]) == uint32(x) {
+				goto taken
+			}
+		case ir.JEq32K:
+			if uint32(regs[d]) == uint32(in.Imm) {
+				goto taken
+			}
+		case ir.JNe64X:
+			if regs[d] != x {
+				goto taken
+			}
+		case ir.JNe64K:
+			if regs[d] != uint64(in.Imm) {
+				goto taken
+			}
+		case ir.JNe32X:
+			if uint32(regs[d]) != uint32(x) {
+				goto taken
+			}
+		case ir.JNe32K:
+			if uint32(regs[d]) != uint32(in.Imm) {
+				goto taken
+			}
+		case ir.JGt64X:
+			if regs[d] > x {
+				goto taken
+			}
+		case ir.JGt64K:
+			if regs[d] > uint64(in.Imm) {
+				goto taken
+			}
+		case ir.JGt32X:
+			if uint32(regs[d]) > uint32(x) {
+				goto taken
+			}
+		case ir.JGt32K:
+			if uint32(regs[d]) > uint32(in.Imm) {
+				goto taken
+			}
+		case ir.JGe64X:
+			if regs[d] >= x {
+				goto taken
+			}
+		case ir.JGe64K:
+			if regs[d] >= uint64(in.Imm) {
+				goto taken
+			}
+		case ir.JGe32X:
+			if uint32(regs[d]) >= uint32(x) {
+				goto taken
+			}
+		case ir.JGe32K:
+			if uint32(regs[d]) >= uint32(in.Imm) {
+				goto taken
+			}
+		case ir.JLt64X:
+			if regs[d] < x {
+				goto taken
+			}
+		case ir.JLt64K:
+			if regs[d] < uint64(in.Imm) {
+				goto taken
+			}
+		case ir.JLt32X:
+			if uint32(regs[d]) < uint32(x) {
+				goto taken
+			}
+		case ir.JLt32K:
+			if uint32(regs[d]) < uint32(in.Imm) {
+				goto taken
+			}
+		case ir.JLe64X:
+			if regs[d] <= x {
+				goto taken
+			}
+		case ir.JLe64K:
+			if regs[d] <= uint64(in.Imm) {
+				goto taken
+			}
+		case ir.JLe32X:
+			if uint32(regs[d]) <= uint32(x) {
+				goto taken
+			}
+		case ir.JLe32K:
+			if uint32(regs[d]) <= uint32(in.Imm) {
+				goto taken
+			}
+		case ir.JSGt64X:
+			if int64(regs[d]) > int64(x) {
+				goto taken
+			}
+		case ir.JSGt64K:
+			if int64(regs[d]) > in.Imm {
+				goto taken
+			}
+		case ir.JSGt32X:
+			if int32(regs[d]) > int32(x) {
+				goto taken
+			}
+		case ir.JSGt32K:
+			if int32(regs[d]) > int32(in.Imm) {
+				goto taken
+			}
+		case ir.JSGe64X:
+			if int64(regs[d]) >= int64(x) {
+				goto taken
+			}
+		case ir.JSGe64K:
+			if int64(regs[d]) >= in.Imm {
+				goto taken
+			}
+		case ir.JSGe32X:
+			if int32(regs[d]) >= int32(x) {
+				goto taken
+			}
+		case ir.JSGe32K:
+			if int32(regs[d]) >= int32(in.Imm) {
+				goto taken
+			}
+		case ir.JSLt64X:
+			if int64(regs[d]) < int64(x) {
+				goto taken
+			}
+		case ir.JSLt64K:
+			if int64(regs[d]) < in.Imm {
+				goto taken
+			}
+		case ir.JSLt32X:
+			if int32(regs[d]) < int32(x) {
+				goto taken
+			}
+		case ir.JSLt32K:
+			if int32(regs[d]) < int32(in.Imm) {
+				goto taken
+			}
+		case ir.JSLe64X:
+			if int64(regs[d]) <= int64(x) {
+				goto taken
+			}
+		case ir.JSLe64K:
+			if int64(regs[d]) <= in.Imm {
+				goto taken
+			}
+		case ir.JSLe32X:
+			if int32(regs[d]) <= int32(x) {
+				goto taken
+			}
+		case ir.JSLe32K:
+			if int32(regs[d]) <= int32(in.Imm) {
+				goto taken
+			}
+		case ir.JSet64X:
+			if regs[d]&x != 0 {
+				goto taken
+			}
+		case ir.JSet64K:
+			if regs[d]&uint64(in.Imm) != 0 {
+				goto taken
+			}
+		case ir.JSet32X:
+			if uint32(regs[d]&x) != 0 {
+				goto taken
+			}
+		case ir.JSet32K:
+			if uint32(regs[d])&uint32(in.Imm) != 0 {
+				goto taken
+			}
+		case ir.MayGoto:
+			if loops >= engine.MaxLoops {
+				goto taken
+			}
+			loops++
+
+		case ir.CallSub, ir.CallReg:
+			insns += uint64(pc - start)
+			start = pc
+			target := int(in.Target)
+			if in.Op == ir.CallReg {
+				q, at := c.resolve(regs[d])
+				if q != p {
+					return c.fault(p, pc, insns, engine.TargetFault(regs[d]))
+				}
+				target = int(at)
+			}
+			if c.frames >= engine.MaxFrames {
+				return c.fault(p, pc, insns, engine.DepthFault())
+			}
+			if !c.fits() {
+				return c.fault(p, pc, insns, engine.StackFault())
+			}
+			lv.rets[depth&(engine.MaxFrames-1)] = saved{regs[6], regs[7], regs[8], regs[9], regs[10], pc, loops}
+			depth++
+			c.frames++
+			regs[10] = c.sp
+			c.sp -= engine.FrameSize
+			pc, start, loops = target, target, 0
+			if insns >= st.Limit {
+				return c.fault(p, pc+1, insns, engine.BudgetFault(c.env.Budget))
+			}
+		case ir.CallHelper, ir.CallKfunc:
+			insns += uint64(pc - start)
+			start = pc
+			st.Insns = insns
+			call := c.env.Call
+			var fn abi.Func
+			if in.Op == ir.CallKfunc {
+				call.Kfuncs++
+				fn = p.kfuncs[in.Imm]
+			} else {
+				if uint64(in.Imm) < uint64(len(c.env.Helpers)) {
+					fn = c.env.Helpers[in.Imm]
+				}
+				if fn == nil {
+					return c.fault(p, pc, insns, engine.HelperFault(in.Imm))
+				}
+				call.Helpers++
+			}
+			regs[0] = fn(call, (*abi.Args)(regs[1:6]))
+			regs[1], regs[2], regs[3], regs[4], regs[5] = 0, 0, 0, 0, 0
+			insns = st.Insns
+			if call.Fault != "" {
+				return c.callFault(p, pc)
+			}
+			view = c.env.Mem.View()
+			size = uint64(len(view))
+		case ir.Exit:
+			insns += uint64(pc - start)
+			if depth == 0 {
+				st.Insns = insns
+				return regs[0], nil
+			}
+			depth--
+			r := &lv.rets[depth&(engine.MaxFrames-1)]
+			c.frames--
+			c.sp += engine.FrameSize
+			regs[6], regs[7], regs[8], regs[9], regs[10] = r.r6, r.r7, r.r8, r.r9, r.r10
+			pc, start, loops = r.pc, r.pc, r.loops
+		}
+		continue
+
+	taken:
+		insns += uint64(pc - start)
+		target := int(in.Target)
+		if target < pc && insns >= st.Limit {
+			return c.fault(p, pc, insns, engine.BudgetFault(c.env.Budget))
+		}
+		pc, start = target, target
+	}
+}

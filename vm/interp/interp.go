@@ -1,0 +1,178 @@
+package interp
+
+import (
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/ir"
+)
+
+// Engine is the interpreter.
+type Engine struct{}
+
+var (
+	_ engine.Engine = Engine{}
+	_ engine.Code   = (*code)(nil)
+)
+
+// Name is "interp".
+func (Engine) Name() string { return "interp" }
+
+// Compile prepares the programs of env; it refuses none that engine.Check accepts.
+func (Engine) Compile(env *engine.Env) (engine.Code, error) {
+	c := &code{env: env, sp: env.StackTop}
+	for i := range env.Progs {
+		p := &env.Progs[i]
+		if err := engine.Check(p.Code); err != nil {
+			return nil, err
+		}
+		subs := make(map[int32]struct{}, len(p.Code.Subs))
+		for _, s := range p.Code.Subs {
+			subs[s.Start] = struct{}{}
+		}
+		c.progs = append(c.progs, &program{number: i, insns: p.Code.Insns, kfuncs: p.Kfuncs, info: p.Info, subs: subs})
+	}
+	env.Call.Sub = c.callback
+	return c, nil
+}
+
+// program is one program ready to run.
+type program struct {
+	number int
+	insns  []ir.Insn
+	kfuncs []abi.Func
+	info   *abi.Prog
+	subs   map[int32]struct{} // first instructions of subprograms
+}
+
+// code is a compiled set with its run-time state.
+type code struct {
+	env   *engine.Env
+	progs []*program
+	// cur is the program that runs, nil if none; frames is the number of stack frames that it has.
+	cur    *program
+	frames int
+	// sp is the end of the free part of the stack region: where the next frame ends.
+	sp uint64
+	// levels are the register files, one per program or callback that is running; they are reused.
+	levels []*level
+	used   int
+	// inner is the Fault of a callback, until the call whose helper ran the callback ends the program with it.
+	inner *engine.Fault
+}
+
+// level is what one activation of exec needs: registers and the return stack of its calls.
+type level struct {
+	// regs has room for R0-R10; the rest lets a masked index do without a bounds check.
+	regs [16]uint64
+	rets [engine.MaxFrames]saved
+}
+
+// saved is what a call keeps of its caller.
+type saved struct {
+	r6, r7, r8, r9, r10 uint64
+	pc, loops           int
+}
+
+// Run runs a program; see engine.Code.
+func (c *code) Run(prog int, ctx uint64) (uint64, *engine.Fault) {
+	return c.invoke(c.progs[prog], 0, abi.Args{ctx})
+}
+
+// RunSub runs a subprogram as an invocation of its own; see engine.Code.
+func (c *code) RunSub(fn uint64, a abi.Args) (uint64, *engine.Fault) {
+	p, at := c.resolve(fn)
+	if p == nil {
+		return 0, &engine.Fault{Msg: engine.TargetFault(fn)}
+	}
+	return c.invoke(p, at, a)
+}
+
+// Close has nothing to release.
+func (c *code) Close() error { return nil }
+
+// resolve finds the program and first instruction of a code address.
+func (c *code) resolve(fn uint64) (*program, int32) {
+	off := fn - ir.CodeBase
+	if n := off >> 24; n < uint64(len(c.progs)) && off&7 == 0 {
+		at := int32(off & (1<<24 - 1) >> 3)
+		if _, ok := c.progs[n].subs[at]; ok {
+			return c.progs[n], at
+		}
+	}
+	return nil, 0
+}
+
+// invoke runs p from instruction at, as a program of its own: nested in another one when that is why it runs.
+func (c *code) invoke(p *program, at int32, a abi.Args) (uint64, *engine.Fault) {
+	st, call := &c.env.State, c.env.Call
+	if st.Depth == 0 {
+		st.Limit = st.Insns + c.env.Budget
+	}
+	prev, frames, info := c.cur, c.frames, call.Prog
+	c.cur, c.frames, call.Prog = p, 0, p.info
+	st.Depth++
+	r0, f := c.activate(p, at, &a)
+	st.Depth--
+	c.cur, c.frames, call.Prog = prev, frames, info
+	return r0, f
+}
+
+// callback is abi.Call.Sub: it runs a subprogram of the running program, as part of its invocation.
+func (c *code) callback(fn uint64, a abi.Args) uint64 {
+	if c.env.Call.Fault != "" {
+		return 0 // a helper goes on after a violation
+	}
+	p, at := c.resolve(fn)
+	if p == nil || p != c.cur {
+		c.env.Call.Fault = engine.TargetFault(fn)
+		return 0
+	}
+	r0, f := c.activate(p, at, &a)
+	if f != nil {
+		c.inner, c.env.Call.Fault = f, f.Msg
+	}
+	return r0
+}
+
+// activate gives the code at instruction at a register file and a frame, and runs it.
+func (c *code) activate(p *program, at int32, a *abi.Args) (uint64, *engine.Fault) {
+	sp, frames := c.sp, c.frames
+	switch {
+	case frames >= engine.MaxFrames:
+		return 0, &engine.Fault{Prog: p.number, Insn: at, Msg: engine.DepthFault()}
+	case !c.fits():
+		return 0, &engine.Fault{Prog: p.number, Insn: at, Msg: engine.StackFault()}
+	}
+	if c.used == len(c.levels) {
+		c.levels = append(c.levels, new(level))
+	}
+	lv := c.levels[c.used]
+	c.used++
+	lv.regs = [16]uint64{1: a[0], a[1], a[2], a[3], a[4], 10: sp}
+	c.sp, c.frames = sp-engine.FrameSize, frames+1
+	r0, f := c.exec(lv, p, int(at))
+	c.used--
+	c.sp, c.frames = sp, frames
+	return r0, f
+}
+
+// fits tells whether the stack region has room for one more frame.
+func (c *code) fits() bool {
+	return c.sp-(c.env.StackTop-c.env.StackSize) >= engine.FrameSize
+}
+
+// fault ends an activation at instruction pc-1, which is counted.
+func (c *code) fault(p *program, pc int, insns uint64, msg string) (uint64, *engine.Fault) {
+	c.env.State.Insns = insns
+	return 0, &engine.Fault{Prog: p.number, Insn: int32(pc - 1), Msg: msg}
+}
+
+// callFault ends an activation whose helper or kfunc set Call.Fault.
+func (c *code) callFault(p *program, pc int) (uint64, *engine.Fault) {
+	msg, inner := c.env.Call.Fault, c.inner
+	c.env.Call.Fault, c.inner = "", nil
+	if inner != nil {
+		return 0, inner
+	}
+	return 0, &engine.Fault{Prog: p.number, Insn: int32(pc - 1), Msg: msg}
+}
