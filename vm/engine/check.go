@@ -8,7 +8,7 @@ import (
 
 // Check tells whether p is well-formed, so that no engine needs to look at run time: subprograms cover the code in order,
 // jumps stay within them, none falls off its end, calls go to their starts, operations and registers exist, and R10 is
-// never written. It follows check_subprogs and the structural part of check_cfg (kernel/bpf, 7.2).
+// never written. ir.Invalid may stand anywhere: it is a Fault when it is reached. It follows check_subprogs and the structural part of check_cfg (kernel/bpf, 7.2).
 func Check(p *ir.Program) error {
 	if len(p.Insns) == 0 || len(p.Subs) == 0 {
 		return fmt.Errorf("program %q: no instructions", p.Name)
@@ -37,7 +37,7 @@ func Check(p *ir.Program) error {
 				return fmt.Errorf("program %q: instruction %d: %s", p.Name, p.Insns[i].Orig, msg)
 			}
 		}
-		if last := p.Insns[s.End-1].Op; last != ir.Exit && last != ir.Ja {
+		if last := p.Insns[s.End-1].Op; last != ir.Exit && last != ir.Ja && last != ir.Invalid {
 			return fmt.Errorf("program %q: instruction %d: last instruction of %q is neither exit nor jump", p.Name, p.Insns[s.End-1].Orig, s.Name)
 		}
 	}
@@ -46,7 +46,7 @@ func Check(p *ir.Program) error {
 
 func checkInsn(p *ir.Program, s ir.Sub, i int32, starts map[int32]bool) string {
 	in := &p.Insns[i]
-	if in.Op == ir.Invalid || in.Op >= ir.NrOps {
+	if in.Op >= ir.NrOps {
 		return fmt.Sprintf("unknown operation %d", in.Op)
 	}
 	if in.Dst > 10 || in.Src > 10 {

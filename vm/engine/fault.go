@@ -49,3 +49,6 @@ func TargetFault(fn uint64) string { return fmt.Sprintf("call of %#x, which is n
 
 // HelperFault is the message of a call of a helper that does not exist.
 func HelperFault(n int64) string { return fmt.Sprintf("call of unknown helper %d", n) }
+
+// PoisonFault is the message of ir.Invalid, which the linker puts where an instruction cannot be run; the façade knows why.
+func PoisonFault() string { return "instruction that cannot be executed" }

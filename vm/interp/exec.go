@@ -35,6 +35,8 @@ func (c *code) exec(lv *level, p *program, pc int) (uint64, *engine.Fault) {
 		pc++
 		d, x := in.Dst&15, regs[in.Src&15]
 		switch in.Op {
+		case ir.Invalid:
+			return c.fault(p, pc, insns+uint64(pc-start), engine.PoisonFault())
 		case ir.Add64X:
 			regs[d] += x
 		case ir.Add64K:

@@ -16,6 +16,7 @@ type Op uint8
 
 // The operations. X means "operand in Src", K "operand in Imm".
 const (
+	// Invalid is an instruction that cannot be executed: reaching it is a fault.
 	Invalid Op = iota
 
 	Add64X
