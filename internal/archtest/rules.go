@@ -29,9 +29,10 @@ var Rules = []Rule{
 	{Path: "vm/maps", May: []string{"vm/abi", "vm/mem"}},
 	{Path: "vm/helpers", May: []string{"vm/abi", "vm/mem", "vm/maps"}},
 	{Path: "vm/engine", May: []string{"vm/ir", "vm/abi", "vm/mem"}},
-	{Path: "vm/interp", May: []string{"vm/ir", "vm/abi", "vm/mem", "vm/engine"}},
-	{Path: "vm/jit/amd64", May: []string{"vm/ir", "vm/abi", "vm/mem", "vm/engine"}, TestAlso: []string{"vm/interp"}},
-	{Path: "vm/jit", May: []string{"vm/jit/...", "vm/ir", "vm/abi", "vm/mem", "vm/engine"}, TestAlso: []string{"vm/interp"}},
+	{Path: "vm/engine/enginetest", May: []string{"vm/ir", "vm/abi", "vm/mem", "vm/engine"}},
+	{Path: "vm/interp", May: []string{"vm/ir", "vm/abi", "vm/mem", "vm/engine"}, TestAlso: []string{"vm/engine/enginetest"}},
+	{Path: "vm/jit/amd64", May: []string{"vm/ir", "vm/abi", "vm/mem", "vm/engine"}, TestAlso: []string{"vm/interp", "vm/engine/enginetest"}},
+	{Path: "vm/jit", May: []string{"vm/jit/...", "vm/ir", "vm/abi", "vm/mem", "vm/engine"}, TestAlso: []string{"vm/interp", "vm/engine/enginetest"}},
 	{Path: "vm", May: []string{"vm/..."}},
 
 	{Path: "ops", May: []string{"sim", "vm/abi"}, TestAlso: []string{"ops/kernels"}},
