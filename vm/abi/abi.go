@@ -26,6 +26,10 @@ const (
 	ImplicitArgs
 	// FastCall: the call does not clobber the caller-saved registers.
 	FastCall
+	// ArenaRet: it returns an arena pointer. ArenaArg1, ArenaArg2: it takes one as first or second argument.
+	ArenaRet
+	ArenaArg1
+	ArenaArg2
 )
 
 // Args are the registers R1-R5 of a call.
