@@ -49,7 +49,8 @@ var Rules = []Rule{
 	{Path: "sched/builtin", May: []string{"sched", "sched/fifo", "sched/rr", "sched/vtime"}, TestAlso: []string{"sched/..."}},
 	{Path: "kfuncs", May: []string{"sim", "sim/kobj", "ops", "ops/kernels", "sched/class/ext", "vm/abi", "vm/ir", "vm/helpers", "vm/link", "vm/elf"},
 		TestAlso: []string{"sched/...", "vm/..."}},
-	{Path: "sched/bpf", May: []string{"sim", "sim/kobj", "ops", "ops/kernels", "sched", "sched/class/ext", "kfuncs", "vm/..."},
+	{Path: "sched/bpf/agent", May: []string{"sim/topo", "vm/elf"}},
+	{Path: "sched/bpf", May: []string{"sim", "sim/kobj", "ops", "ops/kernels", "sched", "sched/class/ext", "sched/bpf/agent", "kfuncs", "vm/..."},
 		TestAlso: []string{"sched/...", "internal/golden", "internal/runner", "workloads", "examples/..."}},
 
 	{Path: "workloads", May: []string{"sim", "sim/kobj", "sim/topo", "workloads/..."}, TestAlso: []string{"sched/...", "internal/golden"}},

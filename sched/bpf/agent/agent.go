@@ -1,0 +1,162 @@
+// Package agent does what a scheduler's user-space half does before it loads the object: it sets global variables and
+// resizes data sections by what it finds on the machine.
+//
+// A scheduler is known by the name in its ops table. One that is not known is left as it is.
+package agent
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/schedsim/schedsim/sim/topo"
+	"github.com/schedsim/schedsim/vm/elf"
+)
+
+// Machine is what a loader can see of the machine.
+type Machine struct {
+	Topo *topo.Topology
+}
+
+// Edit is what Prepare did and wants done.
+type Edit struct {
+	// Set are global variables by name.
+	Set map[string]any
+	// Resized are data sections whose size was changed in the object, with the new number of bytes.
+	Resized map[string]uint32
+}
+
+// Names lists what the edit touches, sorted.
+func (e Edit) Names() []string {
+	var names []string
+	for n := range e.Set {
+		names = append(names, n)
+	}
+	for n := range e.Resized {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// preset is what is known of one scheduler. A preset is used when the object has all of its variables.
+type preset struct {
+	ops  string // name in the ops table
+	vars func(m Machine) map[string]any
+	// perCPU are sections .data.NAME that hold one element per CPU and have one in the file.
+	perCPU []string
+}
+
+// presets are the schedulers that are known. The first match counts.
+func presets() []preset {
+	return []preset{
+		{ops: "central", vars: func(m Machine) map[string]any {
+			return map[string]any{"nr_cpu_ids": len(m.Topo.CPUs), "slice_ns": 20_000_000}
+		}, perCPU: []string{"cpu_gimme_task", "cpu_started_at"}}, // tools/sched_ext/scx_central.c
+		{ops: "central", vars: func(m Machine) map[string]any {
+			return map[string]any{"nr_cpus": len(m.Topo.CPUs)}
+		}},
+		{ops: "llc_vtime", vars: func(m Machine) map[string]any {
+			return map[string]any{"nr_llcs": m.Topo.LLCs, "cpu_llc": perCPU32(m.Topo, func(c topo.Info) int32 { return c.LLC })}
+		}},
+	}
+}
+
+// Prepare sets up the object of the scheduler called name for a machine: it resizes sections of o in place and returns
+// the variables to set when linking.
+func Prepare(name string, o *elf.Object, m Machine) (Edit, error) {
+	for _, p := range presets() {
+		if p.ops != name {
+			continue
+		}
+		vars := p.vars(m)
+		if !hasVars(o, vars, p.perCPU) {
+			continue
+		}
+		e := Edit{Set: vars, Resized: map[string]uint32{}}
+		for _, sec := range p.perCPU {
+			size, err := resize(o, sec, len(m.Topo.CPUs))
+			if err != nil {
+				return Edit{}, err
+			}
+			e.Resized[".data."+sec] = size
+		}
+		return e, fit(o, vars)
+	}
+	return Edit{}, nil
+}
+
+func hasVars(o *elf.Object, vars map[string]any, sections []string) bool {
+	for name := range vars {
+		if findVar(o, name) == nil {
+			return false
+		}
+	}
+	for _, s := range sections {
+		if findSection(o, ".data."+s) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+func findVar(o *elf.Object, name string) *elf.Var {
+	for _, m := range o.Maps {
+		for i := range m.Vars {
+			if m.Vars[i].Name == name {
+				return &m.Vars[i]
+			}
+		}
+	}
+	return nil
+}
+
+func findSection(o *elf.Object, name string) *elf.Map {
+	for _, m := range o.Maps {
+		if m.Section == name {
+			return m
+		}
+	}
+	return nil
+}
+
+// resize makes a section with an array of one element an array of n, as bpf_map__set_value_size does.
+func resize(o *elf.Object, section string, n int) (uint32, error) {
+	m := findSection(o, ".data."+section)
+	if len(m.Vars) != 1 {
+		return 0, fmt.Errorf("section .data.%s: %d variables, one array is expected", section, len(m.Vars))
+	}
+	v := &m.Vars[0]
+	elem := v.Size
+	if m.ValueSize > elem && elem > 0 && m.ValueSize%elem != 0 {
+		return 0, fmt.Errorf("section .data.%s: size %d is no multiple of %d", section, m.ValueSize, elem)
+	}
+	m.ValueSize = elem * uint32(n)
+	v.Size = m.ValueSize
+	return m.ValueSize, nil
+}
+
+// fit pads byte values of arrays that are longer in the object.
+func fit(o *elf.Object, vars map[string]any) error {
+	for name, v := range vars {
+		b, ok := v.([]byte)
+		if !ok {
+			continue
+		}
+		size := int(findVar(o, name).Size)
+		if len(b) > size {
+			return fmt.Errorf("variable %s: %d bytes are needed for this machine, it has %d", name, len(b), size)
+		}
+		vars[name] = append(b, make([]byte, size-len(b))...)
+	}
+	return nil
+}
+
+// perCPU32 is an array of 32-bit values, one per CPU.
+func perCPU32(t *topo.Topology, f func(topo.Info) int32) []byte {
+	b := make([]byte, 0, 4*len(t.CPUs))
+	for _, c := range t.CPUs {
+		b = binary.LittleEndian.AppendUint32(b, uint32(f(c)))
+	}
+	return b
+}

@@ -1,0 +1,312 @@
+package bpf
+
+import (
+	"encoding/binary"
+	"fmt"
+	"regexp"
+
+	"github.com/schedsim/schedsim/kfuncs"
+	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/sim"
+	"github.com/schedsim/schedsim/vm"
+	"github.com/schedsim/schedsim/vm/link"
+)
+
+// binding is a checked table: scalar members and which program stands behind which callback.
+type binding struct {
+	table ops.Table
+	progs map[ops.Callback]string
+}
+
+// maxTimeoutMS is SCX_WATCHDOG_MAX_TIMEOUT in milliseconds.
+const maxTimeoutMS = ops.WatchdogMaxTimeout
+
+// plan checks the linked table and the permissions of its programs; nothing is loaded yet.
+func (p *Policy) plan(o *link.Object) (*binding, error) {
+	tbl, err := tableOf(o, p.tbl.Name)
+	if err != nil {
+		return nil, err
+	}
+	if tbl.Type == "sched_ext_ops_cid" {
+		return nil, fmt.Errorf("%s: struct sched_ext_ops_cid %s: schedulers of the cid form are not supported yet", o.Name, tbl.Name)
+	}
+	b := &binding{progs: map[ops.Callback]string{}}
+	used := map[string]bool{}
+	for _, m := range tbl.Members {
+		if m.Kind != link.MemberFunc {
+			if err := b.setScalar(m); err != nil {
+				return nil, fmt.Errorf("%s: struct sched_ext_ops %s, member %s: %w", o.Name, tbl.Name, m.Name, err)
+			}
+			continue
+		}
+		if m.Prog == "" {
+			continue
+		}
+		row, ok := ops.ByMember(m.Name, false)
+		if !ok {
+			return nil, fmt.Errorf("%s: struct sched_ext_ops %s, member %s: no such callback in the kernel", o.Name, tbl.Name, m.Name)
+		}
+		prog, err := programOf(o, m.Prog)
+		if err != nil {
+			return nil, fmt.Errorf("%s: struct sched_ext_ops %s, member %s: %w", o.Name, tbl.Name, m.Name, err)
+		}
+		if prog.Sleepable && !row.Sleepable {
+			return nil, fmt.Errorf("%s: program %s: a sleepable program cannot implement %s (attach to unsupported member %s of struct sched_ext_ops)",
+				o.Name, prog.Name, m.Name, m.Name)
+		}
+		if err := kfuncs.Check(prog, kfuncs.StructOps(row.ID, false, prog.Sleepable)); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.Name, err)
+		}
+		b.progs[row.ID] = prog.Name
+		used[prog.Name] = true
+	}
+	return b, p.checkOthers(o, used)
+}
+
+// checkOthers checks the programs that are loaded beside the callbacks: what a loader would attach elsewhere or run by
+// hand.
+func (p *Policy) checkOthers(o *link.Object, used map[string]bool) error {
+	for _, prog := range o.Programs {
+		if used[prog.Name] || !prog.AutoLoad {
+			continue
+		}
+		if prog.Kind == 0 {
+			return fmt.Errorf("%s: program %s: section %q is not known", o.Name, prog.Name, prog.Section)
+		}
+		ctx, ok := kfuncs.ContextOf(prog)
+		if !ok {
+			p.notice(fmt.Sprintf("%s: program %s (%s) is not used by the scheduler's table", o.Name, prog.Name, prog.Section))
+			continue
+		}
+		if err := kfuncs.Check(prog, ctx); err != nil {
+			return fmt.Errorf("%s: %w", o.Name, err)
+		}
+		p.notice(fmt.Sprintf("%s: program %s (%s) is loaded but nothing runs it yet", o.Name, prog.Name, prog.Section))
+	}
+	return nil
+}
+
+func tableOf(o *link.Object, name string) (*link.StructOps, error) {
+	for _, t := range o.StructOps {
+		if t.Name == name {
+			return t, nil
+		}
+	}
+	return nil, fmt.Errorf("%s: the table %s was dropped while linking", o.Name, name)
+}
+
+func programOf(o *link.Object, name string) (*link.Program, error) {
+	for _, prog := range o.Programs {
+		if prog.Name == name {
+			return prog, nil
+		}
+	}
+	return nil, fmt.Errorf("program %s is not in the object", name)
+}
+
+// validName is what bpf_obj_name_cpy accepts.
+var validName = regexp.MustCompile(`^[A-Za-z0-9_.]+$`)
+
+// setScalar follows bpf_scx_init_member.
+func (b *binding) setScalar(m link.Member) error {
+	t := &b.table
+	switch m.Name {
+	case "name":
+		t.Name = cString(m.Bytes)
+		switch {
+		case t.Name == "":
+			return fmt.Errorf("a name is required")
+		case len(t.Name) >= ops.NameLen || !validName.MatchString(t.Name):
+			return fmt.Errorf("%q: at most %d letters, digits, '_' and '.' are allowed", t.Name, ops.NameLen-1)
+		}
+	case "flags":
+		t.Flags = integer(m.Bytes)
+		if bad := t.Flags &^ ops.FlagAll; bad != 0 {
+			return fmt.Errorf("unknown flags %#x", bad)
+		}
+	case "timeout_ms":
+		t.TimeoutMS = uint32(integer(m.Bytes))
+		if t.TimeoutMS > maxTimeoutMS {
+			return fmt.Errorf("%d ms: at most %d ms are allowed", t.TimeoutMS, maxTimeoutMS)
+		}
+	case "dispatch_max_batch":
+		t.DispatchMaxBatch = uint32(integer(m.Bytes))
+		if t.DispatchMaxBatch > 1<<31-1 {
+			return fmt.Errorf("%d: at most %d is allowed", t.DispatchMaxBatch, 1<<31-1)
+		}
+	case "exit_dump_len":
+		t.ExitDumpLen = uint32(integer(m.Bytes))
+	case "hotplug_seq":
+		t.HotplugSeq = integer(m.Bytes)
+	case "sub_cgroup_id":
+		t.SubCgroupID = integer(m.Bytes)
+	default:
+		if integer(m.Bytes) != 0 {
+			return fmt.Errorf("must be zero")
+		}
+	}
+	return nil
+}
+
+func integer(b []byte) uint64 {
+	var w [8]byte
+	copy(w[:], b)
+	return binary.LittleEndian.Uint64(w[:])
+}
+
+// caller runs one program with its arguments in a block of its own.
+type caller struct {
+	p    *Policy
+	prog *vm.Program
+}
+
+// call runs the program and returns its r0, 0 when it could not go on.
+func (c caller) call(a0, a1, a2, a3 uint64) uint64 {
+	addr, b, ok := c.p.args.push()
+	if !ok {
+		c.p.fault = fmt.Sprintf("program %s: callbacks are nested more than %d deep", c.prog.Name(), maxNesting)
+		return 0
+	}
+	binary.LittleEndian.PutUint64(b[0:], a0)
+	binary.LittleEndian.PutUint64(b[8:], a1)
+	binary.LittleEndian.PutUint64(b[16:], a2)
+	binary.LittleEndian.PutUint64(b[24:], a3)
+	r0, f := c.prog.Run(addr)
+	c.p.args.pop()
+	if f != nil {
+		if c.p.fault == "" {
+			c.p.fault = f.Error()
+		}
+		return 0
+	}
+	return r0
+}
+
+func addrOf(t *sim.Task) uint64 {
+	if t == nil {
+		return 0
+	}
+	return t.K.Addr
+}
+
+func cpuArg(c sim.CPU) uint64 { return uint64(int64(c)) }
+
+// bind makes the table's funcs of the loaded programs.
+func (p *Policy) bind(b *binding) (*ops.Table, error) {
+	t := b.table
+	t.Cost = p.cost
+	t.Fault = p.takeFault
+	for id := ops.None + 1; id < ops.NrCallbacks; id++ {
+		name, ok := b.progs[id]
+		if !ok {
+			continue
+		}
+		prog := p.set.Program(name)
+		if prog == nil {
+			return nil, fmt.Errorf("%s: program %s was not loaded", p.obj.Name, name)
+		}
+		if !p.bindOne(&t, id, caller{p, prog}) {
+			return nil, fmt.Errorf("%s: program %s: the callback is not supported yet", p.obj.Name, name)
+		}
+	}
+	return &t, nil
+}
+
+// bindOne sets the func of one member; false means that the machine never calls it.
+func (p *Policy) bindOne(t *ops.Table, id ops.Callback, c caller) bool {
+	one := func(t *sim.Task) { c.call(t.K.Addr, 0, 0, 0) }
+	flagged := func(t *sim.Task, flags uint64) { c.call(t.K.Addr, flags, 0, 0) }
+	onCPU := func(cpu sim.CPU) { c.call(cpuArg(cpu), 0, 0, 0) }
+	switch id {
+	case ops.SelectCPU:
+		t.SelectCPU = func(t *sim.Task, prev sim.CPU, f uint64) sim.CPU {
+			return sim.CPU(int32(c.call(t.K.Addr, cpuArg(prev), f, 0)))
+		}
+	case ops.Enqueue:
+		t.Enqueue = flagged
+	case ops.Dequeue:
+		t.Dequeue = flagged
+	case ops.Dispatch:
+		t.Dispatch = func(cpu sim.CPU, prev *sim.Task) { c.call(cpuArg(cpu), addrOf(prev), 0, 0) }
+	case ops.Tick:
+		t.Tick = one
+	case ops.Runnable:
+		t.Runnable = flagged
+	case ops.Running:
+		t.Running = one
+	case ops.Stopping:
+		t.Stopping = func(t *sim.Task, runnable bool) { c.call(t.K.Addr, boolean(runnable), 0, 0) }
+	case ops.Quiescent:
+		t.Quiescent = flagged
+	case ops.Yield:
+		t.Yield = func(from, to *sim.Task) bool { return uint8(c.call(addrOf(from), addrOf(to), 0, 0)) != 0 }
+	case ops.CoreSchedBefore:
+		t.CoreSchedBefore = func(a, b *sim.Task) bool { return uint8(c.call(addrOf(a), addrOf(b), 0, 0)) != 0 }
+	case ops.SetWeight:
+		t.SetWeight = func(t *sim.Task, weight uint32) { c.call(t.K.Addr, uint64(weight), 0, 0) }
+	case ops.SetCPUMask:
+		t.SetCPUMask = func(t *sim.Task) { c.call(t.K.Addr, t.K.CPUsMask().Addr, 0, 0) }
+	case ops.UpdateIdle:
+		t.UpdateIdle = func(cpu sim.CPU, idle bool) { c.call(cpuArg(cpu), boolean(idle), 0, 0) }
+	case ops.InitTask:
+		t.InitTask = func(t *sim.Task, a *ops.InitTaskArgs) int32 {
+			return int32(c.call(t.K.Addr, p.args.setInitTask(a), 0, 0))
+		}
+	case ops.ExitTask:
+		t.ExitTask = func(t *sim.Task, a *ops.ExitTaskArgs) { c.call(t.K.Addr, p.args.setExitTask(a), 0, 0) }
+	case ops.Enable:
+		t.Enable = one
+	case ops.Disable:
+		t.Disable = one
+	case ops.Dump:
+		t.Dump = func(d *ops.DumpCtx) { c.call(p.args.setDumpCtx(d), 0, 0, 0) }
+	case ops.DumpCPU:
+		t.DumpCPU = func(d *ops.DumpCtx, cpu sim.CPU, idle bool) {
+			c.call(p.args.setDumpCtx(d), cpuArg(cpu), boolean(idle), 0)
+		}
+	case ops.DumpTask:
+		t.DumpTask = func(d *ops.DumpCtx, t *sim.Task) { c.call(p.args.setDumpCtx(d), t.K.Addr, 0, 0) }
+	case ops.CgroupSetWeight:
+		t.CgroupSetWeight = func(cgrp uint64, weight uint32) { c.call(cgrp, uint64(weight), 0, 0) }
+	case ops.CgroupSetBandwidth:
+		t.CgroupSetBandwidth = func(cgrp uint64, period, quota, burst uint64) { c.call(cgrp, period, quota, burst) }
+	case ops.CgroupSetIdle:
+		t.CgroupSetIdle = func(cgrp uint64, idle bool) { c.call(cgrp, boolean(idle), 0, 0) }
+	case ops.CgroupExit:
+		t.CgroupExit = func(cgrp uint64) { c.call(cgrp, 0, 0, 0) }
+	case ops.CgroupPrepMove:
+		t.CgroupPrepMove = func(t *sim.Task, from, to uint64) int32 { return int32(c.call(t.K.Addr, from, to, 0)) }
+	case ops.CgroupMove:
+		t.CgroupMove = func(t *sim.Task, from, to uint64) { c.call(t.K.Addr, from, to, 0) }
+	case ops.CgroupCancelMove:
+		t.CgroupCancelMove = func(t *sim.Task, from, to uint64) { c.call(t.K.Addr, from, to, 0) }
+	case ops.CPUOnline:
+		t.CPUOnline = onCPU
+	case ops.CPUOffline:
+		t.CPUOffline = onCPU
+	case ops.Init:
+		t.Init = func() int32 { return int32(c.call(0, 0, 0, 0)) }
+	case ops.Exit:
+		t.Exit = func(e *ops.ExitInfo) { c.call(p.args.setExitInfo(e), 0, 0, 0) }
+	default:
+		return false
+	}
+	return true
+}
+
+// cost prices what ran since it was last asked: the fixed cost of a callback, instructions, calls.
+func (p *Policy) cost() sim.Duration {
+	insns, calls := p.set.Insns(), p.set.Calls()
+	d := p.costs.Callback +
+		sim.Duration((int64(insns-p.paidInsn)*p.costs.InsnPS+500)/1000) +
+		sim.Duration(int64(calls-p.paidCall)*p.costs.KfuncNS)
+	p.paidInsn, p.paidCall = insns, calls
+	return d
+}
+
+// takeFault returns why the last callback could not go on, once.
+func (p *Policy) takeFault() string {
+	f := p.fault
+	p.fault = ""
+	return f
+}

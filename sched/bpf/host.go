@@ -1,0 +1,91 @@
+package bpf
+
+import (
+	"math/rand/v2"
+
+	"github.com/schedsim/schedsim/sim"
+	"github.com/schedsim/schedsim/vm/abi"
+)
+
+var _ abi.Host = (*host)(nil)
+
+// host is the kernel around the programs of one policy.
+type host struct {
+	p      *Policy
+	m      *sim.Machine
+	rand   *rand.Rand
+	timers map[uint64]*timer // by address of the struct bpf_timer; looked up, never walked
+}
+
+// timer is one struct bpf_timer. It stays allocated once it was armed: programs re-arm the same few.
+type timer struct {
+	sim.Timer
+	fire func()
+}
+
+func newHost(p *Policy) *host {
+	m := p.env.Machine
+	return &host{p: p, m: m, rand: m.Rand("bpf"), timers: map[uint64]*timer{}}
+}
+
+// CPU is the processor that the program runs on.
+func (h *host) CPU() int32 { return int32(h.m.ThisCPU()) }
+
+// NrCPUs is the number of possible processors.
+func (h *host) NrCPUs() int32 { return int32(h.m.NrCPUs()) }
+
+// NowNS is the time since boot in nanoseconds.
+func (h *host) NowNS() uint64 { return uint64(h.m.Now()) }
+
+// CurrentTask is the address of the current task_struct of the processor.
+func (h *host) CurrentTask() uint64 { return h.m.Curr(h.m.ThisCPU()).K.Addr }
+
+// CurrentPID are the current task's thread and process ids.
+func (h *host) CurrentPID() (pid, tgid int32) {
+	t := h.m.Curr(h.m.ThisCPU())
+	return t.PID, t.K.TGID()
+}
+
+// Rand32 draws from the policy's own stream.
+func (h *host) Rand32() uint32 { return h.rand.Uint32() }
+
+// Printk passes a line of output on.
+func (h *host) Printk(line string) {
+	if h.p.opt.Print != nil {
+		h.p.opt.Print(h.m.Now(), h.m.ThisCPU(), line)
+	}
+}
+
+// ArmTimer arms the timer at key as a hrtimer of the given processor.
+func (h *host) ArmTimer(key uint64, cpu int32, atNS uint64, fire func()) {
+	t := h.timers[key]
+	if t == nil {
+		t = &timer{}
+		t.Timer.Fire = func(sim.Time) { h.fired(t) }
+		h.timers[key] = t
+	}
+	t.fire = fire
+	h.m.Arm(&t.Timer, sim.CPU(cpu), sim.Time(min(atNS, uint64(sim.Never))))
+}
+
+// DisarmTimer cancels the timer at key.
+func (h *host) DisarmTimer(key uint64) bool {
+	t := h.timers[key]
+	return t != nil && h.m.Cancel(&t.Timer)
+}
+
+// fired runs a timer's callback. It is no callback of the table, so its cost is charged and its faults are reported
+// here.
+func (h *host) fired(t *timer) {
+	p := h.p
+	if p.set == nil {
+		return // the policy was closed
+	}
+	t.fire()
+	if c := p.cost(); c > 0 {
+		h.m.Charge(h.m.ThisCPU(), sim.CostCallback, c)
+	}
+	if f := p.set.TakeFault(); f != nil {
+		p.env.Kernel.Fault(f.Error())
+	}
+}

@@ -1,0 +1,206 @@
+package bpf
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/schedsim/schedsim/kfuncs"
+	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/ops/kernels"
+	"github.com/schedsim/schedsim/sched"
+	"github.com/schedsim/schedsim/sched/bpf/agent"
+	"github.com/schedsim/schedsim/sim"
+	"github.com/schedsim/schedsim/vm"
+	"github.com/schedsim/schedsim/vm/elf"
+	"github.com/schedsim/schedsim/vm/link"
+	"github.com/schedsim/schedsim/vm/mem"
+)
+
+var _ sched.Policy = (*Policy)(nil)
+
+// Options say how to load an object. Kernel and Mem are required.
+type Options struct {
+	Kernel *kernels.Kernel
+	// Mem is the address space in which the machine's kernel objects lie.
+	Mem    *mem.Space
+	Engine vm.Engine
+	// Budget is the number of instructions of one invocation; 0 means the engine's default.
+	Budget uint64
+	// Globals are values of global variables by name, as a loader would set them before loading. They win over what the
+	// agent knows of the scheduler.
+	Globals map[string]any
+	// Print takes the output of bpf_printk and of the policy's other messages; nil drops it.
+	Print func(at sim.Time, cpu sim.CPU, line string)
+	// Notice takes remarks about the load: variables that the agent set, programs that are loaded but never run.
+	Notice func(text string)
+}
+
+// Policy is a scheduler from an object file.
+type Policy struct {
+	opt Options
+	obj *elf.Object
+	tbl *elf.StructOps
+
+	env   sched.Env
+	set   *vm.Set
+	host  *host
+	args  args
+	costs sim.Costs
+
+	fault    string // why the last callback could not go on
+	paidInsn uint64 // instructions and calls whose cost was charged
+	paidCall uint64
+}
+
+// New reads the object file at path. An error of the file system is returned as it is; any other error says why the
+// object cannot be used.
+func New(path string, o Options) (*Policy, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Read(filepath.Base(path), data, o)
+}
+
+// Read reads an object from memory; name is how messages call it.
+func Read(name string, data []byte, o Options) (*Policy, error) {
+	obj, err := elf.Read(name, bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	tbl, err := scheduler(obj)
+	if err != nil {
+		return nil, err
+	}
+	return &Policy{opt: o, obj: obj, tbl: tbl}, nil
+}
+
+// scheduler finds the one table of the object that is a scheduler.
+func scheduler(obj *elf.Object) (*elf.StructOps, error) {
+	var found []*elf.StructOps
+	var others []string
+	for _, s := range obj.StructOps {
+		switch base, _, _ := strings.Cut(s.Type.Name, "___"); base {
+		case "sched_ext_ops", "sched_ext_ops_cid":
+			if s.AutoCreate {
+				found = append(found, s)
+			}
+		default:
+			others = append(others, s.Type.Name)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return nil, fmt.Errorf("%s: %d schedulers (%s, %s): one is expected", obj.Name, len(found), found[0].Name, found[1].Name)
+	case len(others) > 0:
+		return nil, fmt.Errorf("%s: no struct sched_ext_ops in .struct_ops.link; found struct %s", obj.Name, others[0])
+	}
+	return nil, fmt.Errorf("%s: no struct sched_ext_ops in .struct_ops.link: the object is no scheduler", obj.Name)
+}
+
+// Name is the name in the object's ops table, or the file's name before ".bpf.o".
+func (p *Policy) Name() string {
+	for _, m := range p.tbl.Members {
+		if m.Name == "name" && !m.Func {
+			if name := cString(m.Bytes); name != "" {
+				return name
+			}
+		}
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(p.obj.Name, ".o"), ".bpf")
+}
+
+// Open links the object, checks its permissions, loads its programs and returns the table. It follows what bpf(2) does
+// from BPF_PROG_LOAD to the registration of the struct_ops map.
+func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
+	p.env, p.costs = e, e.Machine.Costs()
+	globals, err := p.globals()
+	if err != nil {
+		return nil, err
+	}
+	linked, err := link.Link(p.obj, kernelTarget{p.opt.Kernel}, link.Options{Globals: globals, FillEnums: true})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range linked.Warnings {
+		p.notice(w)
+	}
+	b, err := p.plan(linked)
+	if err != nil {
+		return nil, err
+	}
+	p.host = newHost(p)
+	p.set, err = vm.Load(linked, vm.Options{
+		Mem:    p.opt.Mem,
+		Host:   p.host,
+		Kfuncs: kfuncs.All(&kfuncs.Host{Machine: e.Machine, Kernel: e.Kernel, Mem: p.opt.Mem, Print: p.host.Printk, Layout: p.opt.Kernel}),
+		Engine: p.opt.Engine,
+		Budget: p.opt.Budget,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.args.init(p.opt.Mem, p.opt.Kernel); err != nil {
+		return nil, err
+	}
+	return p.bind(b)
+}
+
+// globals are the variables that the scheduler's user-space half would have set, and those of the options.
+func (p *Policy) globals() (map[string]any, error) {
+	edit, err := agent.Prepare(p.Name(), p.obj, agent.Machine{Topo: p.env.Machine.Topo()})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.obj.Name, err)
+	}
+	if len(edit.Set) > 0 {
+		p.notice(fmt.Sprintf("%s: set as its loader does: %s", p.obj.Name, strings.Join(edit.Names(), ", ")))
+	}
+	globals := edit.Set
+	if globals == nil {
+		globals = map[string]any{}
+	}
+	for name, v := range p.opt.Globals {
+		globals[name] = v
+	}
+	return globals, nil
+}
+
+// Close frees the programs. The address space stays.
+func (p *Policy) Close() error {
+	if p.set == nil {
+		return nil
+	}
+	set := p.set
+	p.set = nil
+	return set.Close()
+}
+
+// Insns and Calls are the BPF instructions executed and the helpers and kernel functions called so far.
+func (p *Policy) Insns() uint64 { return p.set.Insns() }
+
+// Calls is the number of helpers and kernel functions called so far.
+func (p *Policy) Calls() uint64 { return p.set.Calls() }
+
+// Global returns the bytes of a global variable, which alias the program's memory.
+func (p *Policy) Global(name string) ([]byte, error) { return p.set.Global(name) }
+
+func (p *Policy) notice(text string) {
+	if p.opt.Notice != nil {
+		p.opt.Notice(text)
+	}
+}
+
+func cString(b []byte) string {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	return string(b)
+}
+
+var _ io.Closer = (*Policy)(nil)
