@@ -38,6 +38,7 @@ type Options struct {
 // Space is one simulated address space.
 type Space struct {
 	host  []byte // the whole reservation
+	below []byte // the page before it
 	limit uint64 // bytes handed out so far
 	free  map[uint64][]uint64
 	fd    int // the memfd, -1 if there is none
@@ -54,12 +55,13 @@ func New(o Options) (*Space, error) {
 	if size > MaxReserve {
 		return nil, fmt.Errorf("address space of %d bytes: at most %d are possible", o.Reserve, uint64(MaxReserve))
 	}
-	host, fd, closer, err := reserve(size)
+	all, fd, closer, err := reserve(size)
 	if err != nil {
 		return nil, fmt.Errorf("address space of %d bytes: %w", size, err)
 	}
+	below, host := all[:PageSize:PageSize], all[PageSize:]
 	// The first page stays empty so that no object has offset 0.
-	return &Space{host: host, limit: PageSize, free: map[uint64][]uint64{}, fd: fd, close: closer}, nil
+	return &Space{host: host, below: below, limit: PageSize, free: map[uint64][]uint64{}, fd: fd, close: closer}, nil
 }
 
 // Close gives the pages back. Nothing may use the space or its slices afterwards.
@@ -68,7 +70,7 @@ func (s *Space) Close() error {
 		return nil
 	}
 	f := s.close
-	s.close, s.host, s.limit = nil, nil, 0
+	s.close, s.host, s.below, s.limit = nil, nil, nil, 0
 	return f()
 }
 
@@ -78,6 +80,10 @@ func (s *Space) Limit() uint64 { return s.limit }
 // View returns all accessible bytes: the byte at Base+i is element i. The slice goes stale when Alloc or Close is called;
 // it lets an engine check and access memory without a call.
 func (s *Space) View() []byte { return s.host[:s.limit] }
+
+// Control is the page before Base. No program can reach it; an engine of machine code keeps its own state there, at a
+// constant distance from the register that translates addresses.
+func (s *Space) Control() []byte { return s.below }
 
 // HostBase is the host address of Base.
 //

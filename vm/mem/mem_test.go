@@ -2,6 +2,7 @@ package mem
 
 import (
 	"testing"
+	"unsafe"
 
 	"pgregory.net/rapid"
 )
@@ -40,6 +41,27 @@ func TestEdges(t *testing.T) {
 	}
 	if _, _, err := s.Alloc(1<<20, 8); err == nil {
 		t.Error("an allocation larger than what is left succeeded")
+	}
+}
+
+// The control page lies just below the space and is no part of it.
+func TestControl(t *testing.T) {
+	s, err := New(Options{Reserve: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c := s.Control()
+	if len(c) != PageSize || uintptr(unsafe.Pointer(&c[0]))+PageSize != s.HostBase() {
+		t.Errorf("control page of %d bytes at %p, space at %#x", len(c), &c[0], s.HostBase())
+	}
+	for i := range c {
+		c[i] = 0xff
+	}
+	for i, v := range s.Bytes(Base, PageSize) {
+		if v != 0 {
+			t.Fatalf("byte %d of the space changed", i)
+		}
 	}
 }
 

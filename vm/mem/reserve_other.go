@@ -2,7 +2,7 @@
 
 package mem
 
-// reserve takes Go memory: the system backs it with pages as they are touched.
+// reserve takes Go memory for a page and size bytes after it: the system backs it with pages as they are touched.
 func reserve(size uint64) ([]byte, int, func() error, error) {
-	return make([]byte, size), -1, nil, nil
+	return make([]byte, PageSize+size), -1, nil, nil
 }
