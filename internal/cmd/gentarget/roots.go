@@ -8,7 +8,7 @@ func schedExtRoots() roots {
 	return roots{
 		types:       rootTypes(),
 		patterns:    rootPatterns(),
-		enumerators: regexp.MustCompile(`^(false$|BPF_|SCX_|CSS_|CGRP_|__?SCX|PIDTYPE_|SD_|WQ_|TASK_|MAX_|TRACE_FLAG_)`),
+		enumerators: regexp.MustCompile(`^(false$|__PAGE_SIZE$|TCX_|XDP_|IPPROTO_|BPF_SCX_|CSS_|CGRP_|__?SCX|PIDTYPE_|SD_|WQ_|TASK_|MAX_|TRACE_FLAG_)`),
 		funcs:       rootFuncs(),
 		vars: set("runqueues", "sd_llc_id", "sd_llc_size", "sched_core_priority", "cpufreq_cpu_data", "__preempt_count",
 			"kernel_cpustat", "kstat", "cpu_number", "current_task"),
@@ -40,10 +40,10 @@ func rootTypes() map[string]int {
 		"cpumask", "cpumask_t", "cpumask_var_t", "bpf_cpumask",
 		// machinery of BPF
 		"bpf_map", "bpf_prog", "bpf_prog_aux", "bpf_link", "bpf_dynptr_kern", "bpf_attr", "bpf_insn", "btf", "btf_type", "bpf_array",
-		"bpf_tramp_run_ctx", "bpf_run_ctx", "bpf_struct_ops_common_value", "bpf_user_pt_regs_t", "seq_file", "seq_operations",
+		"bpf_verifier_env", "bpf_tramp_run_ctx", "bpf_run_ctx", "bpf_struct_ops_common_value", "bpf_user_pt_regs_t", "seq_file", "seq_operations",
 		"trace_entry", "ring_buffer_event",
 		// users of other struct_ops, contexts of other programs
-		"tcp_congestion_ops", "Qdisc_ops", "Qdisc", "tcp_sock", "inet_connection_sock", "inet_sock", "sock", "sock_common", "sk_buff",
+		"tcp_congestion_ops", "Qdisc_ops", "Qdisc", "tcp_sock", "inet_connection_sock", "inet_sock", "sock", "sock_common", "sk_buff", "skb_shared_info",
 		"__sk_buff", "xdp_md", "xdp_buff", "iphdr", "ipv6hdr", "tcphdr", "udphdr", "ethhdr", "linux_binprm",
 		"bpf_sock", "bpf_sock_ops", "bpf_sock_tuple", "bpf_sysctl", "bpf_tcp_sock", "bpf_fib_lookup", "bpf_perf_event_data", "bpf_nf_ctx",
 		// words of C that headers lean on
@@ -73,7 +73,7 @@ func rootPatterns() []*regexp.Regexp {
 		`^scx_`, `^bpf_iter`, `^btf_trace_(sched|cgroup|task|cpu|hrtimer|timer|irq|softirq|ipi|contextual|sys)_`,
 		// The user ABI of BPF and the special structs of map values.
 		`^bpf_(timer|wq|spin_lock|res_spin_lock|list_head|list_node|rb_root|rb_node|refcount|dynptr|kptr.*|task_work|throw.*|testmod_ctx)$`,
-		`^bpf_(map|prog|attach|func|link|stats|cmd|cgroup_iter_order|perf_event|task_fd|core_relo|ret_code|hdr_start|lwt|adj|line_info|func_info|btf|token|tcx|spin|pidns|raw_tracepoint|mem|crypto|cgroup|redir|flow|tunnel|xfrm|sk|tcp|devmap|cpumap|stack_build|snprintf|stream).*`,
+		`^bpf_(sock|xdp|sysctl|dummy|map|prog|attach|func|link|stats|cmd|cgroup_iter_order|perf_event|task_fd|core_relo|ret_code|hdr_start|lwt|adj|line_info|func_info|btf|token|tcx|spin|pidns|raw_tracepoint|mem|crypto|cgroup|redir|flow|tunnel|xfrm|sk|tcp|devmap|cpumap|stack_build|snprintf|stream).*`,
 		`^trace_event_raw_(sched|cgroup|task|cpu|hrtimer|timer|irq|softirq|ipi|sys|bpf)_`,
 		`^futex_`,
 		`^mm_cid`,
