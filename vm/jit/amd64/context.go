@@ -1,0 +1,79 @@
+package amd64
+
+import (
+	"unsafe"
+
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/mem"
+)
+
+// context is what machine code and Go share. It lies in the control page of the address space, just below mem.Base, so that
+// the register which translates addresses reaches it with a constant displacement, and no program can.
+type context struct {
+	goSP, goBP uintptr // Go's stack and frame pointer while machine code runs
+	sp         uintptr // the private stack while Go runs
+	pc         uintptr // where machine code starts
+	left       int64   // instructions left of the budget
+	r0         uint64
+	exit       uint64 // why machine code stopped: kind and number
+	value      uint64 // detail of a fault: offset of the address in the space, or call target
+	fp         uint64 // R10
+	callLow    uint64 // a call is possible while R10 is above this
+	args       [5]uint64
+	// limit has the number of accessible bytes less 1, 2, 4 and 8: the last offset of an access of that size.
+	limit [4]uint64
+	space uint64 // the limit that limit was made of
+}
+
+// contextBase is the simulated address of the control page as a displacement.
+const contextBase = -1 << 31
+
+// The constant is right only if the control page begins 2 GiB below the top of the address space.
+var _ [0]struct{} = [mem.Base - mem.PageSize - (1<<64 - 1<<31)]struct{}{}
+
+// Displacements of the context's fields from its start.
+const (
+	offGoSP    = int32(unsafe.Offsetof(context{}.goSP))
+	offGoBP    = int32(unsafe.Offsetof(context{}.goBP))
+	offSP      = int32(unsafe.Offsetof(context{}.sp))
+	offPC      = int32(unsafe.Offsetof(context{}.pc))
+	offLeft    = int32(unsafe.Offsetof(context{}.left))
+	offR0      = int32(unsafe.Offsetof(context{}.r0))
+	offExit    = int32(unsafe.Offsetof(context{}.exit))
+	offValue   = int32(unsafe.Offsetof(context{}.value))
+	offFP      = int32(unsafe.Offsetof(context{}.fp))
+	offCallLow = int32(unsafe.Offsetof(context{}.callLow))
+	offArgs    = int32(unsafe.Offsetof(context{}.args))
+	offLimit   = int32(unsafe.Offsetof(context{}.limit))
+)
+
+// The kinds of exits, in the low bits of context.exit; the bits above are a number.
+const (
+	exitDone   = iota // the activation is over
+	exitCall          // call of a helper or kfunc; the number is that of the call site
+	exitMemory        // bad access; here and below the number is that of the instruction in the set
+	exitBudget
+	exitDepth  // no frame for a call
+	exitTarget // call of an address that is no subprogram
+	exitHelper // call of a helper that does not exist
+	exitPoison // an instruction that cannot be executed
+
+	exitBits = 3
+	exitMask = 1<<exitBits - 1
+)
+
+// field is the operand of a field of the context.
+func field(off int32) Mem { return At(regBias, contextBase+off) }
+
+// memoryFault is the message of a bad access by in at an offset of the address space.
+func memoryFault(in *ir.Insn, off uint64) string {
+	size, addr := in.Op.Size(), off+mem.Base
+	switch {
+	case in.Op.IsLoad():
+		return engine.ReadFault(size, addr)
+	case in.Op.IsStore():
+		return engine.WriteFault(size, addr)
+	}
+	return engine.AtomicFault(size, addr)
+}

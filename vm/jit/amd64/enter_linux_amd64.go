@@ -1,0 +1,11 @@
+package amd64
+
+// enter runs machine code at c.pc with the private stack at c.sp, R0 = c.r0 and c.left instructions of budget, until it
+// leaves with a reason in c.exit.
+//
+// Safety: c lies outside of the Go heap, and so does everything that machine code uses, since a signal handler or the
+// garbage collector finds none of it. The runtime does not preempt code that is not Go's, and signals are handled on a
+// stack of their own.
+//
+//go:noescape
+func enter(c *context)

@@ -1,0 +1,232 @@
+package amd64
+
+import (
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/ir"
+)
+
+// lowering turns the programs of a set into one piece of machine code, instruction by instruction.
+type lowering struct {
+	a    *Asm
+	bmi2 bool
+	// limit is the number of accessible bytes now; stackOK: the stack region lies within them.
+	limit   uint64
+	stackOK bool
+	helpers []abi.Func
+	sites   []site
+
+	// The common ends of all programs; see runtime.
+	entry, done, call, leave Label
+
+	// The program being lowered.
+	number  int
+	prog    *engine.Prog
+	base    int32           // number of its first instruction in the set
+	targets map[int32]Label // jump targets
+	subs    map[int32]Label // entries of subprograms
+	table   Label           // of code addresses, for CallReg
+	callees bool            // whether CallReg occurs: any subprogram may be called
+	stubs   []func()        // code to put behind the program
+
+	// The subprogram being lowered.
+	saved  []Reg // registers that it gives back
+	slot   bool  // its frame has a counter for MayGoto
+	called bool  // other programs' code may call it
+	start  int32 // the first instruction that is not counted yet
+	consts constants
+}
+
+// site is a place that calls a helper or kfunc.
+type site struct {
+	fn    abi.Func
+	kfunc bool
+	insn  int32 // number of the instruction in the set
+}
+
+// unit is the result: code with the offsets of its parts.
+type unit struct {
+	code          []byte
+	entry, resume int32
+	subs          []map[int32]int32 // per program: entry by first instruction
+	ends          []int32           // per program: end of its code
+	bases         []int32           // per program: number of its first instruction
+	sites         []site
+}
+
+// lower compiles all programs of env.
+func lower(env *engine.Env, bmi2 bool) unit {
+	l := &lowering{a: new(Asm), bmi2: bmi2, limit: env.Mem.Limit(), helpers: env.Helpers,
+		stackOK: env.Mem.Bytes(env.StackTop-env.StackSize, env.StackSize) != nil}
+	u := l.pass(env)
+	l.a.Again() // with what is known now, most jumps get short
+	u = l.pass(env)
+	u.code = l.a.Code()
+	return u
+}
+
+func (l *lowering) pass(env *engine.Env) unit {
+	l.sites, l.base = nil, 0
+	u := unit{}
+	u.entry, u.resume = l.runtime()
+	for i := range env.Progs {
+		p := &env.Progs[i]
+		u.bases = append(u.bases, l.base)
+		l.program(i, p)
+		starts := make(map[int32]int32, len(l.subs))
+		for at, label := range l.subs {
+			starts[at] = l.a.Offset(label)
+		}
+		u.subs = append(u.subs, starts)
+		u.ends = append(u.ends, l.a.Pos())
+		l.base += int32(len(p.Code.Insns))
+	}
+	u.sites = l.sites
+	return u
+}
+
+// later puts code behind the program.
+func (l *lowering) later(f func()) { l.stubs = append(l.stubs, f) }
+
+// program lowers one program.
+func (l *lowering) program(number int, p *engine.Prog) {
+	l.number, l.prog, l.callees, l.stubs = number, p, false, nil
+	l.targets, l.subs = map[int32]Label{}, map[int32]Label{}
+	called := map[int32]bool{}
+	for i := range p.Code.Insns {
+		switch in := &p.Code.Insns[i]; {
+		case in.Op.IsJump():
+			if _, ok := l.targets[in.Target]; !ok {
+				l.targets[in.Target] = l.a.NewLabel()
+			}
+		case in.Op == ir.CallSub:
+			called[in.Target] = true
+		case in.Op == ir.CallReg:
+			l.callees = true
+		}
+	}
+	for i := range p.Code.Subs {
+		l.subs[p.Code.Subs[i].Start] = l.a.NewLabel()
+	}
+	if l.callees {
+		l.table = l.a.NewLabel()
+	}
+	for i := range p.Code.Subs {
+		s := &p.Code.Subs[i]
+		l.called = l.callees || called[s.Start]
+		l.sub(s)
+	}
+	for len(l.stubs) > 0 {
+		f := l.stubs[0]
+		l.stubs = l.stubs[1:]
+		f()
+	}
+	if l.callees {
+		l.addresses()
+	}
+}
+
+// sub lowers one subprogram.
+func (l *lowering) sub(s *ir.Sub) {
+	a, insns := l.a, l.prog.Code.Insns
+	l.prologue(s)
+	l.start = s.Start
+	l.consts.forget()
+	for i := s.Start; i < s.End; i++ {
+		if t, ok := l.targets[i]; ok {
+			l.count(i)
+			l.consts.forget()
+			a.Bind(t)
+		}
+		in := &insns[i]
+		switch {
+		case l.alu(in), l.memory(i, in):
+		case in.Op.IsJump():
+			l.jump(i, in)
+		case in.Op.IsCall():
+			l.callInsn(i, in)
+			l.consts.forget()
+		case in.Op == ir.Exit:
+			l.count(i + 1)
+			l.epilogue()
+		default:
+			a.Jmp(l.fault(i, exitPoison))
+			l.start = i + 1
+		}
+		l.consts.step(in)
+	}
+}
+
+// prologue begins a subprogram: what exec does in the interpreter before the first instruction.
+func (l *lowering) prologue(s *ir.Sub) {
+	a := l.a
+	a.Bind(l.subs[s.Start])
+	a.TestRR(W64, regLeft, regLeft)
+	l.start = s.Start
+	a.Jcc(CondLE, l.faultAfter(s.Start, exitBudget, 0))
+	var written uint16
+	l.slot = false
+	for _, in := range l.prog.Code.Insns[s.Start:s.End] {
+		if in.Op.WritesDst() {
+			written |= 1 << in.Dst
+		}
+		if in.Op.WritesSrc() {
+			written |= 1 << in.Src
+		}
+		l.slot = l.slot || in.Op == ir.MayGoto
+	}
+	l.saved = l.saved[:0]
+	for r := ir.Reg(6); r <= 9 && l.called; r++ {
+		if written>>r&1 != 0 {
+			l.saved = append(l.saved, hostReg[r])
+			a.Push(hostReg[r])
+		}
+	}
+	if l.slot {
+		a.PushImm(engine.MaxLoops)
+	}
+}
+
+// epilogue ends a subprogram.
+func (l *lowering) epilogue() {
+	a := l.a
+	if !l.called {
+		a.Jmp(l.done) // which leaves the private stack as a whole
+		return
+	}
+	if l.slot {
+		a.Pop(regT1)
+	}
+	for i := len(l.saved) - 1; i >= 0; i-- {
+		a.Pop(l.saved[i])
+	}
+	a.Pop(regT1)
+	a.JmpR(regT1)
+}
+
+// count takes the instructions before end that are not counted yet off the budget. It changes the flags to those of a
+// comparison of the rest with zero, if there are any.
+func (l *lowering) count(end int32) {
+	if n := end - l.start; n > 0 {
+		l.a.AluRI(Sub, W64, regLeft, n)
+	}
+	l.start = end
+}
+
+// fault returns the label of code that leaves with a fault at instruction i, which counts.
+func (l *lowering) fault(i int32, kind int32) Label { return l.faultAfter(i, kind, i+1-l.start) }
+
+// faultAfter is fault with n instructions still to count.
+func (l *lowering) faultAfter(i int32, kind, n int32) Label {
+	a, label := l.a, l.a.NewLabel()
+	code := (l.base+i)<<exitBits | kind
+	l.later(func() {
+		a.Bind(label)
+		if n > 0 {
+			a.AluRI(Sub, W64, regLeft, n)
+		}
+		a.MovRI(regT1, int64(code))
+		a.Jmp(l.leave)
+	})
+	return label
+}

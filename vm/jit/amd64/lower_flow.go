@@ -1,0 +1,242 @@
+package amd64
+
+import (
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/ir"
+)
+
+// conditions are those of the conditional jumps, in groups of four.
+var conditions = [...]Cond{CondE, CondNE, CondA, CondAE, CondB, CondBE, CondG, CondGE, CondL, CondLE, CondNE}
+
+// jump lowers a jump. A jump that does not go forwards compares the budget, but only when it is taken.
+func (l *lowering) jump(i int32, in *ir.Insn) {
+	a, to := l.a, l.targets[in.Target]
+	l.count(i + 1)
+	back := in.Target <= i
+	if in.Op == ir.Ja {
+		switch {
+		case back:
+			a.Jcc(CondG, to) // the flags are those of count
+			a.Jmp(l.fault(i, exitBudget))
+		case in.Target != i+1:
+			a.Jmp(to)
+		}
+		return
+	}
+	if back {
+		// Where the budget is used up, the jump faults instead.
+		last, next := a.NewLabel(), a.NewLabel()
+		fault := l.fault(i, exitBudget)
+		a.Jcc(CondLE, last)
+		a.Jcc(l.compare(in), to)
+		a.Bind(next)
+		l.later(func() {
+			a.Bind(last)
+			a.Jcc(l.compare(in), fault)
+			a.Jmp(next)
+		})
+		return
+	}
+	a.Jcc(l.compare(in), to)
+}
+
+// compare sets the flags for a conditional jump and returns the condition.
+func (l *lowering) compare(in *ir.Insn) Cond {
+	a, d := l.a, hostReg[in.Dst]
+	if in.Op == ir.MayGoto {
+		a.AluMI(Sub, W64, At(RSP, 0), 1)
+		return CondS
+	}
+	w, imm := form(in.Op, ir.JEq64X)
+	test := in.Op >= ir.JSet64X
+	s, k := hostReg[in.Src], constant(w, in.Imm)
+	if imm && !fits32(k) {
+		a.MovRI(regT2, k)
+		s, imm = regT2, false
+	}
+	switch {
+	case !imm && test:
+		a.TestRR(w, d, s)
+	case !imm:
+		a.AluRR(Cmp, w, d, s)
+	case test:
+		a.TestRI(w, d, int32(k))
+	case k == 0:
+		a.TestRR(w, d, d) // the same flags
+	default:
+		a.AluRI(Cmp, w, d, int32(k))
+	}
+	return conditions[(in.Op-ir.JEq64X)/4]
+}
+
+// callInsn lowers a call.
+func (l *lowering) callInsn(i int32, in *ir.Insn) {
+	l.count(i + 1)
+	switch in.Op {
+	case ir.CallSub:
+		l.callSub(i, func() { l.a.Jmp(l.subs[in.Target]) })
+	case ir.CallReg:
+		l.callReg(i, in)
+	case ir.CallKfunc:
+		l.callHost(i, l.prog.Kfuncs[in.Imm], true)
+	default:
+		var fn abi.Func
+		if uint64(in.Imm) < uint64(len(l.helpers)) {
+			fn = l.helpers[in.Imm]
+		}
+		if fn == nil {
+			l.a.Jmp(l.fault(i, exitHelper))
+			return
+		}
+		l.callHost(i, fn, false)
+	}
+}
+
+// callSub makes a frame and goes to a subprogram. There is no CALL: when the subprogram leaves for Go and the processor
+// predicts a return to this place instead, the misprediction costs more than the whole way to Go and back.
+func (l *lowering) callSub(i int32, jump func()) {
+	a, back := l.a, l.a.NewLabel()
+	a.AluRM(Cmp, W64, RBP, field(offCallLow))
+	a.Jcc(CondBE, l.fault(i, exitDepth))
+	a.LeaLabel(regT1, back)
+	a.Push(regT1)
+	a.AluRI(Sub, W64, RBP, engine.FrameSize)
+	jump()
+	a.Bind(back)
+	a.AluRI(Add, W64, RBP, engine.FrameSize)
+}
+
+// callReg lowers callx: the entry comes from a table with an element for each instruction of the program.
+func (l *lowering) callReg(i int32, in *ir.Insn) {
+	a := l.a
+	bad := l.fault(i, exitTarget)
+	a.MovRR(W64, regT2, hostReg[in.Dst]) // where Go finds it
+	a.MovRI(regT1, -int64(engine.CodeAddr(l.number, 0)))
+	a.AluRR(Add, W64, regT1, regT2)
+	a.AluRI(Cmp, W64, regT1, int32(len(l.prog.Code.Insns))*8)
+	a.Jcc(CondAE, bad)
+	a.TestRI(W32, regT1, 7)
+	a.Jcc(CondNE, bad)
+	// An element of the table has 4 bytes, an address 8 per instruction. R0 to R9 belong to the program, so the second
+	// register that this takes is on the stack.
+	a.ShiftRI(Shr, W64, regT1, 1)
+	a.Push(RAX)
+	a.LeaLabel(RAX, l.table)
+	a.LoadSX(4, regT1, AtIndex(RAX, regT1, 0))
+	a.AluRR(Add, W64, RAX, regT1) // the table itself where there is no subprogram
+	a.TestRR(W64, regT1, regT1)
+	a.MovRR(W64, regT1, RAX)
+	a.Pop(RAX)
+	a.Jcc(CondE, bad)
+	a.AluRM(Cmp, W64, RBP, field(offCallLow))
+	a.Jcc(CondBE, l.fault(i, exitDepth))
+	back := a.NewLabel()
+	a.LeaLabel(regT2, back)
+	a.Push(regT2)
+	a.AluRI(Sub, W64, RBP, engine.FrameSize)
+	a.JmpR(regT1)
+	a.Bind(back)
+	a.AluRI(Add, W64, RBP, engine.FrameSize)
+}
+
+// addresses puts the table of callReg here.
+func (l *lowering) addresses() {
+	a := l.a
+	a.Bind(l.table)
+	at := a.Pos()
+	for i := range l.prog.Code.Insns {
+		if sub, ok := l.subs[int32(i)]; ok {
+			a.imm32(a.Offset(sub) - at)
+		} else {
+			a.imm32(0)
+		}
+	}
+}
+
+// callHost leaves for Go, which calls fn and comes back.
+func (l *lowering) callHost(i int32, fn abi.Func, kfunc bool) {
+	a, back := l.a, l.a.NewLabel()
+	n := int64(len(l.sites))
+	l.sites = append(l.sites, site{fn, kfunc, l.base + i})
+	a.LeaLabel(regT1, back)
+	a.MovRI(regT2, n<<exitBits|exitCall)
+	a.Jmp(l.call)
+	a.Bind(back)
+}
+
+// runtime emits what all programs of a set share and returns the offsets of the two places where Go enters.
+//
+// Go enters by JMP and machine code leaves by a RET to Go's CALL, so that the processor's predictions of returns stay
+// right.
+func (l *lowering) runtime() (entry, resume int32) {
+	a := l.a
+	l.done, l.call, l.leave = a.NewLabel(), a.NewLabel(), a.NewLabel()
+	args := [5]Reg{RDI, RSI, RDX, RCX, R8}
+
+	// A new activation of the subprogram at context.value.
+	entry = a.Pos()
+	for i, r := range args {
+		a.Load(8, r, field(offArgs+8*int32(i)))
+	}
+	for _, r := range []Reg{RAX, RBX, R13, R14, R15} {
+		a.Zero(r)
+	}
+	a.Load(8, RBP, field(offFP))
+	a.LeaLabel(regT1, l.done)
+	a.Push(regT1)
+	a.JmpM(field(offValue))
+
+	// The end of an activation.
+	a.Bind(l.done)
+	a.Lea(W64, regT2, field(0))
+	a.Store(8, At(regT2, offR0), RAX)
+	a.Store(8, At(regT2, offLeft), regLeft)
+	a.StoreImm(8, At(regT2, offExit), exitDone)
+	l.toGo(regT2)
+
+	// A call: regT1 is where to come back to, regT2 the reason. The private stack keeps what the program wants back, so
+	// that another program can run below; the arguments lie on its top.
+	a.Bind(l.call)
+	saved := []Reg{regT1, RBX, R13, R14, R15, RBP}
+	for _, r := range saved {
+		a.Push(r)
+	}
+	for i := len(args) - 1; i >= 0; i-- {
+		a.Push(args[i])
+	}
+	a.Lea(W64, regT1, field(0))
+	a.Store(8, At(regT1, offExit), regT2)
+	a.Store(8, At(regT1, offLeft), regLeft)
+	a.Store(8, At(regT1, offFP), RBP)
+	a.Store(8, At(regT1, offSP), RSP)
+	l.toGo(regT1)
+
+	resume = a.Pos()
+	a.AluRI(Add, W64, RSP, int32(8*len(args)))
+	for i := len(saved) - 1; i > 0; i-- {
+		a.Pop(saved[i])
+	}
+	for _, r := range args {
+		a.Zero(r)
+	}
+	a.Pop(regT1)
+	a.JmpR(regT1)
+
+	// A fault: regT1 is the reason, regT2 the detail.
+	a.Bind(l.leave)
+	a.Store(8, field(offExit), regT1)
+	a.Store(8, field(offLeft), regLeft)
+	a.Store(8, field(offValue), regT2)
+	a.Store(8, field(offFP), RBP)
+	a.Lea(W64, regT2, field(0))
+	l.toGo(regT2)
+	return entry, resume
+}
+
+// toGo returns to Go; r is the address of the context.
+func (l *lowering) toGo(r Reg) {
+	l.a.Load(8, RSP, At(r, offGoSP))
+	l.a.Load(8, RBP, At(r, offGoBP))
+	l.a.Ret()
+}

@@ -1,0 +1,130 @@
+package amd64
+
+import (
+	"math"
+	"math/bits"
+
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/mem"
+)
+
+// memory lowers a load, store or atomic operation; false: it is none.
+func (l *lowering) memory(i int32, in *ir.Insn) bool {
+	a, size := l.a, in.Op.Size()
+	switch op := in.Op; {
+	case op >= ir.Ld8 && op <= ir.Ld64, op >= ir.LdAcq8 && op <= ir.LdAcq64:
+		a.Load(size, hostReg[in.Dst], l.access(i, in.Src, in.Off, size))
+	case op >= ir.Lds8 && op <= ir.Lds32:
+		a.LoadSX(size, hostReg[in.Dst], l.access(i, in.Src, in.Off, size))
+	case op >= ir.St8X && op <= ir.St64X, op >= ir.StRel8 && op <= ir.StRel64:
+		a.Store(size, l.access(i, in.Dst, in.Off, size), hostReg[in.Src])
+	case op >= ir.St8K && op <= ir.St64K:
+		m := l.access(i, in.Dst, in.Off, size)
+		if size == 8 && !fits32(in.Imm) {
+			a.MovRI(regT2, in.Imm)
+			a.Store(8, m, regT2)
+		} else {
+			a.StoreImm(size, m, int32(in.Imm))
+		}
+	case op.IsAtomic():
+		l.atomic(in, l.access(i, in.Dst, in.Off, size))
+	default:
+		return false
+	}
+	return true
+}
+
+// access returns the operand for size bytes at reg + off, after a check that they may be accessed unless that is known.
+// It changes regT2 and the flags. The operand does not use the temporaries.
+func (l *lowering) access(i int32, reg ir.Reg, off int32, size int) Mem {
+	a, r := l.a, hostReg[reg]
+	switch c, known := l.consts.get(reg); {
+	case reg == 10 && l.stackOK && off >= -engine.FrameSize && off <= -int32(size):
+		// R10 is the end of a frame of the stack region: no program can change it.
+		return AtIndex(regBias, r, off)
+	case known && c+uint64(int64(off))-mem.Base <= l.limit-uint64(size):
+		// The limit only grows. The address sign-extends from 32 bits.
+		return At(regBias, int32(c+uint64(int64(off))))
+	}
+	const minusBase = int64(^mem.Base + 1) // fits 32 bits
+	if d := int64(off) + minusBase; d <= math.MaxInt32 {
+		a.Lea(W64, regT2, At(r, int32(d)))
+	} else {
+		a.Lea(W64, regT2, At(r, off))
+		a.AluRI(Add, W64, regT2, int32(minusBase))
+	}
+	a.AluRM(Cmp, W64, regT2, field(offLimit+8*int32(bits.TrailingZeros(uint(size)))))
+	a.Jcc(CondA, l.fault(i, exitMemory))
+	return AtIndex(regBias, r, off)
+}
+
+// atomic lowers an atomic operation on m. Nothing runs beside a program, so that plain instructions do.
+func (l *lowering) atomic(in *ir.Insn, m Mem) {
+	a, s, size := l.a, hostReg[in.Src], in.Op.Size()
+	w := Width(size == 8)
+	// The operations come in pairs, 32 and 64 bits, in the same order with and without fetch.
+	alu := [4]Alu{Add, Or, And, Xor}
+	switch op := in.Op; {
+	case op <= ir.AtomicXor64:
+		a.AluMR(alu[(op-ir.AtomicAdd32)/2], w, m, s)
+	case op <= ir.FetchXor64:
+		a.MovRR(W64, regT1, s)
+		a.Load(size, regT2, m)
+		a.AluRR(alu[(op-ir.FetchAdd32)/2], w, regT1, regT2)
+		a.Store(size, m, regT1)
+		a.MovRR(W64, s, regT2)
+	case op <= ir.Xchg64:
+		a.Load(size, regT2, m)
+		a.Store(size, m, s)
+		a.MovRR(W64, s, regT2)
+	default:
+		differ := a.NewLabel()
+		a.Load(size, regT2, m)
+		a.AluRR(Cmp, w, regT2, RAX)
+		a.Jcc(CondNE, differ)
+		a.Store(size, m, s)
+		a.Bind(differ)
+		a.MovRR(W64, RAX, regT2)
+	}
+}
+
+// constants knows which registers hold a constant, within straight code.
+type constants struct {
+	known uint16
+	value [11]uint64
+}
+
+func (c *constants) get(r ir.Reg) (uint64, bool) { return c.value[r], c.known>>r&1 != 0 }
+
+func (c *constants) forget() { c.known = 0 }
+
+// step follows an instruction that has just been lowered.
+func (c *constants) step(in *ir.Insn) {
+	set := func(r ir.Reg, v uint64) { c.known, c.value[r] = c.known|1<<r, v }
+	d := in.Dst
+	switch op := in.Op; {
+	case op == ir.LdImm64 || op == ir.Mov64K:
+		set(d, uint64(in.Imm))
+		return
+	case op == ir.Mov64X:
+		if v, ok := c.get(in.Src); ok {
+			set(d, v)
+			return
+		}
+	case op == ir.Add64K:
+		if v, ok := c.get(d); ok {
+			set(d, v+uint64(in.Imm))
+			return
+		}
+	}
+	if in.Op.WritesDst() {
+		c.known &^= 1 << d
+	}
+	if in.Op.WritesSrc() {
+		c.known &^= 1 << in.Src
+	}
+	if in.Op >= ir.CmpXchg32 && in.Op <= ir.CmpXchg64 {
+		c.known &^= 1
+	}
+}
