@@ -7,7 +7,6 @@ import (
 	"runtime"
 
 	"github.com/schedsim/schedsim/vm/engine"
-	"github.com/schedsim/schedsim/vm/interp"
 )
 
 // ErrUnsupported says that there is no machine-code engine for this system.
@@ -23,11 +22,11 @@ type Options struct {
 // system answered to a request for executable memory.
 func New(o Options) (engine.Engine, error) { return newEngine(o) }
 
-// Select returns the engine that compiles, or the interpreter and one line for the user that says why.
-func Select(o Options) (e engine.Engine, notice string) {
+// Select returns the engine that compiles, or fallback and one line for the user that says why.
+func Select(o Options, fallback engine.Engine) (e engine.Engine, notice string) {
 	e, err := New(o)
 	if err != nil {
-		return interp.Engine{}, fmt.Sprintf("programs are interpreted: %v", err)
+		return fallback, fmt.Sprintf("programs run on %q: %v", fallback.Name(), err)
 	}
 	return e, ""
 }

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"runtime"
 	"testing"
+
+	"github.com/schedsim/schedsim/vm/interp"
 )
 
 func TestSelect(t *testing.T) {
 	_, err := New(Options{})
-	e, notice := Select(Options{})
+	e, notice := Select(Options{}, interp.Engine{})
 	want, quiet := "jit", true
 	if err != nil {
 		want, quiet = "interp", false

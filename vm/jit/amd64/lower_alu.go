@@ -75,7 +75,7 @@ func (l *lowering) alu(in *ir.Insn) bool {
 func (l *lowering) move(in *ir.Insn, d, s Reg) bool {
 	a := l.a
 	switch in.Op {
-	case ir.Mov64X:
+	case ir.Mov64X, ir.CastKern, ir.CastUser:
 		if d != s {
 			a.MovRR(W64, d, s)
 		}

@@ -1,0 +1,256 @@
+//go:build linux && amd64
+
+package amd64
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/engine/enginetest"
+	"github.com/schedsim/schedsim/vm/ir"
+)
+
+// generator makes programs out of bytes: every sequence of bytes is a set of programs that engine.Check accepts. The
+// programs are made to get far: most pointers are good, most jumps go forwards.
+type generator struct {
+	data []byte
+	mem  uint64 // address of the memory to work on
+}
+
+func (g *generator) byte() int {
+	if len(g.data) == 0 {
+		return 0
+	}
+	b := g.data[0]
+	g.data = g.data[1:]
+	return int(b)
+}
+
+func (g *generator) n(n int) int {
+	if n > 256 {
+		return (g.byte()<<8 | g.byte()) % n
+	}
+	return g.byte() % n
+}
+
+func (g *generator) reg() ir.Reg  { return ir.Reg(g.n(10)) }     // to write
+func (g *generator) read() ir.Reg { return ir.Reg(g.n(44) / 4) } // R10 included
+
+var boundary = []int64{0, 1, -1, 2, -2, 3, 7, 8, 31, 32, 33, 63, 64, 65, 127, 128, -128, -129, 255, 256, 1000, 32767, -32768, 65535, 65536,
+	1<<31 - 1, 1 << 31, -1 << 31, 1<<32 - 1, 1 << 32, -1<<31 - 1, 1<<63 - 1, -1 << 63, -1<<63 + 1, 0x0123456789abcdef, 0x5555555555555555}
+
+// imm is an operand: 32 bits, as bytecode can have, and rarely more.
+func (g *generator) imm() int64 {
+	switch v := boundary[g.n(len(boundary))]; g.n(8) {
+	case 0:
+		return int64(int32(g.byte()<<24 | g.byte()<<16 | g.byte()<<8 | g.byte()))
+	case 1:
+		return v // 64 bits
+	default:
+		return int64(int32(v))
+	}
+}
+
+func (g *generator) imm64() int64 {
+	v := boundary[g.n(len(boundary))]
+	if g.n(3) == 0 {
+		v ^= int64(g.byte()) << g.n(64)
+	}
+	return v
+}
+
+// offset is one of a memory access: mostly within the memory or the frame.
+func (g *generator) offset(base ir.Reg) int32 {
+	switch g.n(64) {
+	case 0:
+		return int32(g.byte()<<24 | g.byte()<<16 | g.byte()<<8 | g.byte())
+	case 1:
+		return int32(int16(g.byte()<<8 | g.byte()))
+	case 2:
+		return []int32{0, -1, -8, -512, -513, 8, 4095, 4096, -4096, 32767, -32768}[g.n(11)]
+	}
+	if base == 10 {
+		return -int32(8 + g.n(508))
+	}
+	return int32(g.n(64))
+}
+
+// programs makes a set.
+func (g *generator) programs() []*ir.Program {
+	shapes := make([][]int32, 1+g.n(8)/6) // per program: lengths of the subprograms
+	for i := range shapes {
+		shapes[i] = make([]int32, 1+g.n(4))
+		for j := range shapes[i] {
+			shapes[i][j] = int32(1 + g.n(28))
+		}
+	}
+	progs := make([]*ir.Program, len(shapes))
+	for i := range shapes {
+		progs[i] = g.program(shapes, i)
+	}
+	return progs
+}
+
+func (g *generator) program(shapes [][]int32, number int) *ir.Program {
+	p := &ir.Program{Name: fmt.Sprintf("p%d", number), Kfuncs: []string{"kfunc0", "kfunc1"}}
+	for j := range shapes[number] {
+		g.sub(p, j)
+	}
+	starts := p.Subs
+	for i := range p.Insns {
+		in := &p.Insns[i]
+		in.Orig = int32(i)
+		switch {
+		case in.Op == ir.CallSub:
+			in.Target = starts[int(in.Target)%len(starts)].Start
+		case in.Op == ir.LdImm64 && in.Off == 1: // a code address
+			in.Off = 0
+			in.Imm = int64(engine.CodeAddr(number, starts[int(in.Imm)%len(starts)].Start))
+		}
+	}
+	return p
+}
+
+// sub appends subprogram j of length body, with a beginning that loads pointers and an end that shows the registers.
+func (g *generator) sub(p *ir.Program, j int) {
+	start := int32(len(p.Insns))
+	emit := func(in ir.Insn) { p.Insns = append(p.Insns, in) }
+	if j == 0 {
+		emit(ir.Insn{Op: ir.Mov64X, Dst: 6, Src: 1})
+		for r := ir.Reg(0); r < 10; r++ {
+			if r != 6 && g.n(3) > 0 {
+				emit(ir.Insn{Op: ir.LdImm64, Dst: r, Imm: g.imm64()})
+			}
+		}
+	}
+	first := int32(len(p.Insns))
+	body := int32(1 + g.n(30))
+	for range body {
+		g.insn(emit)
+	}
+	if g.n(4) > 0 {
+		for r := ir.Reg(0); r < 10; r++ {
+			emit(ir.Insn{Op: ir.St64X, Dst: 10, Src: r, Off: -8 * int32(r+1)})
+		}
+	}
+	if g.n(16) == 0 {
+		emit(ir.Insn{Op: ir.Ja, Target: start})
+	} else {
+		emit(ir.Insn{Op: ir.Exit})
+	}
+	end := int32(len(p.Insns))
+	for i := first; i < end; i++ {
+		in := &p.Insns[i]
+		if !in.Op.IsJump() || i == end-1 {
+			continue
+		}
+		if in.Target&3 == 0 {
+			in.Target = start + in.Target%(end-start) // anywhere
+		} else {
+			in.Target = min(i+1+in.Target>>2%8, end-1)
+		}
+	}
+	p.Subs = append(p.Subs, ir.Sub{Name: fmt.Sprintf("s%d", j), Start: start, End: end, Stack: engine.FrameSize})
+}
+
+// insn emits an instruction or a few.
+func (g *generator) insn(emit func(ir.Insn)) {
+	switch k := g.n(32); {
+	case k < 12: // arithmetic
+		op := ir.Add64X + ir.Op(g.n(int(ir.LdImm64-ir.Add64X)))
+		emit(ir.Insn{Op: op, Dst: g.reg(), Src: g.read(), Imm: g.imm()})
+	case k < 14: // values to compute with
+		emit(ir.Insn{Op: ir.LdImm64, Dst: g.reg(), Imm: g.imm64()})
+	case k < 21: // memory, with a base that is mostly good
+		base := ir.Reg(10)
+		switch k := g.n(32); {
+		case k == 0:
+			base = g.read()
+		case k < 12:
+			base = ir.Reg(g.n(10))
+			emit(ir.Insn{Op: ir.LdImm64, Dst: base, Imm: int64(g.mem + uint64(g.n(4096)))})
+		case k < 16: // a constant that the lowering does not see through
+			base = ir.Reg(g.n(10))
+			emit(ir.Insn{Op: ir.LdImm64, Dst: base, Imm: int64(g.mem + uint64(g.n(4096)))})
+			emit(ir.Insn{Op: ir.Xor64K, Dst: base})
+		case k < 20:
+			base = 6
+		}
+		op := ir.Ld8 + ir.Op(g.n(int(ir.AtomicAdd32-ir.Ld8)))
+		if g.n(3) == 0 {
+			op = ir.AtomicAdd32 + ir.Op(g.n(int(ir.StRel64-ir.AtomicAdd32)+1))
+		}
+		in := ir.Insn{Op: op, Dst: base, Src: g.read(), Off: g.offset(base), Imm: g.imm()}
+		if op.IsLoad() {
+			in.Dst, in.Src = g.reg(), base
+		}
+		if op.WritesSrc() {
+			in.Src = g.reg()
+		}
+		emit(in)
+	case k < 26:
+		op := ir.Ja + ir.Op(g.n(int(ir.MayGoto-ir.Ja)+1))
+		emit(ir.Insn{Op: op, Dst: g.read(), Src: g.read(), Imm: g.imm(), Target: int32(g.byte())})
+	case k < 28:
+		emit(ir.Insn{Op: ir.CallSub, Target: int32(g.byte())})
+	case k == 28:
+		r := g.reg()
+		if g.n(8) > 0 {
+			emit(ir.Insn{Op: ir.LdImm64, Dst: r, Imm: int64(g.byte()), Off: 1})
+		} else {
+			emit(ir.Insn{Op: ir.LdImm64, Dst: r, Imm: int64(engine.CodeAddr(g.n(3), 0)) + int64(g.byte())})
+		}
+		emit(ir.Insn{Op: ir.CallReg, Dst: r})
+	case k == 29:
+		emit(ir.Insn{Op: ir.CallKfunc, Imm: int64(g.n(2))})
+	case k == 30:
+		g.helper(emit)
+	default:
+		switch g.n(24) {
+		case 0:
+			emit(ir.Insn{Op: ir.Invalid})
+		case 1:
+			emit(ir.Insn{Op: ir.Exit})
+		case 2, 3, 4:
+			emit(ir.Insn{Op: ir.CastKern, Dst: g.reg(), Src: g.read()})
+		default:
+			emit(ir.Insn{Op: ir.CastUser, Dst: g.reg(), Src: g.read()})
+		}
+	}
+}
+
+func (g *generator) helper(emit func(ir.Insn)) {
+	n := int64(5 + g.n(6))
+	if g.n(16) == 0 {
+		n = g.imm()
+	}
+	switch n {
+	case enginetest.HelperLoop:
+		emit(ir.Insn{Op: ir.Mov64K, Dst: 1, Imm: int64(g.n(5))})
+		emit(ir.Insn{Op: ir.LdImm64, Dst: 2, Imm: int64(g.byte()), Off: 1})
+	case enginetest.HelperRun:
+		emit(ir.Insn{Op: ir.Mov64K, Dst: 1, Imm: int64(g.n(3))})
+		emit(ir.Insn{Op: ir.LdImm64, Dst: 2, Imm: int64(g.mem)})
+	case enginetest.HelperTouch:
+		emit(ir.Insn{Op: ir.LdImm64, Dst: 1, Imm: int64(g.mem + uint64(g.n(4096)))})
+	}
+	emit(ir.Insn{Op: ir.CallHelper, Imm: n})
+}
+
+// listing shows a set for people.
+func listing(progs []*ir.Program) string {
+	var b strings.Builder
+	for _, p := range progs {
+		fmt.Fprintf(&b, "%s:\n", p.Name)
+		for i, in := range p.Insns {
+			for _, s := range p.Subs {
+				if int(s.Start) == i {
+					fmt.Fprintf(&b, " %s:\n", s.Name)
+				}
+			}
+			fmt.Fprintf(&b, "%4d  op %3d  dst r%d src r%d off %d target %d imm %#x\n", i, in.Op, in.Dst, in.Src, in.Off, in.Target, uint64(in.Imm))
+		}
+	}
+	return b.String()
+}
