@@ -101,13 +101,24 @@ func (p *parser) events(ph *Phase, task string, o *object) {
 			}
 		}
 	}
-	if !found {
+	if !found && !p.refused(o) {
 		what := "task " + strconv.Quote(task)
 		if ph.Name != "" {
 			what = "phase " + strconv.Quote(ph.Name) + " of " + what
 		}
 		p.errorf(o.off, "%s: found no event, expected at least one of %s", what, strings.Join(eventNames[:], ", "))
 	}
+}
+
+// refused tells whether a key of o was already refused: an event that is mistyped is not also missing.
+func (p *parser) refused(o *object) bool {
+	for i := range o.members {
+		pos := p.lines.pos(o.members[i].off)
+		if slices.ContainsFunc(p.errs, func(e *Error) bool { return e.Pos == pos }) {
+			return true
+		}
+	}
+	return false
 }
 
 // unknownKeys deals with the keys of a task or phase that mean nothing.

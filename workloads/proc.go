@@ -1,0 +1,340 @@
+package workloads
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+
+	"github.com/schedsim/schedsim/sim"
+	"github.com/schedsim/schedsim/workloads/gen"
+	"github.com/schedsim/schedsim/workloads/rtapp"
+)
+
+// Instance is one run of a workload: the tasks to spawn and the objects that they share.
+type Instance struct {
+	// Specs are the tasks that start with the run, in the order of the file.
+	Specs []sim.TaskSpec
+
+	b        *Bound
+	zero     sim.Time
+	rand     func(name string) *rand.Rand
+	mutexes  []mutex
+	conds    []cond
+	sems     []sem
+	barriers []barrier
+	timers   []timer
+	threads  int // created so far
+	live     int // forked and not yet ended
+	refused  int // forks beyond maxLive
+}
+
+// maxLive bounds the forked tasks that live at once, against files whose tasks fork themselves.
+const maxLive = 1 << 15
+
+// RunOptions say how an Instance meets its machine.
+type RunOptions struct {
+	// Rand gives the random stream of a name (sim.Machine.Rand). Required if the workload draws random numbers.
+	Rand func(name string) *rand.Rand
+	// Zero is the time at which the workload starts.
+	Zero sim.Time
+}
+
+// New makes the tasks of one run.
+func (b *Bound) New(o RunOptions) *Instance {
+	n := &b.w.objects
+	r := &Instance{
+		b: b, zero: o.Zero, rand: o.Rand,
+		mutexes: make([]mutex, len(n.mutex)), conds: make([]cond, len(n.cond)), sems: make([]sem, len(n.sem)),
+		barriers: make([]barrier, len(n.barrier)), timers: make([]timer, len(n.timer)),
+	}
+	for i, name := range n.mutex {
+		r.mutexes[i].q.Name = "lock " + name
+	}
+	for i, name := range n.cond {
+		r.conds[i].q.Name = "wait " + name
+	}
+	for i, name := range n.sem {
+		r.sems[i].q.Name = "sem " + name
+	}
+	for i, name := range n.barrier {
+		r.barriers[i] = barrier{users: b.w.barriers[i], q: sim.WaitQueue{Name: "barrier " + name}}
+	}
+	for i := range r.timers {
+		r.timers[i].absolute = b.w.absolute[i]
+	}
+	for _, t := range b.w.tasks {
+		for range t.instances {
+			suffix := "-" + strconv.Itoa(r.threads)
+			p := r.newProc(t, t.name+suffix)
+			p.release = o.Zero.Add(t.delay)
+			r.Specs = append(r.Specs, p.spec(suffix, p.release))
+		}
+	}
+	return r
+}
+
+// Problems tells what the run could not do as the file says, one line each.
+func (r *Instance) Problems() []string {
+	if r.refused == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%d forks were refused: more than %d forked tasks lived at once", r.refused, maxLive)}
+}
+
+// proc is one task at work.
+type proc struct {
+	r    *Instance
+	prog *taskProg
+	name string // of its random stream
+
+	phase, iter, round int
+	pc                 int
+	prep               uint8 // what of the start of an iteration is done
+	sub                uint8 // where within the op
+	forked             bool
+	ended              bool
+	cpus               *cpuSet
+	nice               int
+	forks              int
+
+	release sim.Time // of the unit of work at hand
+	planned sim.Time // when the sleep at hand is to end
+	at      sim.Time // when an iteration last ended
+	spins   int      // iterations in a row that ended at that time
+
+	samplers []*gen.Sampler
+	uniques  []timer
+}
+
+func (r *Instance) newProc(t *taskProg, stream string) *proc {
+	p := &proc{r: r, prog: t, name: stream, nice: t.nice, at: -1}
+	r.threads++
+	if len(t.phases) > 0 {
+		first := &t.phases[0]
+		p.cpus = first.cpus
+		if first.setNice {
+			p.nice = first.nice
+		}
+	}
+	if len(t.dists) > 0 {
+		src := r.rand(stream)
+		p.samplers = make([]*gen.Sampler, len(t.dists))
+		for i, d := range t.dists {
+			p.samplers[i] = gen.NewSampler(d, src)
+		}
+	}
+	p.uniques = make([]timer, t.uniques)
+	for i := range p.uniques {
+		p.uniques[i].absolute = t.uniqueAbs[i]
+	}
+	return p
+}
+
+func (p *proc) spec(suffix string, start sim.Time) sim.TaskSpec {
+	s := sim.TaskSpec{
+		Comm: comm(p.prog.name, suffix), Group: p.prog.name, Nice: p.nice, Policy: p.prog.policy,
+		CgroupW: p.prog.cgroupW, Start: start, Behavior: p,
+	}
+	if p.cpus != nil {
+		s.CPUs = p.cpus.cpus
+	}
+	return s
+}
+
+// maxSpins bounds the iterations in a row that take no time; then a microsecond is spent, so that a loop of them does not
+// stop the clock.
+const maxSpins = 16
+
+// Next implements sim.Behavior. It allocates only to fork and when a semaphore holds more posts than ever before.
+func (p *proc) Next(_ *sim.Task, now sim.Time) sim.Step {
+	for !p.ended {
+		if step, ok := p.begin(now); ok {
+			return step
+		}
+		if p.ended {
+			break
+		}
+		ph := &p.prog.phases[p.phase]
+		if p.pc == len(ph.ops) {
+			p.endIteration(ph)
+			if now != p.at {
+				p.at, p.spins = now, 0
+			}
+			if p.spins++; p.spins > maxSpins {
+				p.spins = 0
+				return sim.Step{Kind: sim.StepRun, Dur: sim.Microsecond}
+			}
+			continue
+		}
+		step, ok, done := p.step(&ph.ops[p.pc], now)
+		if done {
+			p.pc++
+			p.sub = 0
+		}
+		if ok {
+			return step
+		}
+	}
+	if p.forked {
+		p.forked = false
+		p.r.live--
+	}
+	return sim.Step{Kind: sim.StepExit}
+}
+
+// begin does what comes before the events of an iteration: the delay of a forked task (the others start late), then
+// affinity and nice value, as rt-app's thread_body does.
+func (p *proc) begin(now sim.Time) (sim.Step, bool) {
+	if p.prep == 0 {
+		if len(p.prog.phases) == 0 || p.prog.loop >= 0 && p.round >= p.prog.loop {
+			p.ended = true
+			return sim.Step{}, false
+		}
+		p.prep = 1
+		if first := p.round == 0 && p.phase == 0 && p.iter == 0; first && p.forked {
+			if at := p.r.zero.Add(p.prog.delay); at > now {
+				p.release = at
+				return sim.Step{Kind: sim.StepSleepUntil, At: at}, true
+			}
+		}
+	}
+	ph := &p.prog.phases[p.phase]
+	if p.prep == 1 {
+		p.prep = 2
+		if ph.cpus != p.cpus {
+			p.cpus = ph.cpus
+			cpus := p.r.b.all
+			if ph.cpus != nil {
+				cpus = ph.cpus.cpus
+			}
+			return sim.Step{Kind: sim.StepSetAffinity, CPUs: cpus}, true
+		}
+	}
+	if p.prep == 2 {
+		p.prep = 3
+		if ph.setNice && ph.nice != p.nice {
+			p.nice = ph.nice
+			return sim.Step{Kind: sim.StepSetNice, N: int32(ph.nice)}, true
+		}
+	}
+	return sim.Step{}, false
+}
+
+func (p *proc) endIteration(ph *phaseProg) {
+	p.pc, p.prep = 0, 0
+	p.iter++
+	if ph.loop <= 0 || p.iter < ph.loop {
+		return
+	}
+	p.iter = 0
+	if p.phase++; p.phase < len(p.prog.phases) {
+		return
+	}
+	p.phase = 0
+	p.round++
+}
+
+// duration is the duration of an op, drawn if it is random.
+func (p *proc) duration(o *op) sim.Duration {
+	if o.dist >= 0 {
+		return p.samplers[o.dist].Sample()
+	}
+	return o.dur
+}
+
+// edge notes that waiting at the edge of the iteration ended at the time at.
+func (p *proc) edge(o *op, at sim.Time) {
+	if o.edge {
+		p.release = at
+	}
+}
+
+// runtimeUnit is the work that rt-app does between two looks at the clock in runtime.
+const runtimeUnit = 32 * sim.Microsecond
+
+// step does one op or a part of it. ok tells that s is to be returned to the machine, done that the op is over.
+func (p *proc) step(o *op, now sim.Time) (s sim.Step, ok, done bool) {
+	switch o.kind {
+	case opMark:
+		s = sim.Step{Kind: sim.StepMark, Mark: sim.MarkWork, A: uint64(now.Sub(p.release))}
+		p.release = now
+		return s, true, true
+
+	case rtapp.Run:
+		d := p.duration(o)
+		return sim.Step{Kind: sim.StepRun, Dur: d}, d > 0, true
+
+	case rtapp.Runtime:
+		return sim.Step{Kind: sim.StepRunWall, Dur: max(p.duration(o), runtimeUnit)}, true, true
+
+	case rtapp.Sleep:
+		if p.sub == 0 {
+			if d := p.duration(o); d > 0 {
+				p.sub, p.planned = 1, now.Add(d)
+				return sim.Step{Kind: sim.StepSleep, Dur: d}, true, false
+			}
+			p.planned = now
+		}
+		p.edge(o, p.planned)
+		return s, false, true
+
+	case rtapp.Timer:
+		return p.timer(o, now)
+
+	case rtapp.Yield:
+		return sim.Step{Kind: sim.StepYield}, true, true
+
+	case rtapp.Fork:
+		return p.fork(o, now)
+	}
+	return p.sync(o, now)
+}
+
+// timer follows rt-app: the expiry moves by a period each time; a timer that is late starts anew from now if it is
+// relative, and catches up if it is absolute.
+func (p *proc) timer(o *op, now sim.Time) (s sim.Step, ok, done bool) {
+	t := &p.r.timers
+	if o.unique {
+		t = &p.uniques
+	}
+	tm := &(*t)[o.obj]
+	if p.sub > 0 {
+		p.edge(o, p.planned)
+		return s, false, true
+	}
+	if !tm.started {
+		tm.started = true
+		tm.next = p.r.zero.Add(p.prog.delay)
+	}
+	tm.next = tm.next.Add(p.duration(o))
+	p.planned = tm.next
+	if now < tm.next {
+		p.sub = 1
+		return sim.Step{Kind: sim.StepSleepUntil, At: tm.next}, true, false
+	}
+	late := now.Sub(tm.next)
+	if !tm.absolute {
+		tm.next = now
+	}
+	p.edge(o, tm.next)
+	if late > 0 && o.dist < 0 && o.dur > 0 {
+		return sim.Step{Kind: sim.StepMark, Mark: sim.MarkMiss, A: uint64(late)}, true, true
+	}
+	return s, false, true
+}
+
+// fork creates a task. Its random stream is named after its parent's, so that it does not depend on what else forks.
+func (p *proc) fork(o *op, now sim.Time) (s sim.Step, ok, done bool) {
+	if p.r.live >= maxLive {
+		p.r.refused++
+		return s, false, true
+	}
+	suffix := fmt.Sprintf("-%d-%04d", p.r.threads, p.forks)
+	child := p.r.newProc(o.fork, fmt.Sprintf("%s/%d:%s", p.name, p.forks, o.fork.name))
+	p.forks++
+	p.r.live++
+	child.forked = true
+	child.release = now
+	spec := child.spec(suffix, 0)
+	return sim.Step{Kind: sim.StepFork, Spawn: &spec}, true, true
+}
