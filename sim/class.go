@@ -84,12 +84,15 @@ type Class interface {
 type Hooks struct {
 	// UpdateCurr brings the accounting of the current task of cpu up to date (update_curr).
 	UpdateCurr func(cpu CPU)
-	// WakeupPreempt decides whether t, just enqueued on cpu where a task of the same class runs, preempts it by
-	// calling Machine.Resched (wakeup_preempt).
+	// WakeupPreempt is called on the class that runs or is about to run on cpu (Machine.NextClass) when t, of this
+	// class or of a higher one, was enqueued there. For a task of its own class it decides whether t preempts by
+	// calling Machine.Resched; for a higher one the machine does so afterwards (wakeup_preempt).
 	WakeupPreempt func(cpu CPU, t *Task, f WakeFlags)
+	// TaskWoken is called at the end of a wakeup, also of a new task's first one (task_woken).
+	TaskWoken func(cpu CPU, t *Task)
 	// Yield is sched_yield by the current task of cpu (yield_task).
 	Yield func(cpu CPU)
-	// PreFork, PostFork, CancelFork and Dead follow sched_ext's fork hooks; they are called for every task, of
+	// Fork, PostFork, CancelFork and Dead follow sched_ext's fork hooks; they are called for every task, of
 	// whatever class. An error from Fork refuses the task, and CancelFork is then called.
 	Fork       func(t *Task) error
 	PostFork   func(t *Task)
@@ -97,24 +100,31 @@ type Hooks struct {
 	Dead       func(t *Task)
 	// TaskFork initialises the class's view of a new task of this class (task_fork).
 	TaskFork func(t *Task)
-	// SwitchingTo is called before a queued or sleeping task joins the class, SwitchedTo after, SwitchedFrom on the
-	// class that it left (switching_to, switched_to, switched_from).
-	SwitchingTo  func(cpu CPU, t *Task)
-	SwitchedTo   func(cpu CPU, t *Task)
-	SwitchedFrom func(cpu CPU, t *Task)
-	// SetAffinity is called after t's allowed CPUs changed (set_cpus_allowed).
+	// SwitchingFrom is called before a task leaves the class, while it is still queued, SwitchedFrom when it was
+	// taken out; SwitchingTo before a queued or sleeping task joins the class, SwitchedTo after (switching_from,
+	// switched_from, switching_to, switched_to).
+	SwitchingFrom func(cpu CPU, t *Task)
+	SwitchedFrom  func(cpu CPU, t *Task)
+	SwitchingTo   func(cpu CPU, t *Task)
+	SwitchedTo    func(cpu CPU, t *Task)
+	// PrioChanged is called at the end of a change that left t in its class (prio_changed); oldPrio is p->prio
+	// before the change.
+	PrioChanged func(cpu CPU, t *Task, oldPrio int32)
+	// SetAffinity is called after t's allowed CPUs changed, while t is out of its queues (set_cpus_allowed).
 	SetAffinity func(t *Task)
-	// Reweight is called when t's load weight changes (reweight_task). Where nil, the machine dequeues and
-	// enqueues the task around the change.
+	// Reweight is called after t.Weight changed, while t is out of its queues (reweight_task).
 	Reweight func(cpu CPU, t *Task)
-	// Migrate is called before t's CPU changes to cpu (migrate_task_rq).
+	// Migrate is called before t's CPU changes to cpu, which differs from t.CPU() (migrate_task_rq).
 	Migrate func(t *Task, cpu CPU)
 	// TickAll is called on each tick of cpu whatever class runs (scx_tick, the fair class's load-balance trigger).
 	TickAll func(cpu CPU)
 	// EnterIdle and ExitIdle tell that cpu starts and stops running its idle task, in the place where the idle
-	// class of the kernel tells sched_ext (__scx_update_idle with do_notify).
+	// class of the kernel tells sched_ext (set_next_task_idle, put_prev_task_idle: __scx_update_idle with do_notify).
 	EnterIdle func(cpu CPU)
 	ExitIdle  func(cpu CPU)
+	// PickIdle tells that the idle task was picked on cpu, also when it ran already and goes on (pick_task_idle:
+	// __scx_update_idle without do_notify).
+	PickIdle func(cpu CPU)
 }
 
 // Hooker is a Class with Hooks. The machine asks once, when it is built.

@@ -1,8 +1,11 @@
 package sim
 
 import (
+	"errors"
+	"fmt"
 	"math/rand/v2"
 
+	"github.com/schedsim/schedsim/internal/eventq"
 	"github.com/schedsim/schedsim/sim/kobj"
 	"github.com/schedsim/schedsim/sim/topo"
 )
@@ -41,118 +44,263 @@ type Costs struct {
 	Callback Duration
 }
 
-// Timer is a one-shot timer embedded in its owner: arming it allocates nothing.
-type Timer struct {
-	// TODO(sim): event node
-	Fire func(now Time)
-}
+// The phases of a moment: what comes first among events of the same time. A step that ends frees its CPU before a
+// timer wakes a task, and the tick sees both; reschedule interrupts come last, so that they find what the moment made.
+const (
+	phaseStep = iota // the end of a task's step
+	phaseTimer
+	phaseTick
+	phaseIPI
+)
 
 // Machine is the simulated machine.
-type Machine struct{}
+//
+// It is used by one goroutine. Between calls of Run, code outside may spawn tasks, arm timers and change tasks; it
+// then acts from CPU 0.
+type Machine struct {
+	now     Time
+	q       eventq.Queue
+	err     error
+	stopped bool
+	running bool // Run is firing an event: pending local work is done when the handler returns
+	this    CPU
 
-type taskRun struct{}
+	cpus    []cpu
+	classes []classEntry // by rank
+	hooked  hookLists
+	busy    []uint64 // bit set of CPUs that do not run their idle task
+
+	tick       eventq.Event
+	tickPeriod Duration
+
+	tasks     taskTable
+	classFor  func(t *Task) Class
+	distribut CPU // where anyAndDistribute starts to look
+
+	topo   *topo.Topology
+	layout *kobj.Layout
+	mem    kobj.Memory
+	costs  Costs
+	seed   uint64
+	rands  map[string]*rand.Rand
+	root   kobj.Cgroup
+	online kobj.CPUMask
+	sink   Sink
+	rec    Record // what Emit passes on
+	texts  []string
+	fired  uint64
+}
+
+// classEntry is a class with its hooks.
+type classEntry struct {
+	Class
+	h Hooks
+}
+
+// hookLists are the hooks that are called on every class, without the nil ones.
+type hookLists struct {
+	tickAll, enterIdle, exitIdle, pickIdle []func(CPU)
+	fork                                   []func(*Task) error
+	postFork, cancelFork, dead             []func(*Task)
+}
 
 // New builds a machine; all CPUs are online and idle at time 0.
-func New(c Config) (*Machine, error) { panic("BUG: not built") }
+func New(c Config) (*Machine, error) {
+	switch {
+	case c.Topo == nil:
+		return nil, errors.New("machine: no topology")
+	case c.Classes == nil:
+		return nil, errors.New("machine: no scheduling classes")
+	case c.HZ < 0 || c.HZ > 10_000:
+		return nil, fmt.Errorf("machine: HZ %d, want 1 to 10000", c.HZ)
+	}
+	n := len(c.Topo.CPUs)
+	layout, err := c.Layout.ForCPUs(n)
+	if err != nil {
+		return nil, fmt.Errorf("machine: %w", err)
+	}
+	hz := c.HZ
+	if hz == 0 {
+		hz = 250
+	}
+	m := &Machine{
+		topo: c.Topo, layout: layout, mem: c.Mem, costs: c.Costs, seed: c.Seed, sink: c.Sink,
+		rands: map[string]*rand.Rand{}, tickPeriod: Second / Duration(hz),
+		cpus: make([]cpu, n), busy: make([]uint64, (n+63)/64),
+	}
+	if m.mem == nil {
+		m.mem = &kobj.Heap{}
+	}
+	m.tick.Fire = m.fireTick
+	m.tasks.init()
+	if m.root, err = kobj.NewCgroup(m.mem, layout, kobj.Cgroup{}, "", 1); err != nil {
+		return nil, fmt.Errorf("machine: %w", err)
+	}
+	if m.online, err = kobj.NewCPUMask(m.mem, layout); err != nil {
+		return nil, fmt.Errorf("machine: %w", err)
+	}
+	m.online.Fill(n)
+	for i := range m.cpus {
+		if err := m.initCPU(CPU(i)); err != nil {
+			return nil, fmt.Errorf("machine: cpu %d: %w", i, err)
+		}
+	}
+	m.classes = append(m.classes, classEntry{Class: &stopClass{m: m}})
+	for _, cl := range c.Classes(m) {
+		m.addClass(cl)
+	}
+	if len(m.classes) < 2 {
+		return nil, errors.New("machine: no scheduling classes")
+	}
+	m.classFor = m.defaultClass
+	lowest := len(m.classes) - 1
+	for i := range m.cpus {
+		c := &m.cpus[i]
+		c.idle.Class, c.idle.rank, c.next = m.classes[lowest].Class, int8(lowest), int8(lowest)
+	}
+	return m, nil
+}
 
-// Spawn creates a task as fork and wake_up_new_task do (at spec.Start if that is later).
-func (m *Machine) Spawn(spec TaskSpec) (*Task, error) { panic("BUG: not built") }
+// addClass appends a class below those that are there.
+func (m *Machine) addClass(cl Class) {
+	e := classEntry{Class: cl}
+	if h, ok := cl.(Hooker); ok {
+		e.h = h.Hooks()
+	}
+	m.classes = append(m.classes, e)
+	l := &m.hooked
+	l.tickAll = appendHook(l.tickAll, e.h.TickAll)
+	l.enterIdle = appendHook(l.enterIdle, e.h.EnterIdle)
+	l.exitIdle = appendHook(l.exitIdle, e.h.ExitIdle)
+	l.pickIdle = appendHook(l.pickIdle, e.h.PickIdle)
+	if e.h.Fork != nil {
+		l.fork = append(l.fork, e.h.Fork)
+	}
+	l.postFork = appendHook(l.postFork, e.h.PostFork)
+	l.cancelFork = appendHook(l.cancelFork, e.h.CancelFork)
+	l.dead = appendHook(l.dead, e.h.Dead)
+}
 
-// Run advances the machine to the time until, or until nothing can happen any more.
-func (m *Machine) Run(until Time) error { panic("BUG: not built") }
-
-// Stop makes Run return after the current event.
-func (m *Machine) Stop() {}
+func appendHook[T any](l []func(T), f func(T)) []func(T) {
+	if f == nil {
+		return l
+	}
+	return append(l, f)
+}
 
 // Now is the current time.
-func (m *Machine) Now() Time { return 0 }
-
-// RQClock is the runqueue clock of cpu as scx_bpf_now reads it.
-func (m *Machine) RQClock(cpu CPU) Time { return 0 }
+func (m *Machine) Now() Time { return m.now }
 
 // Topo is the machine's topology.
-func (m *Machine) Topo() *topo.Topology { return nil }
+func (m *Machine) Topo() *topo.Topology { return m.topo }
 
 // NrCPUs is the number of possible CPUs.
-func (m *Machine) NrCPUs() int { return 0 }
+func (m *Machine) NrCPUs() int { return len(m.cpus) }
 
 // Online tells whether cpu is online.
-func (m *Machine) Online(cpu CPU) bool { return true }
+func (m *Machine) Online(cpu CPU) bool { return m.online.Test(int32(cpu)) }
 
-// Curr is the task that runs on cpu; its idle task if none does.
-func (m *Machine) Curr(cpu CPU) *Task { return nil }
-
-// IdleTask is the idle task of cpu.
-func (m *Machine) IdleTask(cpu CPU) *Task { return nil }
+// OnlineMask is the mask of online CPUs in kernel-object memory.
+func (m *Machine) OnlineMask() kobj.CPUMask { return m.online }
 
 // ThisCPU is the CPU on whose behalf code runs now (smp_processor_id).
-func (m *Machine) ThisCPU() CPU { return 0 }
+func (m *Machine) ThisCPU() CPU { return m.this }
 
-// NrRunning is the number of tasks enqueued on cpu, over all classes (rq->nr_running).
-func (m *Machine) NrRunning(cpu CPU) int { return 0 }
+// HZ is the tick rate.
+func (m *Machine) HZ() int { return int(Second / m.tickPeriod) }
 
-// AddNrRunning is add_nr_running and sub_nr_running: a class calls it as it queues and unqueues tasks.
-func (m *Machine) AddNrRunning(cpu CPU, n int) {}
-
-// Resched makes cpu call its scheduler soon (resched_curr): at once after the current event if cpu is the one that
-// code runs on, after an IPI otherwise.
-func (m *Machine) Resched(cpu CPU) {}
-
-// NeedResched tells whether a reschedule of cpu is pending.
-func (m *Machine) NeedResched(cpu CPU) bool { return false }
-
-// MoveTask moves the queued, not running task t to the runqueue of cpu (move_queued_task without its enqueue): the
-// caller dequeues before and enqueues after.
-func (m *Machine) SetTaskCPU(t *Task, cpu CPU) {}
-
-// Change runs f with t out of its class's queues, as sched_change_begin and sched_change_end: dequeue (DEQUEUE_SAVE
-// etc. in flags), put_prev, f, class switch hooks, enqueue, set_next.
-func (m *Machine) Change(t *Task, flags DeqFlags, f func()) {}
-
-// SetClass moves t to class c through Change.
-func (m *Machine) SetClass(t *Task, c Class) {}
-
-// SetNice and SetAffinity are the system calls.
-func (m *Machine) SetNice(t *Task, nice int) {}
-
-// SetAffinity sets the CPUs that t may use (sched_setaffinity).
-func (m *Machine) SetAffinity(t *Task, cpus []CPU) error { return nil }
-
-// ClassFor decides the class of a new or changed task; sched_ext replaces it while it is enabled.
-func (m *Machine) SetClassFor(f func(t *Task) Class) {}
-
-// ClassByName returns the class with that name, nil if there is none.
-func (m *Machine) ClassByName(name string) Class { return nil }
-
-// Tasks calls f for each live task in the order of creation (the idle tasks are not among them).
-func (m *Machine) Tasks(f func(t *Task)) {}
-
-// TaskByPID returns the live task with that PID, nil if there is none.
-func (m *Machine) TaskByPID(pid int32) *Task { return nil }
-
-// TaskByAddr returns the task whose task_struct is at the simulated address addr, idle tasks included; nil if none.
-func (m *Machine) TaskByAddr(addr uint64) *Task { return nil }
-
-// Charge adds scheduler overhead to cpu: the task running there, or the one about to, makes no progress for d.
-func (m *Machine) Charge(cpu CPU, kind CostKind, d Duration) {}
+// Jiffies is the number of ticks since boot.
+func (m *Machine) Jiffies() uint64 { return uint64(m.now) / uint64(m.tickPeriod) }
 
 // Costs returns the machine's overheads.
-func (m *Machine) Costs() Costs { return Costs{} }
-
-// Arm arms t to fire at the time at on cpu, as a hrtimer of that CPU; it replaces an earlier expiry.
-func (m *Machine) Arm(t *Timer, cpu CPU, at Time) {}
-
-// Cancel disarms t and tells whether it was armed.
-func (m *Machine) Cancel(t *Timer) bool { return false }
-
-// Rand returns the random stream of that name: the same draws for the same (seed, name), whatever else is drawn.
-func (m *Machine) Rand(name string) *rand.Rand { return nil }
-
-// Emit sends a record; At is filled in.
-func (m *Machine) Emit(r Record) {}
+func (m *Machine) Costs() Costs { return m.costs }
 
 // Mem and Layout are the kernel objects' memory and layout.
-func (m *Machine) Mem() kobj.Memory { return nil }
+func (m *Machine) Mem() kobj.Memory { return m.mem }
 
 // Layout says where the fields of kernel objects lie.
-func (m *Machine) Layout() *kobj.Layout { return nil }
+func (m *Machine) Layout() *kobj.Layout { return m.layout }
+
+// RootCgroup is the cgroup that all tasks are in unless something moves them.
+func (m *Machine) RootCgroup() kobj.Cgroup { return m.root }
+
+// Emit sends a record; At is filled in.
+func (m *Machine) Emit(r Record) {
+	if m.sink == nil {
+		return
+	}
+	m.rec = r
+	m.rec.At = m.now
+	m.sink.Record(&m.rec)
+}
+
+// Print emits a line of text that a program wrote, on ThisCPU and for its current task.
+func (m *Machine) Print(line string) {
+	m.texts = append(m.texts, line)
+	m.Emit(Record{Kind: KindPrint, CPU: m.this, Task: m.cpus[m.this].curr.PID, A: uint64(len(m.texts) - 1)})
+}
+
+// Text returns the line of the KindPrint record whose A is id.
+func (m *Machine) Text(id uint64) string {
+	if id >= uint64(len(m.texts)) {
+		return ""
+	}
+	return m.texts[id]
+}
+
+// ClassByName returns the class with that name, nil if there is none.
+func (m *Machine) ClassByName(name string) Class {
+	for i := range m.classes {
+		if m.classes[i].Name() == name {
+			return m.classes[i].Class
+		}
+	}
+	return nil
+}
+
+// rankOf returns the rank of a class of this machine; 0 is the highest.
+func (m *Machine) rankOf(c Class) int8 {
+	for i := range m.classes {
+		if m.classes[i].Class == c {
+			return int8(i)
+		}
+	}
+	panic(fmt.Sprintf("BUG: class %v is not of this machine", c))
+}
+
+// ClassAbove tells whether a has a higher priority than b (sched_class_above).
+func (m *Machine) ClassAbove(a, b Class) bool { return m.rankOf(a) < m.rankOf(b) }
+
+// NextClass is the class of the task that cpu runs or, while it schedules, the highest that may run next
+// (rq->next_class).
+func (m *Machine) NextClass(cpu CPU) Class { return m.classes[m.cpus[cpu].next].Class }
+
+// SetClassFor makes f decide the class of each new task; sched_ext does so while it is enabled. Nil restores the
+// default: rt for real-time policies, fair for the others, where the machine has such classes.
+func (m *Machine) SetClassFor(f func(t *Task) Class) {
+	if f == nil {
+		f = m.defaultClass
+	}
+	m.classFor = f
+}
+
+// DefaultClass is the class that t's policy asks for when nothing was set with SetClassFor.
+func (m *Machine) DefaultClass(t *Task) Class { return m.defaultClass(t) }
+
+func (m *Machine) defaultClass(t *Task) Class {
+	name := "fair"
+	if t.Policy == PolicyFIFO || t.Policy == PolicyRR {
+		name = "rt"
+	}
+	if c := m.ClassByName(name); c != nil {
+		return c
+	}
+	return m.classes[max(len(m.classes)-2, 1)].Class
+}
+
+// fail ends the run with an error; the first one counts.
+func (m *Machine) fail(err error) {
+	if m.err == nil {
+		m.err = err
+	}
+}

@@ -8,7 +8,8 @@ const (
 	// KindSwitch: CPU switches to Task. A is the PID of the previous task (0: idle), B its state (StateRunning:
 	// preempted). Task 0 is the idle task.
 	KindSwitch Kind = iota
-	// KindWaking: Task is being woken; CPU is the waker's CPU, A the waker's PID, B the target CPU.
+	// KindWaking: Task is being woken; CPU is the waker's CPU, A the waker's PID, B the CPU that Task
+	// was on (target_cpu of sched_waking: the choice comes after).
 	KindWaking
 	// KindWakeup: Task became runnable on CPU. A is 1 for a new task (sched_wakeup_new).
 	KindWakeup

@@ -64,14 +64,44 @@ const (
 	MarkMiss
 )
 
-// WaitQueue holds the tasks blocked in StepWait, in arrival order. The zero value is empty.
+// WaitQueue holds the tasks blocked in StepWait, in arrival order. The zero value is empty. A queue belongs to one
+// machine.
 type WaitQueue struct {
-	Name    string
-	waiters []*Task
+	Name       string
+	head, tail *Task
+	n          int
 }
 
 // Len returns the number of blocked tasks.
-func (q *WaitQueue) Len() int { return len(q.waiters) }
+func (q *WaitQueue) Len() int { return q.n }
+
+// add appends t.
+func (q *WaitQueue) add(t *Task) {
+	t.waitOn, t.waitPrev, t.waitNext = q, q.tail, nil
+	if q.tail != nil {
+		q.tail.waitNext = t
+	} else {
+		q.head = t
+	}
+	q.tail = t
+	q.n++
+}
+
+// remove takes t, which waits on q, out of it.
+func (q *WaitQueue) remove(t *Task) {
+	if t.waitPrev != nil {
+		t.waitPrev.waitNext = t.waitNext
+	} else {
+		q.head = t.waitNext
+	}
+	if t.waitNext != nil {
+		t.waitNext.waitPrev = t.waitPrev
+	} else {
+		q.tail = t.waitPrev
+	}
+	t.waitOn, t.waitPrev, t.waitNext = nil, nil, nil
+	q.n--
+}
 
 // TaskSpec describes a task to create.
 type TaskSpec struct {
@@ -82,5 +112,8 @@ type TaskSpec struct {
 	Behavior Behavior
 	Group    string // display name of the workload task it is an instance of
 	Policy   Policy // PolicyNormal unless said otherwise
+	RTPrio   int    // 1..99 for PolicyFIFO and PolicyRR; 0 means 1
 	CgroupW  int    // cgroup cpu.weight, 1..10000; 0 means 100
+	Thread   bool   // a thread of the process that forks it, not a process of its own
+	KThread  bool   // a kernel thread (PF_KTHREAD)
 }

@@ -1,6 +1,11 @@
 package sim
 
-import "github.com/schedsim/schedsim/sim/kobj"
+import (
+	"fmt"
+
+	"github.com/schedsim/schedsim/internal/eventq"
+	"github.com/schedsim/schedsim/sim/kobj"
+)
 
 // State is a task's state with the kernel's values (task_struct.__state, TASK_*).
 type State uint32
@@ -27,8 +32,30 @@ const (
 	PolicyExt    Policy = 7
 )
 
-// Task is one thread of the simulated machine. What BPF programs can see of it lives in K and only there; the
-// other fields are the machine's own.
+// prioToWeight are the load weights of nice -20 to 19 (sched_prio_to_weight).
+var prioToWeight = [40]uint64{
+	88761, 71755, 56483, 46273, 36291,
+	29154, 23254, 18705, 14949, 11916,
+	9548, 7620, 6100, 4904, 3906,
+	3121, 2501, 1991, 1586, 1277,
+	1024, 820, 655, 526, 423,
+	335, 272, 215, 172, 137,
+	110, 87, 70, 56, 45,
+	36, 29, 23, 18, 15,
+}
+
+// weightIdle is the load weight of SCHED_IDLE tasks (WEIGHT_IDLEPRIO).
+const weightIdle = 3
+
+// Priorities in the kernel's single scale: 0 is the highest real-time priority, 100 to 139 are nice -20 to 19.
+const (
+	maxRTPrio   = 100
+	defaultPrio = 120
+	idlePrio    = 140
+)
+
+// Task is one thread of the simulated machine. What BPF programs can see of it lives in K; the other fields are the
+// machine's own, or copies that the machine keeps equal.
 //
 // Invariant: OnRQ tasks are known to exactly one class on exactly one CPU (CPU()).
 type Task struct {
@@ -39,27 +66,33 @@ type Task struct {
 	Comm  string
 	Group string // the workload's name for the tasks that it is one of
 	K     kobj.Task
+	// Class is the scheduling class. It changes only within Machine.Change (Machine.SetClass).
 	Class Class
 	Prog  Behavior
 
 	State  State
 	Policy Policy
 	Nice   int
+	RTPrio int // 1..99 for PolicyFIFO and PolicyRR, else 0
 	// Weight is the load weight by sched_prio_to_weight (1024 at nice 0).
 	Weight uint64
 	// OnRQ tells that the task is enqueued or running (task_on_rq_queued).
 	OnRQ bool
+	// Migrating tells that it is between two runqueues (task_on_rq_migrating): from Machine.Deactivate to Activate.
+	Migrating bool
 	// OnCPU tells that it is the current task of its CPU.
 	OnCPU bool
 	// SchedDelayed tells that the fair class keeps it enqueued although it sleeps (se.sched_delayed).
 	SchedDelayed bool
 	// Exiting is PF_EXITING.
 	Exiting bool
-	// MigrationDisabled is the depth of migrate_disable.
+	// MigrationDisabled is the depth of migrate_disable; see Machine.SetMigrationDisabled.
 	MigrationDisabled int32
-	// ReapExt and other class bookkeeping live in the classes, indexed by Index.
+	// CgroupW is the cpu.weight of the task's own cgroup, 1..10000; 0 means that it has none.
+	CgroupW int
 
-	// SumExec is the CPU time consumed (se.sum_exec_runtime); PrevSumExec its value when the task was last picked.
+	// SumExec is the CPU time accounted so far (se.sum_exec_runtime); PrevSumExec its value when the task was last
+	// picked. Machine.CPUTime includes what runs right now.
 	SumExec     Duration
 	PrevSumExec Duration
 
@@ -68,3 +101,70 @@ type Task struct {
 
 // CPU returns the CPU that the task is on or last was on (task_cpu).
 func (t *Task) CPU() CPU { return CPU(t.K.CPU()) }
+
+// IsIdle tells whether t is the idle task of a CPU.
+func (t *Task) IsIdle() bool { return t.PID == 0 }
+
+// String names the task in messages: comm[pid].
+func (t *Task) String() string { return fmt.Sprintf("%s[%d]", t.Comm, t.PID) }
+
+// taskRun is the machine's own state of a task.
+type taskRun struct {
+	rank  int8 // of Class; 0 is the highest
+	doing doing
+	// left is the CPU time that the current StepRun still needs, in ns at capacity 1, so that dividing by a CPU's
+	// capacity rounds only once.
+	left    int64
+	wallEnd Time // end of the current StepRunWall
+
+	timer   eventq.Event // end of a sleep; start of a task whose time has not come
+	timerOn CPU          // where the timer fires
+
+	lastRan CPU // where it last ran, NoCPU before that
+	stepsAt Time
+	steps   int // steps begun at the time stepsAt
+
+	parent *Task  // forked it; nil for none, only valid during fork
+	mm     uint64 // address of the mm_struct that was made for it, 0 for kernel threads and further threads
+	refs   int32  // Machine.Hold minus Release
+	gone   bool   // dead and out of the tables
+
+	waitOn             *WaitQueue
+	waitPrev, waitNext *Task
+	prev, next         *Task // all live tasks, in order of creation
+}
+
+// doing says what the current step of a task is, as far as the CPU is concerned.
+type doing uint8
+
+const (
+	doNext doing = iota // nothing: the next step must be asked for
+	doRun
+	doRunWall
+)
+
+// setState sets the task's state in both places.
+func (t *Task) setState(s State) {
+	t.State = s
+	t.K.SetState(uint32(s))
+}
+
+// setNice sets the nice value and what follows from it and from the policy (set_load_weight, normal_prio).
+func (t *Task) setNice(nice int) {
+	t.Nice = nice
+	static := int32(defaultPrio + nice)
+	prio := static
+	t.Weight = prioToWeight[nice+20]
+	switch t.Policy {
+	case PolicyFIFO, PolicyRR:
+		prio = int32(maxRTPrio - 1 - t.RTPrio)
+	case PolicyIdle:
+		t.Weight = weightIdle
+	}
+	t.K.SetStaticPrio(static)
+	t.K.SetNormalPrio(prio)
+	t.K.SetPrio(prio)
+	t.K.SetRTPriority(uint32(t.RTPrio))
+	t.K.SetPolicy(uint32(t.Policy))
+	t.K.SetLoadWeight(t.Weight << 10)
+}

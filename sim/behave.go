@@ -1,0 +1,109 @@
+package sim
+
+import "fmt"
+
+// takeStep has t, the current task of c, begin its next step. Steps that need no time are done when it returns.
+func (m *Machine) takeStep(c *cpu, t *Task) {
+	if !m.countStep(t) {
+		return
+	}
+	s := t.Prog.Next(t, m.now)
+	switch s.Kind {
+	case StepRun:
+		if s.Dur > 0 {
+			t.left, t.doing = runLeft(s.Dur), doRun
+		}
+	case StepRunWall:
+		if s.Dur > 0 {
+			t.wallEnd, t.doing = m.now.Add(s.Dur), doRunWall
+		}
+	case StepSleep:
+		m.sleep(c, t, m.now.Add(s.Dur))
+	case StepSleepUntil:
+		m.sleep(c, t, s.At)
+	case StepWait:
+		if s.Queue == nil {
+			m.fail(fmt.Errorf("task %s: wait without a queue", t))
+			return
+		}
+		s.Queue.add(t)
+		t.setState(StateInterruptible)
+		m.schedule(c, false)
+	case StepWake:
+		if s.Queue == nil {
+			m.fail(fmt.Errorf("task %s: wake without a queue", t))
+			return
+		}
+		var f WakeFlags
+		if s.Sync {
+			f = WakeSync
+		}
+		m.WakeQueue(s.Queue, int(s.N), f)
+	case StepFork:
+		if s.Spawn == nil {
+			m.fail(fmt.Errorf("task %s: fork without a task", t))
+			return
+		}
+		spec := *s.Spawn
+		spec.Start = 0
+		if _, err := m.Spawn(spec); err != nil {
+			m.fail(fmt.Errorf("task %s: fork: %w", t, err))
+		}
+	case StepYield:
+		m.yield(c, t)
+	case StepSetNice:
+		if s.N < -20 || s.N > 19 {
+			m.fail(fmt.Errorf("task %s: nice %d, want -20 to 19", t, s.N))
+			return
+		}
+		m.SetNice(t, int(s.N))
+	case StepSetAffinity:
+		if err := m.SetAffinity(t, s.CPUs); err != nil {
+			m.fail(err)
+		}
+	case StepMark:
+		if m.sink != nil {
+			m.Emit(Record{Kind: KindMark, CPU: c.id, Task: t.PID, A: s.A, B: s.B, Aux: uint8(s.Mark)})
+		}
+	case StepExit:
+		m.exit(c, t)
+	default:
+		m.fail(fmt.Errorf("task %s: unknown step %d", t, s.Kind))
+	}
+}
+
+// sleep blocks t until the time at, on a timer of its CPU. It does not block if that time has come.
+func (m *Machine) sleep(c *cpu, t *Task, at Time) {
+	if at <= m.now {
+		return
+	}
+	t.setState(StateInterruptible)
+	t.timerOn = c.id
+	if at != Never {
+		m.q.Arm(&t.timer, int64(at), phaseTimer)
+	}
+	m.schedule(c, false)
+}
+
+// yield follows do_sched_yield (kernel/sched/syscalls.c, 7.2).
+func (m *Machine) yield(c *cpu, t *Task) {
+	if h := m.classes[t.rank].h.Yield; h != nil {
+		h(c.id)
+	}
+	m.schedule(c, false)
+}
+
+// fireTimer is the end of t's sleep, or its start.
+func (m *Machine) fireTimer(t *Task) {
+	c := &m.cpus[t.timerOn]
+	m.this = c.id
+	if t.State == StateNew {
+		if err := m.fork(t); err != nil {
+			m.fail(fmt.Errorf("task %q: %w", t.Comm, err))
+			return
+		}
+	} else {
+		m.Wake(t, 0)
+	}
+	m.resume(c)
+}

@@ -1,0 +1,198 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/schedsim/schedsim/internal/eventq"
+)
+
+// Run advances the machine to the time until, events of that time included, or until nothing can happen any more; in
+// that case the clock stays at the last event. An error is a workload that does something impossible; it ends the run
+// for good.
+func (m *Machine) Run(until Time) error {
+	m.stopped = false
+	for m.err == nil && !m.stopped {
+		at, ok := m.q.Next()
+		if !ok {
+			return nil
+		}
+		if at > int64(until) {
+			m.now = max(m.now, until)
+			m.this = 0
+			return nil
+		}
+		e := m.q.Pop()
+		m.now = Time(at)
+		m.fired++
+		m.running = true
+		e.Fire()
+		m.running = false
+	}
+	m.this = 0
+	return m.err
+}
+
+// Stop makes Run return after the current event.
+func (m *Machine) Stop() { m.stopped = true }
+
+// Events is the number of events that Run has fired so far.
+func (m *Machine) Events() uint64 { return m.fired }
+
+// Timer is a one-shot timer embedded in its owner: arming it allocates nothing. Fire runs in interrupt context on the
+// CPU for which the timer was armed, and may arm it again.
+type Timer struct {
+	Fire func(now Time)
+
+	ev  eventq.Event
+	m   *Machine
+	cpu CPU
+}
+
+// Armed tells whether t will fire.
+func (t *Timer) Armed() bool { return t.ev.Armed() }
+
+// At is the time for which t is armed, or was armed last.
+func (t *Timer) At() Time { return Time(t.ev.At()) }
+
+// Arm arms t to fire at the time at on cpu, as a hrtimer of that CPU; it replaces an earlier expiry. A time in the past
+// means now.
+func (m *Machine) Arm(t *Timer, cpu CPU, at Time) {
+	if t.m != m {
+		if t.m != nil {
+			panic("BUG: timer of another machine")
+		}
+		t.m = m
+		t.ev.Fire = t.fire
+	}
+	t.cpu = cpu
+	m.q.Arm(&t.ev, int64(max(at, m.now)), phaseTimer)
+}
+
+// Cancel disarms t and tells whether it was armed.
+func (m *Machine) Cancel(t *Timer) bool { return m.q.Cancel(&t.ev) }
+
+func (t *Timer) fire() {
+	m := t.m
+	m.this = t.cpu
+	t.Fire(m.now)
+	m.resume(&m.cpus[t.cpu])
+}
+
+// Resched makes cpu call its scheduler soon (resched_curr): at once after the current event if cpu is the one that
+// code runs on, after an IPI otherwise. An idle CPU takes Costs.IdleExit to get there.
+func (m *Machine) Resched(cpu CPU) {
+	c := &m.cpus[cpu]
+	if c.needResched {
+		return
+	}
+	c.needResched = true
+	at := m.now
+	if cpu != m.this {
+		at = at.Add(m.costs.IPI)
+		if m.sink != nil {
+			m.Emit(Record{Kind: KindIPI, CPU: m.this, A: uint64(cpu)})
+		}
+	}
+	if c.curr == c.idle {
+		at = at.Add(m.costs.IdleExit)
+	}
+	if cpu == m.this && m.running && at == m.now {
+		return // resume sees the flag
+	}
+	m.q.Arm(&c.resched, int64(at), phaseIPI)
+}
+
+// NeedResched tells whether a reschedule of cpu is pending.
+func (m *Machine) NeedResched(cpu CPU) bool { return m.cpus[cpu].needResched }
+
+// fireResched is a reschedule interrupt.
+func (m *Machine) fireResched(c *cpu) {
+	m.this = c.id
+	if c.curr == c.idle && m.costs.IdleExit > 0 && m.sink != nil {
+		m.Emit(Record{Kind: KindOverhead, CPU: c.id, A: uint64(m.costs.IdleExit), B: uint64(CostIdleExit)})
+	}
+	m.resume(c)
+}
+
+// fireStep is the end of the current task's step, or of overhead that kept it from going on.
+func (m *Machine) fireStep(c *cpu) {
+	m.this = c.id
+	m.progress(c)
+	m.resume(c)
+}
+
+// resume is the way back from an interrupt or a system call to the current task of c: it schedules while that is
+// pending, and has the task take steps until one needs time.
+func (m *Machine) resume(c *cpu) {
+	for m.err == nil {
+		t := c.curr
+		switch {
+		case c.needResched && (t != c.idle || !c.resched.Armed()):
+			m.schedule(c, true)
+		case t == c.idle:
+			if c.step.Armed() {
+				m.q.Cancel(&c.step)
+			}
+			return
+		case t == c.stopper:
+			m.runStopper(c)
+		case t.doing != doNext || c.from > m.now:
+			m.armStep(c)
+			return
+		default:
+			m.takeStep(c, t)
+		}
+	}
+}
+
+// maxStepsAtOnce bounds the steps that a task can take without using time. A workload that needs more is a loop that
+// will never end.
+const maxStepsAtOnce = 1 << 20
+
+// countStep fails the run when t has taken too many steps at the same time.
+func (m *Machine) countStep(t *Task) bool {
+	if t.stepsAt != m.now {
+		t.stepsAt, t.steps = m.now, 0
+	}
+	if t.steps++; t.steps > maxStepsAtOnce {
+		m.fail(fmt.Errorf("task %s: %d steps at %v without using any time", t, maxStepsAtOnce, m.now))
+		return false
+	}
+	return true
+}
+
+// fireTick is the tick of all CPUs: each CPU that runs a task other than its idle task since before now, in order of
+// number. It is one event for the whole machine, which keeps the ticks of all CPUs out of the event queue.
+func (m *Machine) fireTick() {
+	for id := nextBit(m.busy, 0); id >= 0 && m.err == nil; id = nextBit(m.busy, id+1) {
+		if c := &m.cpus[id]; c.busySince < m.now {
+			m.this = c.id
+			m.schedTick(c)
+			m.resume(c)
+		}
+	}
+	if nextBit(m.busy, 0) >= 0 {
+		m.armTick()
+	}
+}
+
+// armTick arms the tick for the next multiple of its period after now.
+func (m *Machine) armTick() {
+	p := Time(m.tickPeriod)
+	m.q.Arm(&m.tick, int64((m.now/p+1)*p), phaseTick)
+}
+
+// schedTick follows sched_tick (kernel/sched/core.c, 7.2).
+func (m *Machine) schedTick(c *cpu) {
+	t := c.curr
+	m.progress(c)
+	c.k.SetClock(uint64(m.clock(c)))
+	if m.sink != nil {
+		m.Emit(Record{Kind: KindTick, CPU: c.id, Task: t.PID})
+	}
+	m.classes[t.rank].Tick(c.id, t)
+	for _, f := range m.hooked.tickAll {
+		f(c.id)
+	}
+	m.Charge(c.id, CostTick, m.costs.Tick)
+}

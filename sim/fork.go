@@ -1,0 +1,222 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/schedsim/schedsim/sim/kobj"
+)
+
+// newTask allocates a task with its task_struct and puts it into the tables.
+func (m *Machine) newTask(comm string, pid int32) (*Task, error) {
+	k, err := kobj.NewTask(m.mem, m.layout)
+	if err != nil {
+		return nil, err
+	}
+	if len(comm) > 15 {
+		comm = comm[:15]
+	}
+	t := &Task{PID: pid, Comm: comm, K: k}
+	t.lastRan, t.timerOn, t.stepsAt = NoCPU, NoCPU, -1
+	t.timer.Fire = func() { m.fireTimer(t) }
+	k.SetPID(pid)
+	k.SetTGID(pid)
+	k.SetComm(comm)
+	k.SetGroupLeader(k.Addr)
+	k.SetRealParent(k.Addr)
+	k.SetParent(k.Addr)
+	k.SetCgroups(m.root.CSSSet)
+	m.tasks.add(t)
+	return t, nil
+}
+
+// check refuses a spec that cannot be a task of this machine.
+func (m *Machine) check(s *TaskSpec) error {
+	switch {
+	case s.Behavior == nil:
+		return errors.New("no behaviour")
+	case s.Nice < -20 || s.Nice > 19:
+		return fmt.Errorf("nice %d, want -20 to 19", s.Nice)
+	case s.RTPrio < 0 || s.RTPrio > 99:
+		return fmt.Errorf("real-time priority %d, want 1 to 99", s.RTPrio)
+	case s.CgroupW < 0 || s.CgroupW > 10_000:
+		return fmt.Errorf("cgroup weight %d, want 1 to 10000", s.CgroupW)
+	case s.Start < 0:
+		return fmt.Errorf("start at %v, before the machine's", s.Start)
+	case s.CPUs != nil:
+		return m.checkCPUs(s.CPUs)
+	}
+	return nil
+}
+
+// checkCPUs refuses an affinity that names no CPU or one that the machine does not have.
+func (m *Machine) checkCPUs(cpus []CPU) error {
+	if len(cpus) == 0 {
+		return fmt.Errorf("affinity: no CPU, want at least one of 0-%d", len(m.cpus)-1)
+	}
+	for _, c := range cpus {
+		if c < 0 || int(c) >= len(m.cpus) {
+			return fmt.Errorf("affinity: no CPU %d, this machine has CPUs 0-%d", c, len(m.cpus)-1)
+		}
+	}
+	return nil
+}
+
+// Spawn creates a task as fork and wake_up_new_task do: now, or at spec.Start if that is later. The task counts as
+// forked by the current task of ThisCPU. Its PID is taken now; until Start it is not among Tasks, and its state is
+// StateNew.
+func (m *Machine) Spawn(spec TaskSpec) (*Task, error) {
+	if err := m.check(&spec); err != nil {
+		return nil, fmt.Errorf("task %q: %w", spec.Comm, err)
+	}
+	t, err := m.copyProcess(&spec, m.cpus[m.this].curr)
+	if err != nil {
+		return nil, fmt.Errorf("task %q: %w", spec.Comm, err)
+	}
+	if spec.Start > m.now {
+		t.timerOn = m.this
+		m.q.Arm(&t.timer, int64(spec.Start), phaseTimer)
+		return t, nil
+	}
+	if err := m.fork(t); err != nil {
+		return nil, fmt.Errorf("task %q: %w", spec.Comm, err)
+	}
+	return t, nil
+}
+
+// copyProcess makes the task that a spec describes, without telling anyone (the data part of copy_process).
+func (m *Machine) copyProcess(s *TaskSpec, parent *Task) (*Task, error) {
+	t, err := m.newTask(s.Comm, m.tasks.newPID())
+	if err != nil {
+		return nil, err
+	}
+	t.Group, t.Prog, t.CgroupW = s.Group, s.Behavior, s.CgroupW
+	t.Policy, t.RTPrio = s.Policy, s.RTPrio
+	switch s.Policy {
+	case PolicyFIFO, PolicyRR:
+		t.RTPrio = max(t.RTPrio, 1)
+	default:
+		t.RTPrio = 0
+	}
+	t.setNice(s.Nice)
+	t.setState(StateNew)
+	k := t.K
+	if s.CPUs == nil {
+		k.CPUsMask().Fill(len(m.cpus))
+	}
+	for _, c := range s.CPUs {
+		k.CPUsMask().Set(int32(c))
+	}
+	k.SetNrCPUsAllowed(int32(k.CPUsMask().Weight()))
+	t.parent = parent
+	k.SetRealParent(parent.K.Addr)
+	k.SetParent(parent.K.Addr)
+	switch {
+	case s.KThread:
+		k.SetFlags(kobj.FlagKThread)
+	case s.Thread && parent.K.MM() != 0:
+		k.SetTGID(parent.K.TGID())
+		k.SetGroupLeader(parent.K.GroupLeader())
+		k.SetRealParent(parent.K.RealParent())
+		k.SetMM(parent.K.MM())
+	default:
+		if t.mm, err = kobj.NewMM(m.mem, m.layout); err != nil {
+			m.freeTask(t)
+			return nil, err
+		}
+		k.SetMM(t.mm)
+	}
+	return t, nil
+}
+
+// fork makes t known to the classes and wakes it for the first time: sched_fork, sched_cgroup_fork, sched_post_fork.
+func (m *Machine) fork(t *Task) error {
+	t.Class = m.classFor(t)
+	t.rank = m.rankOf(t.Class)
+	t.K.SetStartTime(uint64(m.now))
+	t.K.SetCPU(int32(m.this))
+	if h := m.classes[t.rank].h.TaskFork; h != nil {
+		h(t)
+	}
+	for _, f := range m.hooked.fork {
+		if err := f(t); err != nil {
+			for _, f := range m.hooked.cancelFork {
+				f(t)
+			}
+			m.freeTask(t)
+			t.gone = true
+			return err
+		}
+	}
+	m.tasks.link(t)
+	if m.sink != nil {
+		m.Emit(Record{Kind: KindFork, CPU: m.this, Task: t.PID, A: uint64(t.parent.PID)})
+	}
+	t.parent = nil
+	for _, f := range m.hooked.postFork {
+		f(t)
+	}
+	m.wakeUpNewTask(t)
+	return nil
+}
+
+// wakeUpNewTask follows wake_up_new_task (kernel/sched/core.c, 7.2).
+func (m *Machine) wakeUpNewTask(t *Task) {
+	f := WakeFork
+	t.setState(StateRunning)
+	t.K.SetRecentUsedCPU(t.K.CPU())
+	cpu := m.selectTaskRQ(t, t.CPU(), &f)
+	t.K.SetCPU(int32(cpu)) // not SetTaskCPU: nothing migrates yet
+	m.Activate(t, EnqNoClock|EnqInitial)
+	if m.sink != nil {
+		m.Emit(Record{Kind: KindWakeup, CPU: cpu, Task: t.PID, A: 1})
+	}
+	m.WakeupPreempt(cpu, t, f)
+	if h := m.classes[t.rank].h.TaskWoken; h != nil {
+		h(cpu, t)
+	}
+}
+
+// exit ends t, the current task of c: do_exit and do_task_dead. Its state goes to dead; the switch away from it reaps.
+func (m *Machine) exit(c *cpu, t *Task) {
+	t.Exiting = true
+	t.K.SetFlags(t.K.Flags() | kobj.FlagExiting)
+	if m.sink != nil {
+		m.Emit(Record{Kind: KindExit, CPU: c.id, Task: t.PID})
+	}
+	t.setState(StateDead)
+	m.schedule(c, false)
+}
+
+// reap forgets the dead t after the last switch away from it (finish_task_switch, sched_ext_dead).
+func (m *Machine) reap(t *Task) {
+	for _, f := range m.hooked.dead {
+		f(t)
+	}
+	m.tasks.unlink(t)
+	t.gone = true
+	if t.refs == 0 {
+		m.freeTask(t)
+	}
+}
+
+func (m *Machine) freeTask(t *Task) {
+	m.tasks.drop(t)
+	if t.mm != 0 {
+		kobj.FreeMM(m.mem, m.layout, t.mm)
+	}
+	t.K.Free(m.mem)
+}
+
+// Hold keeps the task_struct and the Index of t after its end until Release (get_task_struct).
+func (m *Machine) Hold(t *Task) { t.refs++ }
+
+// Release undoes one Hold (put_task_struct).
+func (m *Machine) Release(t *Task) {
+	if t.refs--; t.refs < 0 {
+		panic("BUG: " + t.String() + " released too often")
+	}
+	if t.refs == 0 && t.gone {
+		m.freeTask(t)
+	}
+}
