@@ -1,0 +1,34 @@
+// Package bpf holds the example schedulers as objects, so that commands and tests find them without a file. The sources
+// beside it are C; scripts/examples compiles them.
+package bpf
+
+import (
+	"embed"
+	"fmt"
+	"strings"
+)
+
+//go:embed *.bpf.o
+var objects embed.FS
+
+// Names lists the example schedulers, sorted.
+func Names() []string {
+	entries, err := objects.ReadDir(".")
+	if err != nil {
+		panic("BUG: embedded directory: " + err.Error())
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(e.Name(), ".bpf.o"))
+	}
+	return names
+}
+
+// Object returns the compiled object of an example scheduler.
+func Object(name string) ([]byte, error) {
+	b, err := objects.ReadFile(name + ".bpf.o")
+	if err != nil {
+		return nil, fmt.Errorf("no example scheduler %q; there are: %s", name, strings.Join(Names(), ", "))
+	}
+	return b, nil
+}
