@@ -51,14 +51,14 @@ var Rules = []Rule{
 		TestAlso: []string{"sched/...", "vm/..."}},
 	{Path: "sched/bpf/agent", May: []string{"sim/topo", "vm/elf"}},
 	{Path: "sched/bpf", May: []string{"sim", "sim/kobj", "ops", "ops/kernels", "sched", "sched/class/ext", "sched/bpf/agent", "kfuncs", "vm/..."},
-		TestAlso: []string{"sched/...", "internal/golden", "internal/runner", "workloads", "examples/..."}},
+		TestAlso: []string{"sched/...", "internal/golden", "internal/runner", "workloads", "examples"}},
 
 	{Path: "workloads", May: []string{"sim", "sim/kobj", "sim/topo", "workloads/..."}, TestAlso: []string{"sched/...", "internal/golden"}},
 	{Path: "reports", May: []string{"sim", "ops", "workloads"}, TestAlso: []string{"sched/...", "internal/golden"}},
 
 	{Path: "internal/runner", May: []string{"..."}},
 	{Path: "internal/cmd/gentarget", May: []string{"ops/kernels/..."}},
-	{Path: "examples/bpf"},
+	{Path: "examples"},
 	{Path: "cmd/schedsim", May: []string{"..."}},
 	{Path: "benchmarks", May: []string{"..."}},
 }

@@ -1,6 +1,6 @@
-// Package bpf holds the example schedulers as objects, so that commands and tests find them without a file. The sources
-// beside it are C; scripts/examples compiles them.
-package bpf
+// Package examples holds the example schedulers as objects, so that commands and tests find them without a file. The sources
+// in bpf/ are C; scripts/examples compiles them.
+package examples
 
 import (
 	"embed"
@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-//go:embed *.bpf.o
+//go:embed bpf/*.bpf.o
 var objects embed.FS
 
 // Names lists the example schedulers, sorted.
 func Names() []string {
-	entries, err := objects.ReadDir(".")
+	entries, err := objects.ReadDir("bpf")
 	if err != nil {
 		panic("BUG: embedded directory: " + err.Error())
 	}
@@ -26,7 +26,7 @@ func Names() []string {
 
 // Object returns the compiled object of an example scheduler.
 func Object(name string) ([]byte, error) {
-	b, err := objects.ReadFile(name + ".bpf.o")
+	b, err := objects.ReadFile("bpf/" + name + ".bpf.o")
 	if err != nil {
 		return nil, fmt.Errorf("no example scheduler %q; there are: %s", name, strings.Join(Names(), ", "))
 	}
