@@ -2,8 +2,17 @@ package link
 
 import (
 	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/schedsim/schedsim/vm/elf"
+	"github.com/schedsim/schedsim/vm/ir"
 )
 
 // Options tune Link. The zero value links the object as it is.
@@ -21,7 +30,225 @@ type Options struct {
 // ErrUnsupported marks objects that are well-formed but use what schedsim does not do yet.
 var ErrUnsupported = errors.New("not supported")
 
-// Link links an object for a kernel.
-func Link(o *elf.Object, t Target, opt Options) (*Object, error) {
-	return nil, errors.New("link: to be written")
+// maxInsns is the kernel's limit on the instructions of one program (BPF_COMPLEXITY_LIMIT_INSNS).
+const maxInsns = 1 << 20
+
+// linker is the state of one Link.
+type linker struct {
+	in           *elf.Object
+	out          *Object
+	target       Target
+	kernel       *btf.Spec
+	core         core
+	externs      []extern
+	codes        []*code // by function
+	kconfigIndex int
+}
+
+// Link links an object for a kernel. Errors name the object and the program or symbol; those of objects that use what is
+// not supported wrap ErrUnsupported.
+func Link(o *elf.Object, t Target, opt Options) (linked *Object, err error) {
+	// See elf.Read: types of a hostile file are read lazily by cilium's btf package.
+	defer func() {
+		if p := recover(); p != nil {
+			if s, ok := p.(string); ok && strings.HasPrefix(s, "BUG: ") {
+				panic(p)
+			}
+			linked, err = nil, fmt.Errorf("%s: malformed BTF (%v)", o.Name, p)
+		}
+	}()
+	l := &linker{in: o, target: t, codes: make([]*code, len(o.Funcs)), kconfigIndex: -1}
+	if err := l.link(opt); err != nil {
+		return nil, fmt.Errorf("%s: %w", o.Name, err)
+	}
+	return l.out, nil
+}
+
+func (l *linker) link(opt Options) error {
+	var err error
+	if l.kernel, err = l.target.BTF(); err != nil {
+		return fmt.Errorf("kernel BTF: %w", err)
+	}
+	l.core = core{local: l.in.BTF, kernel: l.kernel, cands: map[btf.TypeID][]btf.Type{}}
+	l.out = &Object{Name: l.in.Name, License: l.in.License, BTF: l.in.BTF, target: l.target}
+	if a := l.in.Arena; a != nil && !opt.Arena {
+		if a.Map >= 0 {
+			return fmt.Errorf("map %q: arena: %w", l.in.Maps[a.Map].Name, ErrUnsupported)
+		}
+		return fmt.Errorf("section %s: data in an arena: %w", a.Section, ErrUnsupported)
+	}
+	for i, m := range l.in.Maps {
+		if m.Section == ".kconfig" {
+			l.kconfigIndex = i
+		}
+		l.out.Maps = append(l.out.Maps, copyMap(m))
+	}
+	if err := l.resolveExterns(); err != nil {
+		return err
+	}
+	if opt.FillEnums {
+		if _, err := l.out.fillEnums(opt.Globals); err != nil {
+			return err
+		}
+	}
+	names := make([]string, 0, len(opt.Globals))
+	for name := range opt.Globals {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if _, err := l.out.setVar(name, opt.Globals[name]); err != nil {
+			return err
+		}
+	}
+	for _, p := range l.in.Programs {
+		lp, err := l.program(p)
+		if err != nil {
+			return fmt.Errorf("section %s, program %q: %w", strconv.Quote(p.Section), p.Name, err)
+		}
+		l.out.Programs = append(l.out.Programs, lp)
+	}
+	if err := l.structOps(); err != nil {
+		return err
+	}
+	return l.out.Fold()
+}
+
+func copyMap(m *elf.Map) *Map {
+	if m == nil {
+		return nil
+	}
+	n := &Map{Name: m.Name, Type: m.Type, KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries, Flags: m.Flags,
+		Extra: m.Extra, NUMANode: m.NUMANode, Section: m.Section, Data: slices.Clone(m.Data), Frozen: m.Frozen, Vars: slices.Clone(m.Vars),
+		Key: m.Key, Value: m.Value, Inner: copyMap(m.Inner), Slots: slices.Clone(m.Slots)}
+	if m.Section == ".kconfig" {
+		n.Data = make([]byte, m.ValueSize)
+	}
+	return n
+}
+
+// program puts a main function and the functions that it reaches together, in the order in which
+// bpf_object__reloc_code appends them: each one after its first caller's earlier callees.
+func (l *linker) program(p *elf.Program) (*Program, error) {
+	main := l.in.Funcs[p.Func]
+	out := &Program{Name: p.Name, Section: p.Section, Kind: p.Kind, Attach: p.Attach, Sleepable: p.Sleepable, AutoLoad: p.AutoLoad, Type: main.Type}
+	order := []int{p.Func}
+	subOf := map[int]int{p.Func: 0}
+	var codes []*code
+	total := 0
+	// Depth-first without recursion: the stack holds functions whose callees are being appended.
+	type frame struct {
+		c    *code
+		next int
+	}
+	push := func(fn int) (frame, error) {
+		c, err := l.decode(fn)
+		if err != nil {
+			if fn != p.Func {
+				err = fmt.Errorf("function %q: %w", l.in.Funcs[fn].Name, err)
+			}
+			return frame{}, err
+		}
+		if total += int(c.slots); total > maxInsns {
+			return frame{}, fmt.Errorf("more than %d instructions", maxInsns)
+		}
+		codes = append(codes, c)
+		return frame{c: c}, nil
+	}
+	top, err := push(p.Func)
+	if err != nil {
+		return nil, err
+	}
+	for stack := []frame{top}; len(stack) > 0; {
+		f := &stack[len(stack)-1]
+		if f.next == len(f.c.needs) {
+			stack = stack[:len(stack)-1]
+			continue
+		}
+		fn := f.c.needs[f.next]
+		f.next++
+		if _, ok := subOf[fn]; ok {
+			continue
+		}
+		subOf[fn] = len(order)
+		order = append(order, fn)
+		nf, err := push(fn)
+		if err != nil {
+			return nil, err
+		}
+		stack = append(stack, nf)
+	}
+	out.Code = &ir.Program{Name: p.Name, Insns: make([]ir.Insn, 0, total)}
+	kfuncs := map[string]int64{}
+	starts := make([]int32, len(codes))
+	for i, at := 0, int32(0); i < len(codes); i++ {
+		starts[i] = at
+		at += int32(len(codes[i].insns))
+	}
+	slot := int32(0)
+	slots := make([]int32, len(codes))
+	for i, c := range codes {
+		base := starts[i]
+		slots[i] = slot
+		out.Code.Insns = append(out.Code.Insns, c.insns...)
+		insns := out.Code.Insns[base:]
+		for k := range insns {
+			in := &insns[k]
+			in.Orig += slot
+			switch {
+			case in.Op.IsJump():
+				in.Target += base
+			case in.Op == ir.Invalid:
+				in.Imm += int64(len(out.Poison))
+			}
+		}
+		for _, call := range c.calls {
+			insns[call.insn].Target = starts[subOf[int(call.fn)]]
+		}
+		for _, k := range c.kfuncs {
+			n, ok := kfuncs[k.name]
+			if !ok {
+				n = int64(len(out.Code.Kfuncs))
+				kfuncs[k.name] = n
+				out.Code.Kfuncs = append(out.Code.Kfuncs, k.name)
+			}
+			insns[k.insn].Imm = n
+		}
+		for _, r := range c.refs {
+			r.Insn += int(base)
+			if r.Kind == RefFunc {
+				r.Sub = subOf[r.Sub]
+			}
+			out.Refs = append(out.Refs, r)
+		}
+		out.Poison = append(out.Poison, c.poison...)
+		fn := l.in.Funcs[order[i]]
+		out.Code.Subs = append(out.Code.Subs, ir.Sub{Name: fn.Name, Start: base, End: base + int32(len(c.insns))})
+		out.Subs = append(out.Subs, Sub{Type: fn.Type, Global: fn.Global && i > 0})
+		slot += c.slots
+	}
+	for _, r := range out.Refs {
+		if r.Kind == RefFunc {
+			out.Subs[r.Sub].Callback = true
+		}
+	}
+	out.Code.Line = lineTable(out.Code, codes, slots)
+	return out, nil
+}
+
+// lineTable makes Program.Line: the last line record of the function at or before the instruction.
+func lineTable(p *ir.Program, codes []*code, slots []int32) func(int32) string {
+	return func(insn int32) string {
+		if insn < 0 || int(insn) >= len(p.Insns) {
+			return ""
+		}
+		orig := p.Insns[insn].Orig
+		sub := sort.Search(len(slots), func(i int) bool { return slots[i] > orig }) - 1
+		lines := codes[sub].fn.Lines
+		k := sort.Search(len(lines), func(i int) bool { return lines[i].Insn > orig-slots[sub] }) - 1
+		if k < 0 {
+			return ""
+		}
+		return path.Base(lines[k].File) + ":" + strconv.FormatUint(uint64(lines[k].Line), 10)
+	}
 }

@@ -1,0 +1,134 @@
+package link_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/schedsim/schedsim/vm/elf"
+	"github.com/schedsim/schedsim/vm/link"
+)
+
+// fileTarget is a kernel given by its files.
+type fileTarget struct {
+	spec    *btf.Spec
+	config  map[string]string
+	enums   map[string]uint64
+	version uint32
+}
+
+func (t *fileTarget) BTF() (*btf.Spec, error) { return t.spec, nil }
+
+func (t *fileTarget) Kconfig(name string) (string, bool) {
+	v, ok := t.config[name]
+	return v, ok
+}
+
+func (t *fileTarget) Version() uint32 { return t.version }
+
+func (t *fileTarget) EnumValue(name string) (uint64, bool) {
+	if t.enums == nil {
+		t.enums = map[string]uint64{}
+		for typ, err := range t.spec.All() {
+			if err != nil {
+				panic(err)
+			}
+			if e, ok := typ.(*btf.Enum); ok {
+				for _, v := range e.Values {
+					t.enums[v.Name] = v.Value
+				}
+			}
+		}
+	}
+	v, ok := t.enums[name]
+	return v, ok
+}
+
+// realTarget is the kernel whose BTF SCHEDSIM_BTF names, with the file config beside it.
+func realTarget(tb testing.TB) *fileTarget {
+	file := os.Getenv("SCHEDSIM_BTF")
+	if file == "" {
+		tb.Skip("SCHEDSIM_BTF is not set: a vmlinux.btf with the kernel's config beside it")
+	}
+	spec, err := btf.LoadSpec(file)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	t := &fileTarget{spec: spec, config: map[string]string{}, version: 7<<16 | 2<<8}
+	b, err := os.ReadFile(filepath.Join(filepath.Dir(file), "config"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if k, v, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			t.config[k] = v
+		}
+	}
+	return t
+}
+
+func objects(tb testing.TB) []string {
+	dirs := filepath.SplitList(os.Getenv("SCHEDSIM_OBJECTS"))
+	if len(dirs) == 0 {
+		tb.Skip("SCHEDSIM_OBJECTS is not set: directories with .bpf.o files")
+	}
+	var files []string
+	for _, dir := range dirs {
+		l, err := filepath.Glob(filepath.Join(dir, "*.bpf.o"))
+		if err != nil || len(l) == 0 {
+			tb.Fatalf("%s: no objects (%v)", dir, err)
+		}
+		files = append(files, l...)
+	}
+	return files
+}
+
+func readFile(tb testing.TB, file string) *elf.Object {
+	tb.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	o, err := elf.Read(filepath.Base(file), bytes.NewReader(b))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return o
+}
+
+// TestCorpus links every object below SCHEDSIM_OBJECTS against the kernel of SCHEDSIM_BTF.
+func TestCorpus(t *testing.T) {
+	target := realTarget(t)
+	for _, file := range objects(t) {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			o, err := link.Link(readFile(t, file), target, link.Options{FillEnums: true})
+			if errors.Is(err, link.ErrUnsupported) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			insns, live := 0, 0
+			var calls []string
+			for _, p := range o.Programs {
+				insns += len(p.Code.Insns)
+				for _, l := range p.Live {
+					if l {
+						live++
+					}
+				}
+				for _, c := range p.Calls {
+					calls = append(calls, c.Name)
+				}
+			}
+			slices.Sort(calls)
+			t.Logf("%d programs, %d instructions, %d live; %s", len(o.Programs), insns, live, strings.Join(slices.Compact(calls), " "))
+		})
+	}
+}

@@ -1,0 +1,115 @@
+package link
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/schedsim/schedsim/vm/elf"
+)
+
+// structOps matches the members of struct_ops tables with the kernel's struct, following bpf_map__init_kern_struct_ops.
+func (l *linker) structOps() error {
+	for _, so := range l.in.StructOps {
+		name := essential(so.Type.Name)
+		types, err := l.kernelTypes(name)
+		if err != nil {
+			return err
+		}
+		var kernel *btf.Struct
+		for _, t := range types {
+			if st, ok := t.(*btf.Struct); ok && kernel == nil {
+				kernel = st
+			}
+		}
+		if kernel == nil {
+			return fmt.Errorf("struct_ops %q: the kernel has no struct %q", so.Name, name)
+		}
+		out := &StructOps{Name: so.Name, Type: name, Link: so.Link, AutoCreate: so.AutoCreate}
+		for i := range so.Members {
+			m, ok, err := l.member(so, &so.Members[i], kernel)
+			if err != nil {
+				return fmt.Errorf("struct_ops %q: member %q: %w", so.Name, so.Members[i].Name, err)
+			}
+			if ok {
+				out.Members = append(out.Members, m)
+			}
+		}
+		l.out.StructOps = append(l.out.StructOps, out)
+	}
+	return nil
+}
+
+func (l *linker) member(so *elf.StructOps, m *elf.Member, kernel *btf.Struct) (Member, bool, error) {
+	out := Member{Name: m.Name, Prog: m.Prog, Type: m.Type}
+	var km *btf.Member
+	var names []string
+	for i := range kernel.Members {
+		names = append(names, kernel.Members[i].Name)
+		if kernel.Members[i].Name == m.Name {
+			km = &kernel.Members[i]
+		}
+	}
+	if km == nil {
+		for _, b := range m.Bytes {
+			if b != 0 {
+				return out, false, fmt.Errorf("the kernel's struct has no such member, and it is not zero%s", elf.DidYouMean(m.Name, names))
+			}
+		}
+		if m.Prog != "" {
+			// As libbpf does: a program that only an unknown member wants is not loaded.
+			l.out.Warnings = append(l.out.Warnings, fmt.Sprintf("struct_ops %q: member %q is not known to the kernel, program %q is dropped", so.Name, m.Name, m.Prog))
+			used := false
+			for i := range so.Members {
+				o := &so.Members[i]
+				used = used || o != m && o.Prog == m.Prog
+			}
+			for _, p := range l.out.Programs {
+				if p.Name == m.Prog && !used {
+					p.AutoLoad = false
+				}
+			}
+		}
+		return out, false, nil
+	}
+	lt, kt := btf.UnderlyingType(m.Type), btf.UnderlyingType(km.Type)
+	if !sameKind(lt, kt) || km.BitfieldSize != 0 {
+		return out, false, fmt.Errorf("declared as %s, but %s in the kernel", typeName(lt), typeName(kt))
+	}
+	if m.Func {
+		kp, ok := kt.(*btf.Pointer)
+		if ok {
+			_, ok = btf.UnderlyingType(kp.Target).(*btf.FuncProto)
+		}
+		if !ok {
+			return out, false, fmt.Errorf("a function, but %s in the kernel", typeName(kt))
+		}
+		out.Kind = MemberFunc
+		if m.Prog == "" {
+			return out, true, nil
+		}
+		for _, p := range l.out.Programs {
+			if p.Name == m.Prog {
+				if p.Kind != elf.KindStructOps {
+					return out, false, fmt.Errorf("program %q is in section %q, expected struct_ops", p.Name, p.Section)
+				}
+				return out, true, nil
+			}
+		}
+		return out, false, fmt.Errorf("program %q does not exist", m.Prog)
+	}
+	n, err := btf.Sizeof(kt)
+	if err != nil {
+		return out, false, err
+	}
+	if uint32(n) != m.Size {
+		return out, false, fmt.Errorf("%d bytes, but %d in the kernel", m.Size, n)
+	}
+	out.Kind = MemberBytes
+	switch lt.(type) {
+	case *btf.Int, *btf.Enum:
+		out.Kind = MemberInt
+	}
+	out.Bytes = append([]byte(nil), m.Bytes...)
+	return out, true, nil
+}
