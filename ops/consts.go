@@ -24,6 +24,9 @@ const (
 	ECodeActRestart       int64 = 1 << 48
 )
 
+// EFlagInitialized in ExitInfo.Flags tells that ops.init succeeded (enum scx_exit_flags).
+const EFlagInitialized uint64 = 1 << 0
+
 // DSQ ids (enum scx_dsq_id_flags).
 const (
 	DSQFlagBuiltin  uint64 = 1 << 63

@@ -4,4 +4,11 @@
 //
 // Kernel is the class; it drives a policy through ops.Table. The kernel functions that a policy may call (scx_bpf_*)
 // are methods of Kernel with the same names: Go policies call them directly, package kfuncs on behalf of BPF programs.
+//
+// The kernel's locks are not modelled and neither are the windows that open when it drops one: everything that the
+// kernel does under a chain of runqueue locks happens here at one instant. What the kernel defers to an irq work or a
+// balance callback (kicks, direct dispatches to the local DSQ of another CPU, re-enqueues, the end of a policy) is
+// deferred here too, to the end of the running event; see irqWork.
+//
+// Read Kernel first, then enqueue.go and dispatch.go, which are the life of a task.
 package ext

@@ -1,0 +1,261 @@
+package ext
+
+import (
+	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/sim"
+)
+
+// dsq is a dispatch queue (struct scx_dispatch_q): a FIFO, or ordered by p->scx.dsq_vtime. The list is in the order of
+// dispatch in both cases; in the second the tree finds the place in it.
+//
+// Invariant: nr is the number of tasks on list; priq holds all of them or none.
+type dsq struct {
+	id   uint64 // ops.DSQInvalid once destroyed
+	list node
+	priq rbTree
+	// firstTask is what scx_bpf_dsq_peek sees; kept for user DSQs only.
+	firstTask *sim.Task
+	nr, seq   uint32
+	rq        *rq // whose local DSQ it is, else nil
+}
+
+func (d *dsq) init(id uint64, r *rq) {
+	*d = dsq{id: id, rq: r}
+	d.list.init()
+}
+
+func (d *dsq) isLocal() bool { return d.id == ops.DSQLocal }
+
+func builtin(id uint64) bool { return id&ops.DSQFlagBuiltin != 0 }
+
+func localOn(id uint64) bool { return id&ops.DSQLocalOn == ops.DSQLocalOn }
+
+// recordID is the id under which records show d: local DSQs by their CPU.
+func (d *dsq) recordID() uint64 {
+	if d.rq != nil {
+		return ops.DSQLocalOn | uint64(d.rq.cpu)
+	}
+	return d.id
+}
+
+// nextTask follows nldsq_next_task: the task after cur, which is nil to begin, skipping cursors.
+func (d *dsq) nextTask(cur *node, rev bool) *sim.Task {
+	if cur == nil {
+		cur = &d.list
+	}
+	for {
+		if rev {
+			cur = cur.prev
+		} else {
+			cur = cur.next
+		}
+		if cur == &d.list {
+			return nil
+		}
+		if cur.t != nil {
+			return cur.t
+		}
+	}
+}
+
+// incNr follows dsq_inc_nr.
+func (k *Kernel) dsqIncNr(d *dsq, t *sim.Task, enqFlags uint64) {
+	d.nr++
+	if enqFlags&ops.EnqImmed != 0 {
+		if !d.isLocal() {
+			return // fell back to the global DSQ
+		}
+		setFlags(t, ops.TaskImmed)
+	}
+	if d.rq != nil && hasFlags(t, ops.TaskImmed) {
+		d.rq.nrImmed++
+		if d.nr > 1 || !k.rqIsOpen(d.rq, enqFlags) {
+			k.scheduleReenqLocal(d.rq, 0)
+		}
+	}
+}
+
+// dsqDecNr follows dsq_dec_nr.
+func (k *Kernel) dsqDecNr(d *dsq, t *sim.Task) {
+	d.nr--
+	if d.rq != nil && hasFlags(t, ops.TaskImmed) {
+		d.rq.nrImmed--
+	}
+}
+
+// dispatchEnqueue follows dispatch_enqueue (kernel/sched/ext/ext.c, 7.2): it puts t on d. r is the runqueue that is
+// locked, for callbacks.
+func (k *Kernel) dispatchEnqueue(r *rq, d *dsq, t *sim.Task, enqFlags uint64) {
+	e := k.ent(t)
+	if e.dsq != nil || e.list.on() {
+		panic("BUG: ext: task " + t.Comm + " is already on a dispatch queue")
+	}
+	if d.id == ops.DSQInvalid {
+		k.scxError("attempting to dispatch to a destroyed dsq")
+		d = k.findGlobalDSQ(t.CPU())
+	}
+	if builtin(d.id) && enqFlags&ops.EnqDSQPriq != 0 {
+		k.scxError("cannot use vtime ordering for built-in DSQs")
+		enqFlags &^= ops.EnqDSQPriq
+	}
+	if enqFlags&ops.EnqDSQPriq != 0 {
+		if d.priq.root == nil && d.nextTask(nil, false) != nil {
+			k.scxError("DSQ ID 0x%016x already had FIFO-enqueued tasks", d.id)
+		}
+		e.onPriq = true
+		d.priq.add(&e.priq)
+		if p := prevOf(&e.priq); p != nil {
+			e.list.insertAfter(&k.ent(p.t).list)
+		} else {
+			e.list.insertAfter(&d.list)
+			d.firstTask = t
+		}
+	} else {
+		if d.priq.root != nil {
+			k.scxError("DSQ ID 0x%016x already had PRIQ-enqueued tasks", d.id)
+		}
+		if enqFlags&(ops.EnqHead|ops.EnqPreempt) != 0 {
+			e.list.insertAfter(&d.list)
+			if !builtin(d.id) {
+				d.firstTask = t
+			}
+		} else {
+			e.list.insertBefore(&d.list)
+			if d.firstTask == nil && !builtin(d.id) {
+				d.firstTask = t
+			}
+		}
+	}
+	d.seq++
+	e.dsqSeq = d.seq
+	k.dsqIncNr(d, t, enqFlags)
+	e.dsq = d
+	k.m.Emit(sim.Record{Kind: sim.KindDSQInsert, CPU: t.CPU(), Task: t.PID, A: d.recordID(), B: uint64(d.nr)})
+
+	if d.isLocal() {
+		k.localDSQPostEnq(d, t, enqFlags)
+	} else if d.id == ops.DSQGlobal || d.id == ops.DSQBypass {
+		// Terminal queues: the policy has no say any more.
+		if k.leaveCustody(t) && k.sch.has(ops.Dequeue) {
+			k.callDequeue(r, t, 0)
+		}
+	} else {
+		setFlags(t, ops.TaskInCustody)
+	}
+	if enqFlags&ops.EnqClearOpss != 0 {
+		e.setState(opssNone, 0)
+	}
+}
+
+// setState changes the owner; qseq brands the ownership of the policy.
+func (e *entity) setState(s opss, qseq uint64) { e.state, e.qseqQueued = s, qseq }
+
+// leaveCustody follows task_leave_custody.
+func (k *Kernel) leaveCustody(t *sim.Task) bool {
+	if !hasFlags(t, ops.TaskInCustody) || t.K.StickyCPU() >= 0 {
+		return false
+	}
+	clearFlags(t, ops.TaskInCustody)
+	return true
+}
+
+// localDSQPostEnq follows local_dsq_post_enq: what happens once a task is on the local DSQ of a CPU.
+func (k *Kernel) localDSQPostEnq(d *dsq, t *sim.Task, enqFlags uint64) {
+	r := d.rq
+	if k.leaveCustody(t) && k.sch.has(ops.Dequeue) {
+		k.callDequeue(r, t, 0)
+	}
+	curr := k.m.Curr(r.cpu)
+	if k.nextIdle(r) {
+		k.m.WakeupPreempt(r.cpu, t, 0) // raises next_class and reschedules
+	}
+	if r.flags&rqInBalance != 0 {
+		return
+	}
+	if enqFlags&ops.EnqPreempt != 0 && t != curr && k.onExt(curr) {
+		curr.K.SetSlice(0)
+		k.m.Resched(r.cpu)
+	}
+}
+
+// unlinkFromDSQ follows task_unlink_from_dsq. The entity's dsq stays set.
+func (k *Kernel) unlinkFromDSQ(e *entity, d *dsq) {
+	if !e.list.on() {
+		panic("BUG: ext: task " + e.t.Comm + " is on no dispatch queue")
+	}
+	if e.onPriq {
+		d.priq.erase(&e.priq)
+		e.onPriq = false
+	}
+	e.list.del()
+	k.dsqDecNr(d, e.t)
+	if d.firstTask == e.t {
+		d.firstTask = d.nextTask(nil, false)
+	}
+	k.m.Emit(sim.Record{Kind: sim.KindDSQRemove, CPU: e.t.CPU(), Task: e.t.PID, A: d.recordID(), B: uint64(d.nr)})
+}
+
+// dispatchDequeue follows dispatch_dequeue: it takes t off whatever queue it is on or on the way to.
+func (k *Kernel) dispatchDequeue(e *entity) {
+	d := e.dsq
+	if d == nil {
+		e.list.del() // cancels a deferred direct dispatch
+		e.t.K.SetHoldingCPU(-1)
+		return
+	}
+	if e.t.K.HoldingCPU() < 0 {
+		k.unlinkFromDSQ(e, d)
+	} else {
+		e.t.K.SetHoldingCPU(-1) // a move has unlinked it already
+	}
+	e.dsq = nil
+}
+
+// findDSQForDispatch follows find_dsq_for_dispatch: an id that names no DSQ ends the policy and means the global one.
+func (k *Kernel) findDSQForDispatch(r *rq, id uint64, tcpu sim.CPU) *dsq {
+	switch {
+	case id == ops.DSQLocal:
+		return &r.local
+	case localOn(id):
+		cpu := sim.CPU(int32(id & ops.DSQLocalCPUMask))
+		if !k.cpuValid(cpu, "in SCX_DSQ_LOCAL_ON dispatch verdict") {
+			return k.findGlobalDSQ(tcpu)
+		}
+		return &k.rqs[cpu].local
+	case id == ops.DSQGlobal:
+		return k.findGlobalDSQ(tcpu)
+	}
+	if d := k.findUserDSQ(id); d != nil {
+		return d
+	}
+	k.scxError("non-existent DSQ 0x%x", id)
+	return k.findGlobalDSQ(tcpu)
+}
+
+// destroyDSQ follows destroy_dsq.
+func (k *Kernel) destroyDSQ(id uint64) {
+	d := k.findUserDSQ(id)
+	if d == nil {
+		return
+	}
+	if d.nr != 0 {
+		k.scxError("attempting to destroy in-use dsq 0x%016x (nr=%d)", d.id, d.nr)
+		return
+	}
+	delete(k.sch.dsqs, id)
+	for i, o := range k.sch.dsqList {
+		if o == d {
+			k.sch.dsqList = append(k.sch.dsqList[:i], k.sch.dsqList[i+1:]...)
+			break
+		}
+	}
+	for i := range k.rqs {
+		r := &k.rqs[i]
+		for j := len(r.reenqUsers) - 1; j >= 0; j-- {
+			if r.reenqUsers[j].d == d {
+				r.reenqUsers = append(r.reenqUsers[:j], r.reenqUsers[j+1:]...)
+			}
+		}
+	}
+	d.id = ops.DSQInvalid
+}

@@ -1,0 +1,99 @@
+package ext
+
+import (
+	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/sim"
+)
+
+// kickCPU follows scx_kick_cpu: it asks cpu to reschedule, after the running event.
+func (k *Kernel) kickCPU(cpu sim.CPU, flags uint64) {
+	this := &k.rqs[k.m.ThisCPU()]
+	if k.bypassing(this) {
+		return
+	}
+	k.m.Emit(sim.Record{Kind: sim.KindKick, CPU: this.cpu, A: uint64(cpu), B: flags})
+	if flags&ops.KickIdle != 0 {
+		if flags&(ops.KickPreempt|ops.KickWait) != 0 {
+			k.scxError("PREEMPT/WAIT cannot be used with SCX_KICK_IDLE")
+		}
+		if k.canSkipIdleKick(&k.rqs[cpu]) {
+			return
+		}
+		this.toKickIfIdle.set(cpu)
+	} else {
+		this.toKick.set(cpu)
+		if flags&ops.KickPreempt != 0 {
+			this.toPreempt.set(cpu)
+		}
+		if flags&ops.KickWait != 0 {
+			this.toWait.set(cpu)
+		}
+	}
+	k.m.QueueIRQWork(this.cpu, &this.kick)
+}
+
+// canSkipIdleKick follows can_skip_idle_kick: r will go through the dispatch path before it is idle.
+func (k *Kernel) canSkipIdleKick(r *rq) bool { return !k.currIdle(r.cpu) && r.flags&rqInBalance == 0 }
+
+// kickCPUs follows kick_cpus_irq_workfn.
+func (k *Kernel) kickCPUs(this *rq) {
+	wait := false
+	for i := range k.rqs {
+		if r := &k.rqs[i]; this.toKick.has(r.cpu) {
+			wait = k.kickOneCPU(r, this) || wait
+			this.toKick.clear(r.cpu)
+			this.toKickIfIdle.clear(r.cpu)
+		}
+	}
+	for i := range k.rqs {
+		if r := &k.rqs[i]; this.toKickIfIdle.has(r.cpu) {
+			if !k.canSkipIdleKick(r) && (k.m.Online(r.cpu) || r == this) {
+				k.m.Resched(r.cpu)
+			}
+			this.toKickIfIdle.clear(r.cpu)
+		}
+	}
+	if wait {
+		this.kickSyncPending = true
+		k.m.Resched(this.cpu)
+	}
+}
+
+// kickOneCPU follows kick_one_cpu; it tells whether this CPU has to wait.
+func (k *Kernel) kickOneCPU(r, this *rq) bool {
+	wait := false
+	curr := k.m.Curr(r.cpu)
+	if (k.m.Online(r.cpu) || r == this) && !k.aboveExt(r.cpu, curr) {
+		if this.toPreempt.has(r.cpu) && k.onExt(curr) {
+			curr.K.SetSlice(0)
+		}
+		if this.toWait.has(r.cpu) && k.onExt(curr) {
+			this.toSync.set(r.cpu)
+			this.ksyncs[r.cpu] = r.kickSync
+			wait = true
+		}
+		k.m.Resched(r.cpu)
+	}
+	this.toPreempt.clear(r.cpu)
+	this.toWait.clear(r.cpu)
+	return wait
+}
+
+// kickSyncWait follows kick_sync_wait_bal_cb. The kernel spins until the kicked CPUs have been through the scheduler;
+// they were all interrupted at the same time, so this CPU loses one interrupt's latency if any of them has not yet.
+func (k *Kernel) kickSyncWait(this *rq) {
+	waited := false
+	for i := range k.rqs {
+		r := &k.rqs[i]
+		if !this.toSync.has(r.cpu) {
+			continue
+		}
+		this.toSync.clear(r.cpu)
+		if r != this && r.kickSync == this.ksyncs[r.cpu] {
+			waited = true
+		}
+	}
+	if d := k.m.Costs().IPI; waited && d > 0 {
+		k.m.Charge(this.cpu, sim.CostIPI, d)
+	}
+}
