@@ -61,8 +61,8 @@ func (l *linker) ksymFunc(e *elf.Extern) (extern, error) {
 		}
 		return extern{}, fmt.Errorf("declared as %s, but the kernel's %q is %s", protoString(e.Type), name, protoString(fn.Type))
 	}
-	// A function with an implicit argument (KF_IMPLICIT_ARGS) has a twin with the suffix _impl that spells it out. Both
-	// are the same function to callers: the verifier supplies the argument.
+	// A function with implicit arguments (KF_IMPLICIT_ARGS) has a twin with the suffix _impl that spells them out. Both
+	// are one function to callers: the verifier supplies the arguments, whatever the program passes there.
 	if public, ok := strings.CutSuffix(name, "_impl"); ok {
 		twin, err := l.kernelFunc(public)
 		if err != nil {
@@ -75,15 +75,19 @@ func (l *linker) ksymFunc(e *elf.Extern) (extern, error) {
 	return extern{set: true, name: name}, nil
 }
 
-// implicitTwin tells whether impl has the parameters of public and one more, a struct bpf_prog_aux *.
+// implicitTwin tells whether impl has the parameters of public and more.
 func implicitTwin(public, impl btf.Type) bool {
 	p, ok1 := public.(*btf.FuncProto)
 	i, ok2 := impl.(*btf.FuncProto)
-	if !ok1 || !ok2 || len(i.Params) != len(p.Params)+1 {
+	if !ok1 || !ok2 || len(i.Params) <= len(p.Params) {
 		return false
 	}
-	ptr, ok := btf.UnderlyingType(i.Params[len(p.Params)].Type).(*btf.Pointer)
-	return ok && btf.UnderlyingType(ptr.Target).TypeName() == "bpf_prog_aux"
+	for k, param := range p.Params {
+		if i.Params[k].Name != param.Name {
+			return false
+		}
+	}
+	return true
 }
 
 // ksymVar follows bpf_object__resolve_ksym_var_btf_id for typed variables; those without a type (extern void) name any
