@@ -1,0 +1,288 @@
+package fair
+
+import (
+	"github.com/schedsim/schedsim/sim"
+	"github.com/schedsim/schedsim/sim/topo"
+)
+
+// cpuset is a set of CPUs.
+type cpuset []uint64
+
+func newCPUSet(n int) cpuset { return make(cpuset, (n+63)/64) }
+
+func (s cpuset) has(cpu sim.CPU) bool { return s[cpu>>6]>>(cpu&63)&1 != 0 }
+func (s cpuset) add(cpu sim.CPU)      { s[cpu>>6] |= 1 << (cpu & 63) }
+func (s cpuset) del(cpu sim.CPU)      { s[cpu>>6] &^= 1 << (cpu & 63) }
+
+// subsetOf tells whether all of s is in o.
+func (s cpuset) subsetOf(o cpuset) bool {
+	for i, w := range s {
+		if w&^o[i] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// domainFlags are the properties of a scheduling domain (SD_*).
+type domainFlags uint8
+
+const (
+	sdShareCapacity domainFlags = 1 << iota // threads of a core
+	sdShareLLC
+	sdPreferSibling
+	sdNUMA // implies SD_SERIALIZE
+)
+
+// domain is one level of the machine as one CPU sees it (struct sched_domain): the CPUs of a core, an LLC, a node, the
+// machine. Levels that add nothing to the one below do not exist.
+type domain struct {
+	flags         domainFlags
+	span          *group // the CPUs
+	groups        []*group
+	parent, child *domain
+
+	imbalancePct int
+	niceTries    int // cache_nice_tries
+	imbNUMA      int // imb_numa_nr
+
+	minInterval, maxInterval int64 // ms
+	interval                 int64 // ms
+	last                     int64 // ticks
+	failed                   int   // nr_balance_failed
+
+	newidleCall, newidleSuccess, newidleRatio int
+	newidleStamp                              int64
+}
+
+// group is a set of CPUs between which a domain balances (struct sched_group with its sched_group_capacity). The CPUs of
+// a domain share its groups.
+type group struct {
+	cpus      []sim.CPU // ascending
+	set       cpuset
+	flags     domainFlags // of the domain below
+	capacity  uint64
+	cores     int
+	imbalance bool // tasks that could not move because of their affinity left the group below unbalanced
+}
+
+func (g *group) weight() int { return len(g.cpus) }
+
+// llc is what the CPUs of a last-level cache share (struct sched_domain_shared).
+type llc struct {
+	*group
+	idleCores  bool // some core may be idle
+	nrIdleScan int  // how many CPUs to look at in the search for an idle one
+}
+
+// domains is the machine as the class sees it.
+type domains struct {
+	nr     int
+	caps   []uint64
+	base   []*domain // the lowest domain of each CPU, nil on a machine of one
+	smt    []*group  // the threads of each CPU's core
+	llcs   []*llc    // each CPU's
+	node   []int32
+	hasSMT bool
+	work   cpuset // load_balance_mask
+	work2  cpuset // should_we_balance_tmpmask, select_rq_mask
+}
+
+// busyFactor makes balancing rarer on busy CPUs (sched_domain.busy_factor).
+const busyFactor = 16
+
+// level is a level of the topology under construction.
+type level struct {
+	flags domainFlags
+	id    func(topo.Info) int32
+}
+
+// buildDomains follows build_sched_domains for the levels SMT, MC, PKG and NUMA with one distance.
+func (c *Class) buildDomains(t *topo.Topology) {
+	n := len(t.CPUs)
+	d := &c.domains
+	*d = domains{nr: n, caps: make([]uint64, n), base: make([]*domain, n), smt: make([]*group, n),
+		llcs: make([]*llc, n), node: make([]int32, n), work: newCPUSet(n), work2: newCPUSet(n)}
+	for i, in := range t.CPUs {
+		d.caps[i] = uint64(in.Capacity)
+		d.node[i] = in.Node
+	}
+	levels := []level{
+		{sdShareCapacity | sdShareLLC | sdPreferSibling, func(i topo.Info) int32 { return i.Core }},
+		{sdShareLLC | sdPreferSibling, func(i topo.Info) int32 { return i.LLC }},
+		{sdPreferSibling, func(i topo.Info) int32 { return i.Node }},
+		{sdNUMA, func(topo.Info) int32 { return 0 }},
+	}
+	cur := make([]*group, n) // the widest group so far around each CPU
+	for i := range cur {
+		cur[i] = d.newGroup(t, 0, func(in topo.Info) bool { return int(in.ID) == i })
+	}
+	for li, lv := range levels {
+		spans := make([]*group, n)
+		for i, in := range t.CPUs {
+			if first := firstWith(t, lv.id, lv.id(in)); first < i {
+				spans[i] = spans[first]
+			} else {
+				spans[i] = d.newGroup(t, lv.flags, func(o topo.Info) bool { return lv.id(o) == lv.id(in) })
+			}
+		}
+		switch li {
+		case 0:
+			d.smt = spans
+			for _, g := range spans {
+				d.hasSMT = d.hasSMT || g.weight() > 1
+			}
+		case 1:
+			for i, g := range spans {
+				if first := int(g.cpus[0]); first < i {
+					d.llcs[i] = d.llcs[first]
+				} else {
+					// Before the run the machine was idle.
+					d.llcs[i] = &llc{group: g, idleCores: true, nrIdleScan: g.weight()}
+				}
+			}
+		}
+		next := make([]*group, n)
+		copy(next, cur)
+		for i, span := range spans {
+			if span.weight() == cur[i].weight() {
+				continue // the level adds nothing here
+			}
+			d.addDomain(i, lv.flags, span, cur)
+			next[i] = span
+		}
+		cur = next
+	}
+	for i := range d.base {
+		d.setNUMAImbalance(sim.CPU(i))
+	}
+}
+
+func firstWith(t *topo.Topology, id func(topo.Info) int32, v int32) int {
+	for i, in := range t.CPUs {
+		if id(in) == v {
+			return i
+		}
+	}
+	panic("BUG: fair: CPU without itself")
+}
+
+// newGroup collects the CPUs for which in is true.
+func (d *domains) newGroup(t *topo.Topology, flags domainFlags, in func(topo.Info) bool) *group {
+	g := &group{set: newCPUSet(len(t.CPUs)), flags: flags}
+	cores := map[int32]bool{} // only counted
+	for i, info := range t.CPUs {
+		if in(info) {
+			g.cpus = append(g.cpus, sim.CPU(i))
+			g.set.add(sim.CPU(i))
+			g.capacity += uint64(info.Capacity)
+			cores[info.Core] = true
+		}
+	}
+	g.cores = len(cores)
+	return g
+}
+
+// addDomain puts a domain on top of cpu's chain (sd_init). cur are the groups below.
+func (d *domains) addDomain(cpu int, flags domainFlags, span *group, cur []*group) {
+	w := int64(span.weight())
+	sd := &domain{flags: flags, span: span, imbalancePct: 117, minInterval: w, maxInterval: 2 * w, interval: w,
+		newidleCall: 512, newidleSuccess: 256, newidleRatio: 512}
+	switch {
+	case flags&sdShareCapacity != 0:
+		sd.imbalancePct = 110
+	case flags&sdNUMA != 0:
+		sd.niceTries = 2
+	default:
+		sd.niceTries = 1
+	}
+	// The local group comes first, the others follow in the order of their CPUs and wrap around.
+	at := 0
+	for i, o := range span.cpus {
+		if int(o) == cpu {
+			at = i
+		}
+	}
+	for i := range span.cpus {
+		g := cur[span.cpus[(at+i)%len(span.cpus)]]
+		known := false
+		for _, o := range sd.groups {
+			known = known || o == g
+		}
+		if !known {
+			sd.groups = append(sd.groups, g)
+		}
+	}
+	if d.base[cpu] == nil {
+		d.base[cpu] = sd
+		return
+	}
+	child := d.base[cpu]
+	for child.parent != nil {
+		child = child.parent
+	}
+	child.parent, sd.child = sd, child
+}
+
+// setNUMAImbalance allows a small imbalance between nodes (adjust_numa_imbalance in topology.c): an eighth of a node
+// with one LLC, one task for each LLC otherwise.
+func (d *domains) setNUMAImbalance(cpu sim.CPU) {
+	var span int
+	for sd := d.base[cpu]; sd != nil; sd = sd.parent {
+		if sd.flags&sdNUMA == 0 {
+			span = sd.span.weight()
+			continue
+		}
+		llc := d.llcs[cpu].weight()
+		span = max(span, llc)
+		if nr := span / llc; nr > 1 {
+			sd.imbNUMA = nr
+		} else {
+			sd.imbNUMA = max(1, span>>3)
+		}
+	}
+}
+
+func (c *Class) capacity(cpu sim.CPU) uint64 { return c.caps[cpu] }
+
+// shareCache tells whether two CPUs have the same last-level cache (cpus_share_cache).
+func (d *domains) shareCache(a, b sim.CPU) bool { return d.llcs[a] == d.llcs[b] }
+
+// idleCPU tells whether cpu runs nothing and has nothing queued (idle_cpu, available_idle_cpu).
+func (c *Class) idleCPU(cpu sim.CPU) bool {
+	return c.m.IdleCPU(cpu) && c.m.Online(cpu)
+}
+
+// schedIdle tells whether cpu has only SCHED_IDLE tasks (sched_idle_rq).
+func (c *Class) schedIdle(cpu sim.CPU) bool {
+	n := c.m.NrRunning(cpu)
+	return n != 0 && n == c.rqs[cpu].nrIdle
+}
+
+// chooseIdle tells whether t would find cpu as good as idle (choose_idle_cpu).
+func (c *Class) chooseIdle(cpu sim.CPU, t *sim.Task) bool {
+	return c.idleCPU(cpu) || t.Policy != sim.PolicyIdle && c.schedIdle(cpu)
+}
+
+// coreIdle tells whether the other threads of cpu's core are idle (is_core_idle).
+func (c *Class) coreIdle(cpu sim.CPU) bool {
+	for _, o := range c.smt[cpu].cpus {
+		if o != cpu && !c.idleCPU(o) {
+			return false
+		}
+	}
+	return true
+}
+
+// enterIdle notes an idle core (__update_idle_core).
+func (c *Class) enterIdle(cpu sim.CPU) {
+	q := &c.rqs[cpu]
+	if q.idleStamp == 0 {
+		q.idleStamp = c.now()
+	}
+	if c.hasSMT && !c.llcs[cpu].idleCores && c.coreIdle(cpu) {
+		c.llcs[cpu].idleCores = true
+	}
+}
+
+func (c *Class) exitIdle(cpu sim.CPU) { c.rqs[cpu].idleStamp = 0 }

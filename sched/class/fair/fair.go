@@ -1,0 +1,315 @@
+package fair
+
+import (
+	"math/rand/v2"
+
+	"github.com/schedsim/schedsim/sim"
+)
+
+// Class is the fair scheduling class.
+type Class struct {
+	config
+	m   *sim.Machine
+	opt Options
+
+	rqs  []cpuQueue
+	ents []*entity // by Task.Index; entities are reused with the index
+	idle []entity  // wakeup state of the idle tasks, by CPU
+
+	domains
+	overloaded bool  // root_domain.overloaded: some CPU has two tasks
+	nohzNext   int64 // ticks; next balancing on behalf of the idle CPUs
+	dice       *rand.Rand
+}
+
+var _ sim.Hooker = (*Class)(nil)
+
+// cpuQueue is a CPU's runqueue with what only a machine needs.
+type cpuQueue struct {
+	runq
+	cpu sim.CPU
+
+	hrtick   sim.Timer
+	hrtickAt sim.Time
+	hrtickOn bool
+
+	lazy        bool  // TIF_NEED_RESCHED_LAZY set by another CPU
+	nextBalance int64 // in ticks
+	idleStamp   int64 // ns; when the CPU went idle, 0 while busy
+}
+
+// New returns the class as in the reference kernel.
+func New(m *sim.Machine) *Class { return NewWith(m, Options{}) }
+
+// NewWith returns the class with options.
+func NewWith(m *sim.Machine, o Options) *Class {
+	n := m.NrCPUs()
+	c := &Class{m: m, opt: o, rqs: make([]cpuQueue, n), idle: make([]entity, n), dice: m.Rand("fair/newidle")}
+	c.config = newConfig(o, n, uint64(int(sim.Second)/m.HZ()))
+	for i := range c.rqs {
+		q := &c.rqs[i]
+		q.init(&c.config)
+		q.cpu = sim.CPU(i)
+		q.hrtick.Fire = func(sim.Time) { c.hrtickFire(q) }
+	}
+	c.buildDomains(m.Topo())
+	return c
+}
+
+// Name implements sim.Class.
+func (c *Class) Name() string { return "fair" }
+
+// Hooks implements sim.Hooker.
+func (c *Class) Hooks() sim.Hooks {
+	return sim.Hooks{
+		UpdateCurr:    func(cpu sim.CPU) { c.updateCurr(&c.rqs[cpu]) },
+		WakeupPreempt: c.wakeupPreempt,
+		Yield:         c.yield,
+		Fork:          func(t *sim.Task) error { c.fork(t); return nil },
+		Dead:          c.dead,
+		SwitchingFrom: c.switchingFrom,
+		SwitchedFrom:  c.switchedFrom,
+		SwitchedTo:    c.switchedTo,
+		PrioChanged:   c.prioChanged,
+		Reweight:      c.reweightTask,
+		Migrate:       c.migrate,
+		TickAll:       c.balanceTrigger,
+		EnterIdle:     c.enterIdle,
+		ExitIdle:      c.exitIdle,
+	}
+}
+
+// BaseSlice is the slice that tasks without one of their own get (sysctl_sched_base_slice).
+func (c *Class) BaseSlice() sim.Duration { return sim.Duration(c.baseSlice) }
+
+// SetSlice gives t a slice of its own, 0.1 to 100 ms as sched_setattr allows, or with 0 takes it away again
+// (__setparam_fair). It counts from the next request on.
+func (c *Class) SetSlice(t *sim.Task, slice sim.Duration) {
+	e := c.entity(t)
+	if e.customSlice = slice != 0; e.customSlice {
+		e.slice = uint64(min(max(slice, sim.Millisecond/10), 100*sim.Millisecond))
+	} else {
+		e.slice = c.baseSlice
+	}
+	if e.onRQ && e != c.rqs[t.CPU()].curr {
+		propagate(e)
+	}
+}
+
+// now is the time for everything that is not about one CPU; clock is the time of q's CPU, later by the overhead that the
+// machine has charged to it.
+func (c *Class) now() int64              { return int64(c.m.Now()) }
+func (c *Class) clock(q *cpuQueue) int64 { return int64(c.m.RQClock(q.cpu)) }
+
+// ticks is the time in ticks (jiffies).
+func (c *Class) ticks() int64 { return int64(c.m.Jiffies()) }
+
+// entity returns what the class knows of t. A task that it has not met is made known.
+func (c *Class) entity(t *sim.Task) *entity {
+	if t.IsIdle() {
+		return &c.idle[t.CPU()]
+	}
+	if int(t.Index) < len(c.ents) {
+		if e := c.ents[t.Index]; e != nil && e.t == t {
+			return e
+		}
+	}
+	return c.fork(t)
+}
+
+// fork makes the entity of a new task, of whatever class: it may join later (__sched_fork).
+func (c *Class) fork(t *sim.Task) *entity {
+	for int(t.Index) >= len(c.ents) {
+		c.ents = append(c.ents, nil)
+	}
+	e := c.ents[t.Index]
+	if e == nil {
+		e = new(entity)
+		c.ents[t.Index] = e
+	}
+	if e.onRQ {
+		panic("BUG: fair: new task has the entity of a queued one")
+	}
+	e.reset(t, &c.config)
+	return e
+}
+
+// dead lets go of an exiting task (task_dead_fair).
+func (c *Class) dead(t *sim.Task) {
+	e := c.entity(t)
+	q := &c.rqs[t.CPU()]
+	if e.delayed {
+		c.dequeueEntity(q, e, sim.DeqSleep|sim.DeqDelayed)
+	}
+	q.detach(e, c.clock(q))
+}
+
+// updateCurr charges the current task of q for its run (update_curr).
+func (c *Class) updateCurr(q *cpuQueue) {
+	e := q.curr
+	if e == nil {
+		return
+	}
+	delta := c.m.AccountExec(q.cpu)
+	if delta <= 0 {
+		return
+	}
+	e.execStart = c.clock(q)
+	if q.advance(uint64(delta)) {
+		c.reschedLazy(q)
+		q.clearBuddy(e)
+	}
+}
+
+// Enqueue implements sim.Class and follows enqueue_task_fair.
+func (c *Class) Enqueue(cpu sim.CPU, t *sim.Task, f sim.EnqFlags) {
+	q, e := &c.rqs[cpu], c.entity(t)
+	now := c.clock(q)
+	if f&sim.EnqInitial != 0 {
+		q.updateAvg(now)
+		q.initUtil(e, c.capacity(cpu))
+	}
+	if !e.delayed || f&sim.EnqDelayed != 0 {
+		q.estEnqueue(e)
+	}
+	if e.delayed && e.onRQ {
+		c.updateCurr(q)
+		q.replaceDelayed(e)
+		q.updateLoadAvg(e, now)
+		return
+	}
+	if e.onRQ {
+		panic("BUG: fair: task queued twice")
+	}
+	if w := taskWeight(t); w != e.weight {
+		q.reweight(e, w)
+	}
+
+	curr := q.curr == e
+	if curr {
+		// The current task must have its place before it is charged.
+		q.place(e, f)
+	}
+	c.updateCurr(q)
+	q.updateLoadAvg(e, now)
+	if !e.avg.attached {
+		q.attach(e)
+	}
+	if !curr {
+		q.place(e, f)
+	}
+	if f&sim.EnqMigrated != 0 {
+		e.execStart = 0
+	}
+	q.join(e)
+	c.m.AddNrRunning(cpu, 1)
+	if c.m.NrRunning(cpu) > 1 {
+		c.overloaded = true
+	}
+	c.hrtickUpdate(q)
+}
+
+// Dequeue implements sim.Class and follows dequeue_task_fair.
+func (c *Class) Dequeue(cpu sim.CPU, t *sim.Task, f sim.DeqFlags) bool {
+	q, e := &c.rqs[cpu], c.entity(t)
+	if !e.delayed {
+		q.estDequeue(e)
+	}
+	return c.dequeueEntity(q, e, f)
+}
+
+// dequeueEntity withdraws e, or leaves it to burn off its negative lag and returns false (dequeue_entity and
+// dequeue_entities).
+func (c *Class) dequeueEntity(q *cpuQueue, e *entity, f sim.DeqFlags) bool {
+	if !e.onRQ {
+		panic("BUG: fair: dequeue of a task that is not queued")
+	}
+	now := c.clock(q)
+	sleep := f&sim.DeqSleep != 0
+	c.updateCurr(q)
+	q.clearBuddy(e)
+
+	if f&sim.DeqDelayed == 0 {
+		if c.has(DelayDequeue) && sleep && f&(sim.DeqSpecial|sim.DeqThrottle) == 0 && !q.eligible(e) {
+			q.updateLoadAvg(e, now)
+			q.estUpdate(e)
+			q.updateLag(e)
+			q.setDelayed(e)
+			return false
+		}
+	}
+	q.updateLoadAvg(e, now)
+	if sleep && f&sim.DeqDelayed == 0 {
+		q.estUpdate(e)
+	}
+	q.leave(e, sleep)
+	c.m.AddNrRunning(q.cpu, -1)
+	if f&sim.DeqDelayed != 0 {
+		q.clearDelayed(e)
+		c.m.Block(e.t)
+	}
+	return true
+}
+
+// Tick implements sim.Class and follows task_tick_fair.
+func (c *Class) Tick(cpu sim.CPU, cur *sim.Task) {
+	q := &c.rqs[cpu]
+	if q.lazy {
+		c.m.Resched(cpu)
+	}
+	c.updateCurr(q)
+	if q.curr != nil {
+		q.updateLoadAvg(q.curr, c.clock(q))
+	}
+}
+
+// switchingFrom lets a delayed task sleep before it leaves the class (switching_from_fair).
+func (c *Class) switchingFrom(cpu sim.CPU, t *sim.Task) {
+	if e := c.entity(t); e.delayed {
+		c.dequeueEntity(&c.rqs[cpu], e, sim.DeqSleep|sim.DeqDelayed|sim.DeqNoClock)
+	}
+}
+
+// switchedFrom takes the task's load along (switched_from_fair).
+func (c *Class) switchedFrom(cpu sim.CPU, t *sim.Task) {
+	q := &c.rqs[cpu]
+	q.detach(c.entity(t), c.clock(q))
+}
+
+// switchedTo follows switched_to_fair.
+func (c *Class) switchedTo(cpu sim.CPU, t *sim.Task) {
+	switch {
+	case !t.OnRQ:
+	case c.m.Curr(cpu) == t:
+		c.m.Resched(cpu)
+	default:
+		c.m.WakeupPreempt(cpu, t, 0)
+	}
+}
+
+// prioChanged follows prio_changed_fair.
+func (c *Class) prioChanged(cpu sim.CPU, t *sim.Task, oldPrio int32) {
+	prio := t.K.Prio()
+	switch {
+	case !t.OnRQ, prio == oldPrio, c.rqs[cpu].nrQueued == 1:
+	case c.m.Curr(cpu) != t:
+		c.m.WakeupPreempt(cpu, t, 0)
+	case prio > oldPrio:
+		c.m.Resched(cpu)
+	}
+}
+
+// reweightTask follows reweight_task_fair.
+func (c *Class) reweightTask(cpu sim.CPU, t *sim.Task) {
+	q, e := &c.rqs[cpu], c.entity(t)
+	if e.onRQ {
+		c.updateCurr(q)
+	}
+	q.reweight(e, taskWeight(t))
+}
+
+// migrate takes t's load along to another CPU (migrate_task_rq_fair).
+func (c *Class) migrate(t *sim.Task, _ sim.CPU) {
+	q := &c.rqs[t.CPU()]
+	q.detach(c.entity(t), c.clock(q))
+}

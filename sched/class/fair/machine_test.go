@@ -1,0 +1,181 @@
+package fair
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/schedsim/schedsim/sim"
+	"github.com/schedsim/schedsim/sim/topo"
+)
+
+// idleClass runs the idle task when nothing else is there.
+type idleClass struct{ m *sim.Machine }
+
+func (i *idleClass) Name() string                                              { return "idle" }
+func (i *idleClass) SelectCPU(t *sim.Task, _ sim.CPU, _ sim.WakeFlags) sim.CPU { return t.CPU() }
+func (i *idleClass) Enqueue(sim.CPU, *sim.Task, sim.EnqFlags)                  {}
+func (i *idleClass) Dequeue(sim.CPU, *sim.Task, sim.DeqFlags) bool             { return true }
+func (i *idleClass) Pick(cpu sim.CPU, _ *sim.Task) *sim.Task                   { return i.m.IdleTask(cpu) }
+func (i *idleClass) SetNext(cpu sim.CPU, _ *sim.Task, _ bool)                  { i.m.EnterIdle(cpu) }
+func (i *idleClass) PutPrev(cpu sim.CPU, _, _ *sim.Task)                       { i.m.ExitIdle(cpu) }
+func (i *idleClass) Tick(sim.CPU, *sim.Task)                                   {}
+func (i *idleClass) Hooks() sim.Hooks {
+	return sim.Hooks{WakeupPreempt: func(cpu sim.CPU, _ *sim.Task, _ sim.WakeFlags) { i.m.Resched(cpu) }}
+}
+
+// bench is a machine with the fair class, and what a test wants to know of its run.
+type bench struct {
+	t testing.TB
+	m *sim.Machine
+	c *Class
+
+	since      []sim.Time // start of the present run, by CPU
+	slices     []sim.Duration
+	byTask     map[int32][]sim.Duration // preempted slices
+	switches   int
+	migrations map[int32]int
+	wokenAt    map[int32]sim.Time
+	latency    []sim.Duration
+	from       sim.Time // what is before does not count
+}
+
+func newBench(t testing.TB, topology string, o Options, costs sim.Costs) *bench {
+	t.Helper()
+	tp, err := topo.Parse(topology)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, since: make([]sim.Time, len(tp.CPUs)), byTask: map[int32][]sim.Duration{},
+		migrations: map[int32]int{}, wokenAt: map[int32]sim.Time{}}
+	b.m, err = sim.New(sim.Config{Topo: tp, Costs: costs, Sink: sim.SinkFunc(b.record), Classes: func(m *sim.Machine) []sim.Class {
+		b.c = NewWith(m, o)
+		return []sim.Class{b.c, &idleClass{m}}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *bench) record(r *sim.Record) {
+	switch r.Kind {
+	case sim.KindSwitch:
+		if r.At >= b.from {
+			b.switches++
+			if d := r.At.Sub(b.since[r.CPU]); r.A != 0 && r.B == uint64(sim.StateRunning) {
+				b.slices = append(b.slices, d)
+				b.byTask[int32(r.A)] = append(b.byTask[int32(r.A)], d)
+			}
+			if at, ok := b.wokenAt[r.Task]; ok {
+				b.latency = append(b.latency, r.At.Sub(at))
+			}
+		}
+		delete(b.wokenAt, r.Task)
+		b.since[r.CPU] = r.At
+	case sim.KindWakeup:
+		b.wokenAt[r.Task] = r.At
+	case sim.KindMigrate:
+		if r.At >= b.from {
+			b.migrations[r.Task]++
+		}
+	}
+}
+
+func (b *bench) spawn(s sim.TaskSpec) *sim.Task {
+	b.t.Helper()
+	t, err := b.m.Spawn(s)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return t
+}
+
+func (b *bench) run(until sim.Duration) {
+	b.t.Helper()
+	if err := b.m.Run(sim.Time(until)); err != nil {
+		b.t.Fatal(err)
+	}
+	b.check()
+}
+
+// check looks for lost tasks: what should be queued is, exactly once, and the counts agree.
+func (b *bench) check() {
+	b.t.Helper()
+	total := 0
+	b.m.Tasks(func(t *sim.Task) {
+		e, q := b.c.entity(t), &b.c.rqs[t.CPU()]
+		if e.onRQ != t.OnRQ || e.delayed != t.SchedDelayed {
+			b.t.Errorf("%v: entity queued %v delayed %v, task %v %v", t, e.onRQ, e.delayed, t.OnRQ, t.SchedDelayed)
+		}
+		if t.State == sim.StateRunning && !t.OnRQ {
+			b.t.Errorf("%v: runnable but not queued", t)
+		}
+		if t.OnRQ {
+			total++
+			if in := q.curr == e || slices.Contains(q.order(), e); !in {
+				b.t.Errorf("%v: queued, but neither current nor in the tree", t)
+			}
+		}
+	})
+	for i := range b.c.rqs {
+		q := &b.c.rqs[i]
+		n := len(q.order())
+		if q.running() != nil {
+			n++
+		}
+		if n != q.nrQueued || b.m.NrRunning(q.cpu) != q.nrQueued {
+			b.t.Errorf("cpu %d: %d entities, nrQueued %d, nr_running %d", i, n, q.nrQueued, b.m.NrRunning(q.cpu))
+		}
+		total -= n
+	}
+	if total != 0 {
+		b.t.Errorf("%d tasks queued, but not found", total)
+	}
+}
+
+// cpuTime is the time that t had until now.
+func (b *bench) cpuTime(t *sim.Task) sim.Duration { return b.m.CPUTime(t) }
+
+// percentile returns the p-th percentile of d.
+func percentile(d []sim.Duration, p int) sim.Duration {
+	if len(d) == 0 {
+		return -1
+	}
+	d = slices.Sorted(slices.Values(d))
+	return d[min(len(d)-1, len(d)*p/100)]
+}
+
+// hog runs for ever.
+type hog struct{}
+
+func (hog) Next(*sim.Task, sim.Time) sim.Step {
+	return sim.Step{Kind: sim.StepRun, Dur: 3600 * sim.Second}
+}
+
+// loop repeats its steps.
+type loop struct {
+	steps []sim.Step
+	i     int
+}
+
+func (l *loop) Next(*sim.Task, sim.Time) sim.Step {
+	s := l.steps[l.i%len(l.steps)]
+	l.i++
+	return s
+}
+
+// periodic runs for run every period.
+func periodic(run, period sim.Duration) sim.Behavior {
+	var n sim.Time
+	return behave(func(t *sim.Task, now sim.Time) sim.Step {
+		n++
+		if n%2 == 1 {
+			return sim.Step{Kind: sim.StepRun, Dur: run}
+		}
+		return sim.Step{Kind: sim.StepSleepUntil, At: n / 2 * sim.Time(period)}
+	})
+}
+
+type behave func(t *sim.Task, now sim.Time) sim.Step
+
+func (f behave) Next(t *sim.Task, now sim.Time) sim.Step { return f(t, now) }

@@ -1,0 +1,129 @@
+package fair
+
+import "github.com/schedsim/schedsim/sim"
+
+// reschedLazy asks cpu to reschedule because the class would rather run another task (resched_curr_lazy). On the CPU
+// that the code runs on, and on an idle one, that is at once. On another CPU the lazy model only leaves a mark, which the
+// CPU sees when it next enters the kernel.
+func (c *Class) reschedLazy(q *cpuQueue) {
+	if c.opt.Preempt == PreemptFull || q.cpu == c.m.ThisCPU() || c.m.Curr(q.cpu) == c.m.IdleTask(q.cpu) {
+		c.m.Resched(q.cpu)
+		return
+	}
+	q.lazy = true
+}
+
+// clearBuddy follows clear_buddies.
+func (r *runq) clearBuddy(e *entity) {
+	if r.next == e {
+		r.next = nil
+	}
+}
+
+// preemptAction is what a wakeup does to the running task (enum preempt_wakeup_action).
+type preemptAction uint8
+
+const (
+	preemptNone    preemptAction = iota
+	preemptShort                 // ignore the slice protection
+	preemptPick                  // as pickEEVDF decides
+	preemptResched               // in any case
+)
+
+// preemptSync decides about a wakee whose waker said that it is about to sleep (preempt_sync): the waker may go on for a
+// while, for more wakeups.
+func (c *Class) preemptSync(q *cpuQueue, f sim.WakeFlags, p, curr *entity) preemptAction {
+	threshold := int64(migrationCostNS)
+	if f&sim.WakeRQSelected != 0 {
+		threshold >>= 2
+	}
+	if p.before(curr) && c.clock(q)-curr.execStart >= threshold {
+		return preemptResched
+	}
+	return preemptNone
+}
+
+// wakeupPreempt follows wakeup_preempt_fair.
+func (c *Class) wakeupPreempt(cpu sim.CPU, t *sim.Task, f sim.WakeFlags) {
+	q := &c.rqs[cpu]
+	curr := q.curr
+	if curr == nil || !curr.onRQ || t.Class != sim.Class(c) {
+		return
+	}
+	p := c.entity(t)
+	if p == curr || c.m.NeedResched(cpu) || !c.has(WakeupPreemption) {
+		return
+	}
+
+	action := preemptPick
+	currIdle, pIdle := curr.t.Policy == sim.PolicyIdle, t.Policy == sim.PolicyIdle
+	switch {
+	case currIdle && !pIdle:
+		// SCHED_IDLE gives way at once and is not protected.
+		curr.cancelProtect()
+		q.clearBuddy(curr)
+		c.reschedLazy(q)
+		return
+	case currIdle != pIdle, t.Policy != sim.PolicyNormal:
+		return
+	}
+
+	c.updateCurr(q)
+	if c.has(PreemptShort) && p.slice < curr.slice {
+		action = preemptShort
+	} else {
+		if f&sim.WakeFork != 0 || p.delayed {
+			return
+		}
+		if c.has(NextBuddy) && q.setBuddy(p) && f&sim.WakeSync != 0 {
+			action = c.preemptSync(q, f, p, curr)
+		}
+	}
+
+	switch action {
+	case preemptNone:
+		return
+	case preemptPick, preemptShort:
+		var n *entity
+		for n == nil && q.nrQueued > 0 {
+			n = c.pickNext(q, action != preemptShort)
+		}
+		if n != p {
+			if c.has(RunToParity) {
+				q.updateProtect(curr)
+			}
+			return
+		}
+	}
+	if action == preemptShort {
+		curr.cancelProtect()
+		q.clearBuddy(curr)
+	}
+	c.reschedLazy(q)
+}
+
+// setBuddy makes p the next buddy unless the present one has the earlier deadline (set_preempt_buddy).
+func (r *runq) setBuddy(p *entity) bool {
+	if r.next != nil && r.next.before(p) {
+		return false
+	}
+	if p.onRQ && p.t.Policy != sim.PolicyIdle {
+		r.next = p
+	}
+	return true
+}
+
+// yield follows yield_task_fair: an eligible task gives up the rest of its request.
+func (c *Class) yield(cpu sim.CPU) {
+	q := &c.rqs[cpu]
+	e := q.curr
+	if e == nil || c.m.NrRunning(cpu) == 1 {
+		return
+	}
+	q.clearBuddy(e)
+	c.updateCurr(q)
+	if q.eligible(e) {
+		e.vruntime = e.deadline
+		q.updateDeadline(e)
+	}
+}
