@@ -1,0 +1,115 @@
+package kfuncs
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/vm/abi"
+)
+
+// cgroups is where the fields of cgroups lie.
+type cgroups struct {
+	taskCgroups, dflCgrp, level, ancestors uint32
+	haveCgroups                            bool
+}
+
+// cgroupFuncs are the references to cgroups. Cgroups live as long as the machine, so references are not counted.
+func cgroupFuncs(h *Host) []abi.Kfunc {
+	if h.Layout != nil {
+		h.haveCgroups = true
+		for _, f := range []struct {
+			path string
+			off  *uint32
+		}{
+			{"task_struct.cgroups", &h.taskCgroups},
+			{"css_set.dfl_cgrp", &h.dflCgrp},
+			{"cgroup.level", &h.level},
+			{"cgroup.ancestors", &h.ancestors},
+		} {
+			var ok bool
+			*f.off, _, ok = h.Layout.Field(f.path)
+			h.haveCgroups = h.haveCgroups && ok
+		}
+	}
+	return []abi.Kfunc{
+		row("struct cgroup *scx_bpf_task_cgroup(struct task_struct *p)",
+			abi.Acquire|abi.RCU|abi.ImplicitArgs, ops.GroupAny, h.taskCgroup),
+		row("struct cgroup *bpf_cgroup_acquire(struct cgroup *cgrp)",
+			abi.Acquire|abi.RetNull|abi.RCU, ops.GroupGeneric, h.cgroupAcquire),
+		row("void bpf_cgroup_release(struct cgroup *cgrp)",
+			abi.Release, ops.GroupGeneric, h.cgroupRelease),
+		row("struct cgroup *bpf_cgroup_ancestor(struct cgroup *cgrp, int level)",
+			abi.Acquire|abi.RetNull|abi.RCU, ops.GroupGeneric, h.cgroupAncestor),
+		row("struct cgroup *bpf_cgroup_from_id(u64 cgid)",
+			abi.Acquire|abi.RetNull, ops.GroupGeneric, nil),
+		row("long int bpf_task_under_cgroup(struct task_struct *task, struct cgroup *ancestor)",
+			abi.RCU, ops.GroupGeneric, nil),
+		row("struct cgroup *bpf_task_get_cgroup1(struct task_struct *task, int hierarchy_id)",
+			abi.Acquire|abi.RetNull|abi.RCU, ops.GroupGeneric, nil),
+		row("int bpf_iter_css_new(struct bpf_iter_css *it, struct cgroup_subsys_state *start, unsigned int flags)",
+			abi.IterNew|abi.RCUProtected, ops.GroupGeneric, nil),
+		row("struct cgroup_subsys_state *bpf_iter_css_next(struct bpf_iter_css *it)",
+			abi.RetNull|abi.IterNext, ops.GroupGeneric, nil),
+		row("void bpf_iter_css_destroy(struct bpf_iter_css *it)",
+			abi.IterDestroy, ops.GroupGeneric, nil),
+	}
+}
+
+// pointer reads a pointer in kernel memory, 0 if there is none.
+func pointer(m abi.Memory, addr uint64) uint64 {
+	b := m.Bytes(addr, 8)
+	if b == nil {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(b)
+}
+
+// taskCgroup follows scx_bpf_task_cgroup, in a machine in which the cpu controller is enabled everywhere: the task's
+// cgroup of the default hierarchy.
+func (h *Host) taskCgroup(c *abi.Call, a *abi.Args) uint64 {
+	t := h.task(c, a, 0)
+	if t == nil {
+		return 0
+	}
+	var cgrp uint64
+	if set := pointer(c.Mem, t.K.Addr+uint64(h.taskCgroups)); set != 0 && h.haveCgroups {
+		cgrp = pointer(c.Mem, set+uint64(h.dflCgrp))
+	}
+	if cgrp == 0 {
+		c.Fault = fmt.Sprintf("%s[%d] is in no cgroup", t.Comm, t.PID)
+	}
+	return cgrp
+}
+
+// cgroupLevel returns the depth of the cgroup in the first register; false after a fault.
+func (h *Host) cgroupLevel(c *abi.Call, a *abi.Args) (int32, bool) {
+	b := c.Mem.Bytes(a[0]+uint64(h.level), 4)
+	if b == nil || !h.haveCgroups {
+		c.Fault = fmt.Sprintf("argument 1: %#x is no cgroup", a[0])
+		return 0, false
+	}
+	return i32At(b, 0), true
+}
+
+func (h *Host) cgroupAcquire(c *abi.Call, a *abi.Args) uint64 {
+	if _, ok := h.cgroupLevel(c, a); !ok {
+		return 0
+	}
+	return a[0]
+}
+
+func (h *Host) cgroupRelease(c *abi.Call, a *abi.Args) uint64 {
+	h.cgroupLevel(c, a)
+	return 0
+}
+
+// cgroupAncestor follows bpf_cgroup_ancestor: no ancestor above the root or below the cgroup itself.
+func (h *Host) cgroupAncestor(c *abi.Call, a *abi.Args) uint64 {
+	level, ok := h.cgroupLevel(c, a)
+	want := int32(a[1])
+	if !ok || want < 0 || want > level {
+		return 0
+	}
+	return pointer(c.Mem, a[0]+uint64(h.ancestors)+8*uint64(want))
+}

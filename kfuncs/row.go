@@ -1,0 +1,90 @@
+package kfuncs
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/sched/class/ext"
+	"github.com/schedsim/schedsim/sim"
+	"github.com/schedsim/schedsim/sim/kobj"
+	"github.com/schedsim/schedsim/vm/abi"
+)
+
+// Host is the simulated kernel behind the functions. For the rows alone the zero Host does.
+type Host struct {
+	Machine *sim.Machine
+	Kernel  *ext.Kernel
+	// Mem is the address space in which the machine's kernel objects and the programs' maps lie.
+	Mem abi.Memory
+	// Print takes what programs print where the kernel's dump would go but no dump is being made; nil drops it.
+	Print func(line string)
+	// Layout is the kernel whose types the programs were built for.
+	Layout kobj.Source
+
+	iters []*ext.DSQIter // open iterators by handle-1
+	cpumasks
+	cgroups
+}
+
+// All returns the rows of all kernel functions, bound to h.
+func All(h *Host) []abi.Kfunc {
+	return slices.Concat(
+		insertFuncs(h), dispatchFuncs(h), selectFuncs(h), idleFuncs(h), dsqFuncs(h), iterFuncs(h), taskFuncs(h), cpuFuncs(h),
+		cidFuncs(h), exitFuncs(h), commonFuncs(h), taskRefFuncs(h), cpumaskFuncs(h), cgroupFuncs(h), otherFuncs(h))
+}
+
+// row makes a row; the name is taken from the prototype. A fault that call reports is prefixed with the name.
+func row(proto string, flags abi.KfuncFlags, groups abi.Groups, call abi.Func) abi.Kfunc {
+	k := abi.Kfunc{Name: nameOf(proto), Proto: proto, Flags: flags, Groups: groups}
+	if call != nil {
+		name := k.Name
+		k.Call = func(c *abi.Call, a *abi.Args) uint64 {
+			r := call(c, a)
+			if c.Fault != "" && !strings.HasPrefix(c.Fault, name) {
+				c.Fault = name + ": " + c.Fault
+			}
+			return r
+		}
+	}
+	return k
+}
+
+// nameOf is the word before the parameters: a prototype of a kernel function returns no pointer to a function.
+func nameOf(proto string) string {
+	head, _, _ := strings.Cut(proto, "(")
+	return head[strings.LastIndexAny(head, " *")+1:]
+}
+
+// Info describes a kernel function for lists.
+type Info struct {
+	Name, Proto string
+	Flags       abi.KfuncFlags
+	// Groups are the kernel's names of its groups.
+	Groups []string
+	// Implemented: programs that call it can be loaded.
+	Implemented bool
+	// Callbacks and CIDCallbacks are the callbacks of the two forms of sched_ext_ops from which it may be called, Syscall
+	// and Tracing tell the same of programs of those types.
+	Callbacks, CIDCallbacks []string
+	Syscall, Tracing        bool
+}
+
+// List describes all kernel functions, sorted by name.
+func List() []Info {
+	var out []Info
+	for _, k := range All(&Host{}) {
+		i := Info{Name: k.Name, Proto: k.Proto, Flags: k.Flags, Groups: ops.GroupNames(k.Groups), Implemented: k.Call != nil}
+		for _, r := range callbacksOf(&k, false) {
+			i.Callbacks = append(i.Callbacks, r.Name)
+		}
+		for _, r := range callbacksOf(&k, true) {
+			i.CIDCallbacks = append(i.CIDCallbacks, r.CIDName)
+		}
+		i.Syscall = Allowed(&k, Context{Kind: KindSyscall, Sleepable: true}) == nil
+		i.Tracing = Allowed(&k, Context{Kind: KindTracing, Sleepable: true}) == nil
+		out = append(out, i)
+	}
+	slices.SortFunc(out, func(a, b Info) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
