@@ -33,6 +33,7 @@ type cpu struct {
 
 	stopper  *Task // the migration thread, nil until first needed
 	stopWork *StopWork
+	irq      irqWorks
 	switches uint64
 }
 

@@ -125,6 +125,9 @@ func (m *Machine) fireStep(c *cpu) {
 // pending, and has the task take steps until one needs time.
 func (m *Machine) resume(c *cpu) {
 	for m.err == nil {
+		if c.irq.head != nil {
+			m.runIRQWork(c)
+		}
 		t := c.curr
 		switch {
 		case c.needResched && (t != c.idle || !c.resched.Armed()):
