@@ -2,6 +2,7 @@ package kfuncs
 
 import (
 	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/vm/abi"
 )
 
@@ -27,9 +28,9 @@ func cpuFuncs(h *Host) []abi.Kfunc {
 		row("void scx_bpf_put_cpumask(const struct cpumask *cpumask)",
 			abi.Release, ops.GroupAny|ops.GroupCPUOnly, h.putMask),
 		row("struct rq *scx_bpf_cpu_rq(s32 cpu)",
-			abi.ImplicitArgs, ops.GroupAny|ops.GroupCPUOnly, nil),
+			abi.ImplicitArgs, ops.GroupAny|ops.GroupCPUOnly, h.cpuRQ),
 		row("struct rq *scx_bpf_locked_rq(void)",
-			abi.RetNull|abi.ImplicitArgs, ops.GroupAny, nil),
+			abi.RetNull|abi.ImplicitArgs, ops.GroupAny, h.lockedRQ),
 		row("struct task_struct *scx_bpf_cpu_curr(s32 cpu)",
 			abi.RetNull|abi.RCUProtected|abi.ImplicitArgs, ops.GroupAny|ops.GroupCPUOnly, h.cpuCurr),
 		row("u64 scx_bpf_now(void)",
@@ -68,3 +69,17 @@ func (h *Host) cpuCurr(_ *abi.Call, a *abi.Args) uint64 {
 }
 
 func (h *Host) now(*abi.Call, *abi.Args) uint64 { return h.Kernel.Now() }
+
+// runqueue returns the address of the struct rq of cpu, 0 for none.
+func (h *Host) runqueue(cpu sim.CPU) uint64 {
+	if cpu == sim.NoCPU {
+		return 0
+	}
+	return h.Machine.RQ(cpu).Addr
+}
+
+func (h *Host) cpuRQ(_ *abi.Call, a *abi.Args) uint64 {
+	return h.runqueue(h.Kernel.CPUForRQ(argCPU(a[0])))
+}
+
+func (h *Host) lockedRQ(*abi.Call, *abi.Args) uint64 { return h.runqueue(h.Kernel.LockedCPU()) }

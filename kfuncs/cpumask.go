@@ -8,12 +8,8 @@ import (
 	"github.com/schedsim/schedsim/vm/abi"
 )
 
-// cpumasks is the state of the functions for cpumasks: where things lie in struct bpf_cpumask, and the CPU that the last
-// distributed pick on each CPU gave (distribute_cpu_mask_prev).
-type cpumasks struct {
-	maskSize, maskUsage uint32
-	distribute          []int32
-}
+// cpumasks is where things lie in struct bpf_cpumask.
+type cpumasks struct{ maskSize, maskUsage uint32 }
 
 // cpumaskFuncs are the functions for cpumasks (kernel/bpf/cpumask.c, 7.2). A mask created by a program is a struct
 // bpf_cpumask: a cpumask and a count of references.
@@ -245,22 +241,8 @@ func xor(d, x, y kobj.CPUMask) uint64 {
 	return 0
 }
 
-// anyDistribute follows cpumask_any_distribute (lib/cpumask.c): the next CPU of the mask after the one that the last
-// distributed pick on this CPU gave.
 func (h *Host) anyDistribute(m kobj.CPUMask) uint64 { return h.anyAndDistribute(m, m) }
 
-// anyAndDistribute follows cpumask_any_and_distribute.
 func (h *Host) anyAndDistribute(m, o kobj.CPUMask) uint64 {
-	if h.distribute == nil {
-		h.distribute = make([]int32, h.Machine.NrCPUs())
-	}
-	prev := &h.distribute[h.Machine.ThisCPU()]
-	next := m.NextAnd(o, *prev)
-	if next < 0 {
-		next = m.FirstAnd(o)
-	}
-	if next >= 0 {
-		*prev = next
-	}
-	return h.cpu(next)
+	return h.cpu(int32(h.Kernel.AnyDistribute(m, o)))
 }

@@ -17,12 +17,13 @@ type Host struct {
 	Kernel  *ext.Kernel
 	// Mem is the address space in which the machine's kernel objects and the programs' maps lie.
 	Mem abi.Memory
-	// Print takes what programs print where the kernel's dump would go but no dump is being made; nil drops it.
+	// Print takes what programs print (bpf_stream_vprintk and relatives, once they are modelled); nil drops it.
 	Print func(line string)
 	// Layout is the kernel whose types the programs were built for.
 	Layout kobj.Source
 
-	iters []*ext.DSQIter // open iterators by handle-1
+	iters []*ext.DSQIter    // open iterators by handle-1
+	held  map[*sim.Task]int // references that programs hold
 	cpumasks
 	cgroups
 }

@@ -59,8 +59,10 @@ func (tt *taskTable) link(t *Task) {
 	tt.live++
 }
 
-// unlink takes t out of the live tasks. Its next pointer stays, for a walk that stands on it.
+// unlink takes t out of the live tasks. Its next pointer stays, for a walk that stands on it. Its PID finds it no more,
+// its address does until it is dropped.
 func (tt *taskTable) unlink(t *Task) {
+	tt.byPID[t.PID] = nil
 	if t.prev != nil {
 		t.prev.next = t.next
 	} else {
