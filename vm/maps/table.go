@@ -109,6 +109,9 @@ func (t *Table) New(s Spec) (Map, error) {
 	return m, nil
 }
 
+// Skip keeps a place in the list for a map that is not created: All has nil there.
+func (t *Table) Skip() { t.list = append(t.list, nil) }
+
 // At returns the map whose object is at addr, nil if there is none: any number is safe.
 func (t *Table) At(addr uint64) Map {
 	off := addr - t.objects
@@ -118,7 +121,7 @@ func (t *Table) At(addr uint64) Map {
 	return nil
 }
 
-// All returns the maps in the order of their creation. The slice must not be changed.
+// All returns the maps in the order of their creation, nil for skipped ones. The slice must not be changed.
 func (t *Table) All() []Map { return t.list }
 
 // DropOwner deletes the elements that local storage maps hold for an object which goes away (a task or cgroup).
@@ -137,7 +140,9 @@ func (t *Table) Close() {
 	}
 	t.closed = true
 	for _, m := range t.list {
-		m.release()
+		if m != nil {
+			m.release()
+		}
 	}
 	if t.room > 0 {
 		t.Mem.Free(t.objects, uint64(t.room)*ObjectSize)

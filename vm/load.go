@@ -1,0 +1,277 @@
+package vm
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/elf"
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/helpers"
+	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/link"
+	"github.com/schedsim/schedsim/vm/maps"
+)
+
+// ksymFuncAddr is the address of every kernel function: programs only ask whether it is zero.
+const ksymFuncAddr = ir.CodeBase - 16
+
+// Load creates the maps and data sections of a linked object in opt.Mem, fills addresses in, resolves what programs call,
+// and compiles them. The order of allocations depends on the object only, so addresses are the same on every run and
+// engine. Errors name program, instruction and line; o is not changed.
+func Load(o *link.Object, opt Options) (*Set, error) {
+	if opt.Engine == nil {
+		opt.Engine = Interp()
+	}
+	if opt.Budget == 0 {
+		opt.Budget = engine.DefaultBudget
+	}
+	s := &Set{obj: o, opt: opt, mapOf: map[string]maps.Map{}}
+	l := &loader{s: s, o: o, kfuncs: make(map[string]*abi.Kfunc, len(opt.Kfuncs))}
+	for i := range opt.Kfuncs {
+		k := &opt.Kfuncs[i]
+		l.kfuncs[k.Name] = k
+	}
+	if err := l.load(); err != nil {
+		s.Close() // of a set that never ran: the error that matters is err
+		return nil, err
+	}
+	return s, nil
+}
+
+// loader is the state of Load.
+type loader struct {
+	s      *Set
+	o      *link.Object
+	kfuncs map[string]*abi.Kfunc
+	progs  []*link.Program
+	// refused says why a map was not created; it matters only if live code uses the map.
+	refused map[int]error
+}
+
+func (l *loader) load() error {
+	s, o := l.s, l.o
+	l.selectPrograms()
+	if len(l.progs) > engine.MaxPrograms {
+		return fmt.Errorf("%s: %d programs, at most %d are possible", o.Name, len(l.progs), engine.MaxPrograms)
+	}
+	if err := l.createMaps(); err != nil {
+		return err
+	}
+	stack, _, err := s.opt.Mem.Alloc(engine.DefaultStack, 4096)
+	if err != nil {
+		return fmt.Errorf("%s: stack of programs: %w", o.Name, err)
+	}
+	s.stack = stack
+	henv := &helpers.Env{Mem: s.opt.Mem, Host: s.opt.Host, Maps: s.maps, HZ: uint64(max(s.opt.HZ, 0)), RunSub: s.runAsync, PerCPU: s.opt.PerCPU}
+	s.env = &engine.Env{
+		Mem:      s.opt.Mem,
+		Call:     &abi.Call{Mem: s.opt.Mem, Host: s.opt.Host},
+		Helpers:  henv.Table(),
+		StackTop: stack + engine.DefaultStack, StackSize: engine.DefaultStack,
+		Budget: s.opt.Budget,
+	}
+	for i, p := range l.progs {
+		ep, err := l.program(i, p)
+		if err != nil {
+			return fmt.Errorf("%s: program %s: %w", o.Name, p.Name, err)
+		}
+		s.env.Progs = append(s.env.Progs, ep)
+		s.progs = append(s.progs, &Program{set: s, number: i, link: p})
+	}
+	for _, p := range s.env.Progs {
+		if err := engine.Check(p.Code); err != nil {
+			return fmt.Errorf("%s: %w", o.Name, err)
+		}
+	}
+	if s.code, err = s.opt.Engine.Compile(s.env); err != nil {
+		return fmt.Errorf("%s: engine %s: %w", o.Name, s.opt.Engine.Name(), err)
+	}
+	return nil
+}
+
+// selectPrograms follows libbpf: a program is loaded unless its section says otherwise; a struct_ops table that is created
+// loads those that it names.
+func (l *loader) selectPrograms() {
+	named := map[string]bool{}
+	for _, t := range l.o.StructOps {
+		for _, m := range t.Members {
+			if t.AutoCreate && m.Prog != "" {
+				named[m.Prog] = true
+			}
+		}
+	}
+	for _, p := range l.o.Programs {
+		take := p.AutoLoad || named[p.Name]
+		if l.s.opt.Select != nil {
+			take = l.s.opt.Select(p)
+		}
+		if take {
+			l.progs = append(l.progs, p)
+		}
+	}
+}
+
+// createMaps creates the maps of the object in its order. One that cannot be modelled leaves a gap unless code needs it.
+func (l *loader) createMaps() error {
+	s := l.s
+	t, err := maps.NewTable(s.opt.Mem, s.opt.Host.NrCPUs(), len(l.o.Maps))
+	if err != nil {
+		return fmt.Errorf("%s: %w", l.o.Name, err)
+	}
+	s.maps, t.Seed = t, s.opt.Seed
+	if drop := s.opt.DropKptr; drop != nil {
+		t.Hooks.Kptr = func(f maps.Field, ptr uint64) { drop(f.Pointee, ptr) }
+	}
+	l.refused = map[int]error{}
+	for i, m := range l.o.Maps {
+		spec := maps.Spec{Name: m.Name, Type: maps.Type(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
+			Flags: m.Flags, Data: m.Data, Fields: specialFields(m)}
+		mm, err := t.New(spec)
+		if err != nil {
+			if !l.mapIsUsed(i) {
+				t.Skip()
+				l.refused[i] = err
+				continue
+			}
+			return fmt.Errorf("%s: %w%s", l.o.Name, err, l.mapUser(i))
+		}
+		s.mapOf[m.Name] = mm
+	}
+	return nil
+}
+
+// mapIsUsed tells whether live code of a program that is loaded refers to map number i.
+func (l *loader) mapIsUsed(i int) bool { return l.mapUser(i) != "" }
+
+// mapUser names the first live instruction that refers to map number i, "" if there is none.
+func (l *loader) mapUser(i int) string {
+	for _, p := range l.progs {
+		for _, r := range p.Refs {
+			if (r.Kind == link.RefMap || r.Kind == link.RefMapValue || r.Kind == link.RefArena) && r.Map == i && live(p, r.Insn) {
+				return fmt.Sprintf(" (used by program %s, %s)", p.Name, where(p.Code, r.Insn))
+			}
+		}
+	}
+	return ""
+}
+
+// live tells whether instruction i can run; without analysis everything can.
+func live(p *link.Program, i int) bool { return i >= len(p.Live) || p.Live[i] }
+
+// where is an instruction for messages.
+func where(code *ir.Program, i int) string {
+	return fmt.Sprintf("instruction %d%s", code.Insns[i].Orig, parens(lineOf(code, i)))
+}
+
+// program prepares program number n: a copy of its code with all addresses, and what it calls.
+func (l *loader) program(n int, p *link.Program) (engine.Prog, error) {
+	code := *p.Code
+	code.Insns = slices.Clone(code.Insns)
+	for _, r := range p.Refs {
+		if r.Insn < 0 || r.Insn >= len(code.Insns) || code.Insns[r.Insn].Op != ir.LdImm64 {
+			panic(fmt.Sprintf("BUG: program %s: reference at instruction %d", p.Name, r.Insn))
+		}
+		addr, err := l.address(n, p, r)
+		if err != nil {
+			if live(p, r.Insn) {
+				return engine.Prog{}, fmt.Errorf("%s: %w", where(p.Code, r.Insn), err)
+			}
+			addr = 0
+		}
+		code.Insns[r.Insn].Imm = int64(addr)
+	}
+	for _, h := range p.Helpers {
+		if id := int64(h.ID); id < 0 || id >= int64(len(l.s.env.Helpers)) || l.s.env.Helpers[id] == nil {
+			return engine.Prog{}, fmt.Errorf("%s: %w", where(p.Code, h.Insn), helperError(id))
+		}
+	}
+	kfuncs, err := l.kfuncsOf(p)
+	if err != nil {
+		return engine.Prog{}, err
+	}
+	info := &abi.Prog{Name: p.Name, Section: p.Section, Sleepable: p.Sleepable}
+	return engine.Prog{Code: &code, Info: info, Kfuncs: kfuncs}, nil
+}
+
+func helperError(id int64) error {
+	name := helpers.Name(id)
+	if name == "" {
+		return fmt.Errorf("helper %d: does not exist", id)
+	}
+	if note := helpers.Note(id); note != "" {
+		return fmt.Errorf("helper %s: not supported; %s", name, note)
+	}
+	return fmt.Errorf("helper %s: not supported", name)
+}
+
+// address is what a reference of program number n stands for.
+func (l *loader) address(n int, p *link.Program, r link.Ref) (uint64, error) {
+	switch r.Kind {
+	case link.RefMap, link.RefMapValue, link.RefArena:
+		if err := l.refused[r.Map]; err != nil {
+			return 0, err
+		}
+		m := l.s.maps.All()[r.Map]
+		if r.Kind == link.RefMap {
+			return m.Info().Addr, nil
+		}
+		a, ok := m.(*maps.Array)
+		if !ok {
+			return 0, fmt.Errorf("map %q of type %s has no data", m.Info().Name, m.Info().Type)
+		}
+		return a.Base + uint64(r.Off), nil
+	case link.RefFunc:
+		return engine.CodeAddr(n, p.Code.Subs[r.Sub].Start), nil
+	case link.RefKsymFunc:
+		return ksymFuncAddr, nil
+	case link.RefKsymVar:
+		if l.s.opt.Ksym != nil {
+			if a, ok := l.s.opt.Ksym(r.Name); ok {
+				return a + uint64(r.Off), nil
+			}
+		}
+		return 0, fmt.Errorf("kernel variable %q: not modelled", r.Name)
+	}
+	panic(fmt.Sprintf("BUG: reference of kind %d", r.Kind))
+}
+
+// kfuncsOf resolves the kernel functions of p. One that only dead code calls may be missing: calling it is a Fault.
+func (l *loader) kfuncsOf(p *link.Program) ([]abi.Func, error) {
+	fns := make([]abi.Func, len(p.Code.Kfuncs))
+	for i, name := range p.Code.Kfuncs {
+		if k := l.kfuncs[name]; k != nil && k.Call != nil {
+			fns[i] = k.Call
+			continue
+		}
+		msg := "kernel function " + name + ": not supported"
+		fns[i] = func(c *abi.Call, _ *abi.Args) uint64 {
+			c.Fault = msg
+			return 0
+		}
+	}
+	for _, c := range p.Calls {
+		k := l.kfuncs[c.Name]
+		switch {
+		case k == nil:
+			return nil, fmt.Errorf("%s: kernel function %s: not known%s", where(p.Code, c.Insn), c.Name, similar(c.Name, l.kfuncNames()))
+		case k.Call == nil:
+			return nil, fmt.Errorf("%s: kernel function %s: not supported", where(p.Code, c.Insn), c.Name)
+		}
+	}
+	return fns, nil
+}
+
+// kfuncNames are the functions that can be called, for suggestions.
+func (l *loader) kfuncNames() []string {
+	var names []string
+	for _, k := range l.s.opt.Kfuncs {
+		if k.Call != nil {
+			names = append(names, k.Name)
+		}
+	}
+	return names
+}
+
+// similar is the tail of a message about an unknown name.
+func similar(name string, candidates []string) string { return elf.DidYouMean(name, candidates) }

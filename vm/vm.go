@@ -1,0 +1,190 @@
+package vm
+
+import (
+	"fmt"
+
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/interp"
+	"github.com/schedsim/schedsim/vm/jit"
+	"github.com/schedsim/schedsim/vm/link"
+	"github.com/schedsim/schedsim/vm/maps"
+	"github.com/schedsim/schedsim/vm/mem"
+)
+
+// Engine runs programs; see package engine.
+type Engine = engine.Engine
+
+// Interp is the engine that runs everywhere.
+func Interp() Engine { return interp.Engine{} }
+
+// EngineByName returns the engine that flags call "interp" or "jit". "auto" and "" are the JIT where there is one, else the
+// interpreter.
+func EngineByName(name string) (Engine, error) {
+	switch name {
+	case "interp":
+		return Interp(), nil
+	case "jit":
+		return jit.New(jit.Options{})
+	case "auto", "":
+		e, _ := jit.Select(jit.Options{}, Interp())
+		return e, nil
+	}
+	return nil, fmt.Errorf("engine %q: not known; there are interp, jit and auto", name)
+}
+
+// Options say what a set of programs lives in. Mem and Host are required.
+type Options struct {
+	Mem  *mem.Space
+	Host abi.Host
+	// Kfuncs are the kernel functions that programs may call.
+	Kfuncs []abi.Kfunc
+	// Ksym returns the address of a kernel variable; nil means that there are none.
+	Ksym func(name string) (addr uint64, ok bool)
+	// PerCPU returns the address of a per-CPU kernel variable's copy, for bpf_per_cpu_ptr and bpf_this_cpu_ptr; nil means
+	// that CPUs share one.
+	PerCPU func(ptr uint64, cpu int32) uint64
+	// DropKptr releases a reference that a map value held when the value goes away: the name of the type and the
+	// pointer. Nil ignores it.
+	DropKptr func(typeName string, ptr uint64)
+	// Select chooses the programs to load; nil takes those that libbpf would load: all but optional ones (SEC("?...")) that
+	// no struct_ops table names.
+	Select func(p *link.Program) bool
+	Engine Engine // nil: the interpreter
+	// Budget is the number of instructions that an invocation may execute, with everything nested in it; 0 means
+	// engine.DefaultBudget.
+	Budget uint64
+	HZ     int    // CONFIG_HZ; 0 means helpers.DefaultHZ
+	Seed   uint64 // varies the order in which hash maps iterate
+}
+
+// Set is a loaded object: programs, maps and global variables.
+type Set struct {
+	obj   *link.Object
+	opt   Options
+	env   *engine.Env
+	code  engine.Code
+	maps  *maps.Table
+	progs []*Program
+
+	mapOf map[string]maps.Map // by name
+	async *Fault
+	stack uint64 // address of the stack region, 0 if none is allocated
+}
+
+// Program is a program of a set.
+type Program struct {
+	set    *Set
+	number int
+	link   *link.Program
+}
+
+// Program returns the program with that name, nil if there is none or it was not loaded.
+func (s *Set) Program(name string) *Program {
+	for _, p := range s.progs {
+		if p.link.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// Programs returns all loaded programs, in the order of the object. The slice must not be changed.
+func (s *Set) Programs() []*Program { return s.progs }
+
+// Map returns the map with that name (a data section's is the section's name), nil if there is none.
+func (s *Set) Map(name string) maps.Map { return s.mapOf[name] }
+
+// Maps returns all maps in the order of the object.
+func (s *Set) Maps() []maps.Map { return s.maps.All() }
+
+// DropOwner deletes what local storage maps hold for a kernel object that goes away: a task or cgroup.
+func (s *Set) DropOwner(addr uint64) { s.maps.DropOwner(addr) }
+
+// Insns is the number of instructions executed so far.
+func (s *Set) Insns() uint64 { return s.env.State.Insns }
+
+// Calls is the number of helpers and kernel functions called so far.
+func (s *Set) Calls() uint64 { return s.env.Call.Kfuncs + s.env.Call.Helpers }
+
+// TakeFault returns the first violation of an asynchronous callback (a timer's) since it was called last, nil if there was
+// none.
+func (s *Set) TakeFault() *Fault {
+	f := s.async
+	s.async = nil
+	return f
+}
+
+// Close frees the programs and gives maps and stack back to the address space. Timers are cancelled.
+func (s *Set) Close() error {
+	var err error
+	if s.code != nil {
+		err = s.code.Close()
+		s.code = nil
+	}
+	if s.maps != nil {
+		s.maps.Close()
+	}
+	if s.stack != 0 {
+		s.opt.Mem.Free(s.stack, s.env.StackSize)
+		s.stack = 0
+	}
+	return err
+}
+
+// Name is the program's C function name.
+func (p *Program) Name() string { return p.link.Name }
+
+// Link is what the linker knows of the program.
+func (p *Program) Link() *link.Program { return p.link }
+
+// Run runs the program with R1 = ctx, the simulated address of its context (for struct_ops: a u64 per argument), and
+// returns R0. A *Fault means that the program ended on the way; what it did until then stays done.
+func (p *Program) Run(ctx uint64) (r0 uint64, f *Fault) {
+	r0, ef := p.set.code.Run(p.number, ctx)
+	if ef != nil {
+		return 0, p.set.fault(ef)
+	}
+	return r0, nil
+}
+
+// runAsync runs an asynchronous callback; its result is nobody's.
+func (s *Set) runAsync(fn uint64, a abi.Args) {
+	if s.code == nil {
+		return // closed
+	}
+	if _, f := s.code.RunSub(fn, a); f != nil && s.async == nil {
+		s.async = s.fault(f)
+	}
+}
+
+// Global returns the bytes of a global variable, which alias the program's memory. The error names a similar one if there
+// is none with that name.
+func (s *Set) Global(name string) ([]byte, error) {
+	for i, m := range s.obj.Maps {
+		if m.Section == "" {
+			continue
+		}
+		for _, v := range m.Vars {
+			if v.Name != name {
+				continue
+			}
+			a, ok := s.maps.All()[i].(*maps.Array)
+			if !ok {
+				return nil, fmt.Errorf("%s: global variable %q: map %q was not created", s.obj.Name, name, m.Name)
+			}
+			return a.Data()[v.Off : v.Off+v.Size : v.Off+v.Size], nil
+		}
+	}
+	return nil, fmt.Errorf("%s: no global variable %q%s", s.obj.Name, name, similar(name, s.globals()))
+}
+
+func (s *Set) globals() []string {
+	var names []string
+	for _, m := range s.obj.Maps {
+		for _, v := range m.Vars {
+			names = append(names, v.Name)
+		}
+	}
+	return names
+}
