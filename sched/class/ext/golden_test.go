@@ -1,0 +1,262 @@
+package ext
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/sim"
+)
+
+// stream is a recorded stream of callbacks with the workload that it implies; the files say how they came about.
+type stream struct {
+	phase int64 // ms from T0 to a tick
+	tasks []streamTask
+	ops   []streamOp
+}
+
+type streamTask struct {
+	pid   int32
+	nice  int
+	vtime uint64
+	wakes []streamWake
+}
+
+type streamWake struct{ at, run int64 } // ns; run < 0: for ever
+
+type streamOp struct {
+	Name string
+	PID  int32
+	A, B uint64
+}
+
+func (o streamOp) String() string { return fmt.Sprintf("%s %d %#x %#x", o.Name, o.PID, o.A, o.B) }
+
+func readStream(t *testing.T, name string) (s stream, at []int64) {
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		var (
+			line = sc.Text()
+			o    streamOp
+			k    streamTask
+			w    streamWake
+			ns   int64
+			run  string
+		)
+		switch {
+		case line[0] == '#':
+		case line[:2] == "op":
+			if _, err := fmt.Sscanf(line, "op %d %s %d %x %x", &ns, &o.Name, &o.PID, &o.A, &o.B); err != nil {
+				t.Fatal(line, err)
+			}
+			s.ops, at = append(s.ops, o), append(at, ns)
+		case line[:4] == "tick":
+			if _, err := fmt.Sscanf(line, "tick %d", &s.phase); err != nil {
+				t.Fatal(line, err)
+			}
+		case line[:4] == "task":
+			if _, err := fmt.Sscanf(line, "task %d %d %d", &k.pid, &k.nice, &k.vtime); err != nil {
+				t.Fatal(line, err)
+			}
+			s.tasks = append(s.tasks, k)
+		case line[:4] == "wake":
+			if _, err := fmt.Sscanf(line, "wake %d %d %s", &k.pid, &w.at, &run); err != nil {
+				t.Fatal(line, err)
+			}
+			if w.run = -1; run != "-" {
+				if w.run, err = strconv.ParseInt(run, 10, 64); err != nil {
+					t.Fatal(line, err)
+				}
+			}
+			for i := range s.tasks {
+				if s.tasks[i].pid == k.pid {
+					s.tasks[i].wakes = append(s.tasks[i].wakes, w)
+				}
+			}
+		default:
+			t.Fatal(line)
+		}
+	}
+	return s, at
+}
+
+// behavior sleeps and runs as the stream says, from t0 on.
+func (k streamTask) behavior(t0 sim.Time) sim.Behavior {
+	s := &steps{once: true}
+	for _, w := range k.wakes {
+		d := sim.Duration(w.run)
+		if w.run < 0 {
+			d = 100 * sim.Second
+		}
+		s.list = append(s.list, sim.Step{Kind: sim.StepSleepUntil, At: t0 + sim.Time(w.at)}, run(d))
+	}
+	s.list = append(s.list, sleep(100*sim.Second))
+	return s
+}
+
+// recorder is the scheduler that recorded the streams: it notes each callback on entry (ops.dispatch on return) and
+// otherwise does what scx_simple does, with a queue of its own.
+func recorder(k *Kernel, pid map[*sim.Task]int32, vtime bool, note func(streamOp)) *ops.Table {
+	const queue = 1
+	var now uint64
+	op := func(name string, t *sim.Task, a, b uint64) { note(streamOp{name, pid[t], a, b}) }
+	return &ops.Table{
+		Name:  "recorder",
+		Flags: ops.FlagKeepBuiltinIdle,
+		Init:  func() int32 { return k.CreateDSQ(queue, -1) },
+		SelectCPU: func(t *sim.Task, prev sim.CPU, f uint64) sim.CPU {
+			op("select_cpu", t, uint64(prev), f)
+			cpu, idle := k.SelectCPUDfl(t, prev, f)
+			if idle {
+				k.DSQInsert(t, ops.DSQLocal, ops.SliceDfl, 0)
+			}
+			op("select_cpu_ret", t, uint64(cpu), b2u(idle))
+			return cpu
+		},
+		Enqueue: func(t *sim.Task, f uint64) {
+			op("enqueue", t, f, uint64(t.CPU()))
+			if !vtime {
+				k.DSQInsert(t, queue, ops.SliceDfl, f)
+				return
+			}
+			v := t.K.DSQVtime()
+			if int64(v-(now-ops.SliceDfl)) < 0 {
+				v = now - ops.SliceDfl
+			}
+			k.DSQInsertVtime(t, queue, ops.SliceDfl, v, f)
+		},
+		Dequeue: func(t *sim.Task, f uint64) { op("dequeue", t, f, 0) },
+		Dispatch: func(cpu sim.CPU, prev *sim.Task) {
+			b := b2u(k.DSQMoveToLocal(queue, 0))
+			if prev != nil {
+				b |= uint64(prev.K.SCXFlags()) << 8
+			}
+			op("dispatch", prev, uint64(cpu), b)
+		},
+		Tick:     func(t *sim.Task) { op("tick", t, 0, 0) },
+		Runnable: func(t *sim.Task, f uint64) { op("runnable", t, f, 0) },
+		Running: func(t *sim.Task) {
+			op("running", t, uint64(t.K.SCXWeight()), 0)
+			if v := t.K.DSQVtime(); vtime && int64(now-v) < 0 {
+				now = v
+			}
+		},
+		Stopping: func(t *sim.Task, runnable bool) {
+			op("stopping", t, b2u(runnable), 0)
+			if vtime {
+				used := (ops.SliceDfl - t.K.Slice()) * 100 / uint64(t.K.SCXWeight())
+				k.TaskSetDSQVtime(t, t.K.DSQVtime()+used)
+			}
+		},
+		Quiescent:  func(t *sim.Task, f uint64) { op("quiescent", t, f, 0) },
+		SetWeight:  func(t *sim.Task, w uint32) { op("set_weight", t, uint64(w), 0) },
+		UpdateIdle: func(cpu sim.CPU, idle bool) { op("update_idle", nil, uint64(cpu), b2u(idle)) },
+	}
+}
+
+// TestGolden replays the workload of a recorded stream and expects the recorded callbacks, with their arguments, in
+// the recorded order.
+//
+// Two costs are on, because the kernel's way through the tick and out of idle cannot be left out: a task that follows
+// another at the end of its slice starts some 3 us after the tick (the recorded slices have 2.98 us left five ticks
+// later), and both busy loops wake before the CPU has left idle.
+func TestGolden(t *testing.T) {
+	for _, tc := range []struct {
+		name, file string
+		vtime      bool
+	}{
+		{"fifo", "testdata/fifo_hogs.txt", false},
+		{"vtime", "testdata/vtime_hogs.txt", true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			want, at := readStream(t, tc.file)
+			r := newRig(t, rigOptions{costs: sim.Costs{Tick: 3 * sim.Microsecond, IdleExit: 8 * sim.Microsecond}})
+			t0 := ms(40 + 4 - want.phase)
+			pid := map[*sim.Task]int32{}
+			var got []streamOp
+			var gotAt []sim.Time
+			r.enable(recorder(r.k, pid, tc.vtime, func(o streamOp) {
+				if now := r.m.Now(); now >= t0 {
+					got, gotAt = append(got, o), append(gotAt, now)
+				}
+			}))
+			for _, k := range want.tasks {
+				p := r.spawn(sim.TaskSpec{Comm: fmt.Sprint(k.pid), Nice: k.nice, Behavior: k.behavior(t0)})
+				pid[p] = k.pid
+			}
+			r.run(t0 - 1)
+			for p, id := range pid {
+				for _, k := range want.tasks {
+					if k.pid == id {
+						p.K.SetDSQVtime(k.vtime)
+					}
+				}
+			}
+			r.run(t0 + ms(250) - 1)
+			if err := r.k.check(); err != nil {
+				t.Error(err)
+			}
+			if d := cmp.Diff(want.ops, got); d != "" {
+				t.Fatalf("callbacks differ (-recorded +simulated):\n%s", d)
+			}
+			// The recorded times are not reproduced, but nothing may be further away than a tick's work.
+			for i := range got {
+				if d := int64(gotAt[i]-t0) - at[i]; d < -50_000 || d > 50_000 {
+					t.Fatalf("op %d (%v): at %v, recorded at %v", i, got[i], gotAt[i]-t0, sim.Time(at[i]))
+				}
+			}
+		})
+	}
+}
+
+// TestSliceEndsAtTick: slices are looked at by ticks only. A slice of 20 ms (5 ticks of 4 ms) ends at the fifth tick
+// if the task started exactly at a tick; one that starts 5.4 us later, as the recorded one, has 5.4 us left then and
+// runs until the sixth: 24 ms.
+func TestSliceEndsAtTick(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		offset sim.Duration // of the start from a tick
+		end    sim.Time     // of the slice, from that tick
+		left   uint64       // of the slice at the fifth tick
+	}{
+		{"20 ms slice from a tick runs 20 ms", 0, ms(20), 0},
+		{"20 ms slice from 5.4 us after a tick runs 24 ms", 5378, ms(24), 5378},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t, rigOptions{})
+			var end sim.Time
+			var fifth uint64
+			base := ms(40)
+			tb := fifoTable(r.k)
+			tb.Tick = func(t *sim.Task) {
+				if r.m.Now() == base+ms(20) {
+					fifth = t.K.Slice()
+				}
+			}
+			tb.Stopping = func(_ *sim.Task, runnable bool) {
+				if runnable && end == 0 {
+					end = r.m.Now()
+				}
+			}
+			r.enable(tb)
+			start := base.Add(tc.offset)
+			for range 2 {
+				r.spawn(sim.TaskSpec{Comm: "hog", Behavior: hog(), Start: start})
+			}
+			r.run(base + ms(30))
+			if end-base != tc.end || fifth != tc.left {
+				t.Errorf("slice ends %v after the tick with %d ns left at the fifth, want %v and %d",
+					end-base, fifth, tc.end, tc.left)
+			}
+		})
+	}
+}
