@@ -31,8 +31,8 @@ func (d *Denied) Error() string {
 		return fmt.Sprintf("program must be sleepable to call sleepable kernel function %s (SEC \"struct_ops.s/...\")", d.Kfunc)
 	}
 	msg := fmt.Sprintf("calling kernel function %s is not allowed in %s", d.Kfunc, d.Context)
-	k, ok := lookup(d.Kfunc)
-	if !ok {
+	k := lookup(All(&Host{}), d.Kfunc)
+	if k == nil {
 		return msg
 	}
 	if d.Context.CID && k.Groups&ops.GroupCPUOnly != 0 {
@@ -110,8 +110,12 @@ func callbacksOf(k *abi.Kfunc, cid bool) []ops.Row {
 // Check tells whether all the live calls that p makes are allowed in c. The error names the program, the instruction,
 // its line and the function, and wraps a *Denied.
 func Check(p *link.Program, c Context) error {
+	rows := All(&Host{})
 	for _, call := range p.Calls {
-		err := allowedByName(call.Name, c)
+		var err error = &Denied{Kfunc: call.Name, Context: c, Unknown: true}
+		if k := lookup(rows, call.Name); k != nil {
+			err = Allowed(k, c)
+		}
 		if err == nil {
 			continue
 		}
@@ -127,21 +131,12 @@ func Check(p *link.Program, c Context) error {
 	return nil
 }
 
-func allowedByName(name string, c Context) error {
-	k, ok := lookup(name)
-	if !ok {
-		return &Denied{Kfunc: name, Context: c, Unknown: true}
-	}
-	return Allowed(k, c)
-}
-
-// lookup finds the row of a function.
-func lookup(name string) (*abi.Kfunc, bool) {
-	rows := All(&Host{})
+// lookup finds the row of a function, nil if there is none.
+func lookup(rows []abi.Kfunc, name string) *abi.Kfunc {
 	for i := range rows {
 		if rows[i].Name == name {
-			return &rows[i], true
+			return &rows[i]
 		}
 	}
-	return nil, false
+	return nil
 }

@@ -31,7 +31,7 @@ const EFlagInitialized uint64 = 1 << 0
 const (
 	DSQFlagBuiltin  uint64 = 1 << 63
 	DSQFlagLocalOn  uint64 = 1 << 62
-	DSQInvalid      uint64 = DSQFlagBuiltin | 0
+	DSQInvalid      uint64 = DSQFlagBuiltin // | 0
 	DSQGlobal       uint64 = DSQFlagBuiltin | 1
 	DSQLocal        uint64 = DSQFlagBuiltin | 2
 	DSQBypass       uint64 = DSQFlagBuiltin | 3

@@ -19,13 +19,15 @@ const (
 	GroupCPUOnly
 	// GroupCID has no filter: it is callable from other struct_ops too.
 	GroupCID
-	// GroupGeneric are kernel functions that are not sched_ext's.
+	// GroupGeneric are kernel functions that are not sched_ext's, for struct_ops, syscall and tracing programs.
 	GroupGeneric
+	// GroupCommon are those for programs of all types.
+	GroupCommon
 )
 
 // groupNames are the names of the sets, by bit.
 var groupNames = [...]string{
-	"any", "idle", "unlocked", "init", "select_cpu", "enqueue_dispatch", "dispatch", "cpu_release", "cpu_only", "cid", "generic",
+	"any", "idle", "unlocked", "init", "select_cpu", "enqueue_dispatch", "dispatch", "cpu_release", "cpu_only", "cid", "generic", "common",
 }
 
 // GroupNames returns the kernel's names of the groups in g.
