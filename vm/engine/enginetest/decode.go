@@ -105,10 +105,10 @@ func (d decoder) insn(i int) (ir.Insn, error) {
 	ok := true
 	switch op & 7 {
 	case 4, 7:
-		in.Op, ok = alu(op, off, imm)
+		in.Op, ok = aluOp(op, off, imm)
 	case 5, 6:
 		in.Target = off
-		in.Op, ok = jump(op, &in, imm)
+		in.Op, ok = jumpOp(op, &in, imm)
 	case 1:
 		switch op & 0xe0 {
 		case 0x60:
@@ -151,7 +151,7 @@ func (d decoder) insn(i int) (ir.Insn, error) {
 	return in, nil
 }
 
-func alu(op byte, off, imm int32) (ir.Op, bool) {
+func aluOp(op byte, off, imm int32) (ir.Op, bool) {
 	form := ir.Op(0) // 64X, 64K, 32X, 32K
 	if op&8 == 0 {
 		form++
@@ -197,7 +197,7 @@ func alu(op byte, off, imm int32) (ir.Op, bool) {
 	}
 }
 
-func jump(op byte, in *ir.Insn, imm int32) (ir.Op, bool) {
+func jumpOp(op byte, in *ir.Insn, imm int32) (ir.Op, bool) {
 	form := ir.Op(0)
 	if op&8 == 0 {
 		form++
