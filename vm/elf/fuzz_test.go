@@ -1,0 +1,87 @@
+package elf
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// FuzzRead: reading any bytes gives an object or an error, never both, neither or a panic; what it gives is consistent, and
+// memory stays in proportion.
+func FuzzRead(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.bpf.o")
+	if err != nil || len(files) == 0 {
+		f.Fatal("no objects", err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		o, err := Read("fuzz", bytes.NewReader(b))
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 16<<20+200*uint64(len(b)) {
+			t.Errorf("%d bytes allocated for a file of %d", n, len(b))
+		}
+		if (o == nil) == (err == nil) {
+			t.Fatalf("object %v, error %v", o, err)
+		}
+		if o != nil {
+			checkObject(t, o)
+		}
+	})
+}
+
+func checkObject(t *testing.T, o *Object) {
+	for _, p := range o.Programs {
+		if o.Funcs[p.Func].Name != p.Name {
+			t.Errorf("program %q is function %q", p.Name, o.Funcs[p.Func].Name)
+		}
+	}
+	for _, m := range o.Maps {
+		if uint64(len(m.Data)) > uint64(m.ValueSize) {
+			t.Errorf("map %q: %d bytes of %d", m.Name, len(m.Data), m.ValueSize)
+		}
+		for _, v := range m.Vars {
+			if uint64(v.Off)+uint64(v.Size) > uint64(m.ValueSize) {
+				t.Errorf("map %q: variable %q at %d+%d of %d", m.Name, v.Name, v.Off, v.Size, m.ValueSize)
+			}
+		}
+	}
+	for _, fn := range o.Funcs {
+		slots := int32(len(fn.Code) / 8)
+		last := int32(-1)
+		for _, r := range fn.Relocs {
+			limit := len(o.Maps)
+			switch r.Kind {
+			case RelocFunc, RelocCall:
+				limit = len(o.Funcs)
+			case RelocExtern, RelocExternCall:
+				limit = len(o.Externs)
+			case RelocJumpTable:
+				limit = 1
+			}
+			if r.Insn <= last || r.Insn >= slots || r.Index < 0 || int(r.Index) >= limit {
+				t.Errorf("function %q: relocation %+v after %d of %d slots", fn.Name, r, last, slots)
+			}
+			last = r.Insn
+		}
+		for _, l := range fn.Lines {
+			if l.Insn < 0 || l.Insn >= slots {
+				t.Errorf("function %q: line %+v of %d slots", fn.Name, l, slots)
+			}
+		}
+		for _, c := range fn.Core {
+			if c.Insn < 0 || c.Insn >= slots {
+				t.Errorf("function %q: relocation %+v of %d slots", fn.Name, c, slots)
+			}
+		}
+	}
+}
