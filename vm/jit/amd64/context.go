@@ -10,20 +10,53 @@ import (
 
 // context is what machine code and Go share. It lies in the control page of the address space, just below mem.Base, so that
 // the register which translates addresses reaches it with a constant displacement, and no program can.
+//
+// A set of programs has a context of its own, so that programs of different sets can nest too.
 type context struct {
-	goSP, goBP uintptr // Go's stack and frame pointer while machine code runs
-	sp         uintptr // the private stack while Go runs
-	pc         uintptr // where machine code starts
-	left       int64   // instructions left of the budget
+	goSP, goBP uintptr        // Go's stack and frame pointer while machine code runs
+	sp         unsafe.Pointer // the private stack while Go runs
+	pc         uintptr        // where machine code starts
+	left       int64          // instructions left of the budget
 	r0         uint64
-	exit       uint64 // why machine code stopped: kind and number
-	value      uint64 // detail of a fault: offset of the address in the space, or call target
-	fp         uint64 // R10
-	callLow    uint64 // a call is possible while R10 is above this
+	bias       uintptr // host address of simulated address 0
+	exit       uint64  // why machine code stopped: kind and number
+	value      uint64  // detail of a fault: offset of the address in the space, or call target
+	fp         uint64  // R10
+	callLow    uint64  // a call is possible while R10 is above this
 	args       [5]uint64
 	// limit has the number of accessible bytes less 1, 2, 4 and 8: the last offset of an access of that size.
 	limit [4]uint64
 	space uint64 // the limit that limit was made of
+	used  uint64 // 1: a set has this context
+}
+
+// contextSize is what a context takes of the control page, contexts how many there are.
+const (
+	contextSize = 256
+	contexts    = mem.PageSize / contextSize
+)
+
+// takeContext finds a free context in the control page; nil: there is none.
+func takeContext(control []byte) (slot int, x *context) {
+	for slot := range contexts {
+		// Safety: the page is mapped as long as the address space, and a context fits its part of it (TestContextLayout).
+		if x := (*context)(unsafe.Pointer(&control[slot*contextSize])); x.used == 0 {
+			x.used = 1
+			return slot, x
+		}
+	}
+	return 0, nil
+}
+
+// callFP is R10 of the call that Go is in: it lies on the private stack behind the arguments.
+//
+// Safety: x.sp points there from the exit for the call until the return to machine code.
+func (x *context) callFP() uint64 { return *(*uint64)(unsafe.Add(x.sp, 5*8)) }
+
+// setLimit tells machine code how much memory there is.
+func (x *context) setLimit(n uint64) {
+	x.space = n
+	x.limit[0], x.limit[1], x.limit[2], x.limit[3] = n-1, n-2, n-4, n-8
 }
 
 // contextBase is the simulated address of the control page as a displacement.
@@ -38,6 +71,7 @@ const (
 	offGoBP    = int32(unsafe.Offsetof(context{}.goBP))
 	offSP      = int32(unsafe.Offsetof(context{}.sp))
 	offPC      = int32(unsafe.Offsetof(context{}.pc))
+	offBias    = int32(unsafe.Offsetof(context{}.bias))
 	offLeft    = int32(unsafe.Offsetof(context{}.left))
 	offR0      = int32(unsafe.Offsetof(context{}.r0))
 	offExit    = int32(unsafe.Offsetof(context{}.exit))
@@ -64,7 +98,9 @@ const (
 )
 
 // field is the operand of a field of the context.
-func field(off int32) Mem { return At(regBias, contextBase+off) }
+func (l *lowering) field(off int32) Mem {
+	return At(regBias, contextBase+int32(l.slot)*contextSize+off)
+}
 
 // memoryFault is the message of a bad access by in at an offset of the address space.
 func memoryFault(in *ir.Insn, off uint64) string {

@@ -13,6 +13,7 @@ import (
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/mem"
 )
 
 // Options tune an Engine. The zero value uses what the processor has.
@@ -66,22 +67,23 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 	if env.StackSize > 1<<30 {
 		return nil, fmt.Errorf("stack region of %d bytes, at most %d are possible", env.StackSize, 1<<30)
 	}
-	u := lower(env, cpu.X86.HasBMI2 && !e.opt.NoBMI2)
-	text, err := executable(u.code)
-	if err != nil {
-		return nil, err
+	slot, x := takeContext(env.Mem.Control())
+	if x == nil {
+		return nil, fmt.Errorf("%d sets of programs share an address space, at most %d are possible", contexts, contexts)
 	}
-	stack, err := newStack((int(env.StackSize/engine.FrameSize) + 2) * bytesPerFrame)
-	if err != nil {
-		unmap(text)
-		return nil, err
-	}
-	c := &code{env: env, unit: u, text: text, stack: stack, sp: env.StackTop}
-	// Safety: the control page is mapped as long as the address space, large enough (TestContextLayout) and aligned.
-	c.ctx = (*context)(unsafe.Pointer(unsafe.SliceData(env.Mem.Control())))
-	c.textAt, c.stackAt = address(text), address(stack)
-	c.private = c.stackAt + uintptr(len(stack))
+	u := lower(env, slot, cpu.X86.HasBMI2 && !e.opt.NoBMI2)
+	c := &code{env: env, mem: env.Mem, unit: u, x: x, slot: slot, low: env.StackTop - env.StackSize, budget: min(env.Budget, 1<<62)}
 	c.unit.code = nil
+	var err error
+	if c.text, err = executable(u.code); err == nil {
+		c.stack, err = newStack((int(env.StackSize/engine.FrameSize) + 2) * bytesPerFrame)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	c.textAt = address(c.text)
+	c.stackEnd = unsafe.Add(unsafe.Pointer(unsafe.SliceData(c.stack)), len(c.stack))
+	*x = context{used: 1, pc: c.textAt + uintptr(u.entry), bias: env.Mem.HostBase() - uintptr(mem.Base), callLow: c.callLow(env.StackTop, 0)}
 	env.Call.Sub = c.callback
 	if e.opt.PerfMap != nil {
 		if err := c.perfMap(e.opt.PerfMap); err != nil {
@@ -94,76 +96,96 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 // code is a compiled set with its run-time state.
 type code struct {
 	env *engine.Env
+	mem *mem.Space
 	unit
-	text, stack     []byte
-	textAt, stackAt uintptr
-	ctx             *context
-	// running is the number of the program that runs plus 1, 0 if none.
-	running int
-	// top is the end of the first frame of the current activation, and before the number of frames that the program had
-	// without it. fp is R10 at the call that Go is in.
-	top, fp uint64
-	before  int
-	// sp is the end of the free part of the stack region outside of programs.
-	sp uint64
-	// private is the private stack pointer while Go runs.
-	private uintptr
+	text, stack []byte
+	textAt      uintptr
+	stackEnd    unsafe.Pointer // where the private stack begins to grow down from
+	x           *context
+	slot        int    // the number of x
+	low         uint64 // the start of the stack region
+	budget      uint64
+	// prog is the number of the program that runs. top is the end of the first frame of the current activation, before the
+	// number of frames that the program had without it. While Go is in a helper, x.sp is where the private stack goes on.
+	prog, before int
+	top          uint64
 	// inner is the Fault of a callback, until the call whose helper ran the callback ends the program with it.
 	inner *engine.Fault
 }
 
 // Run runs a program; see engine.Code.
 func (c *code) Run(prog int, ctx uint64) (uint64, *engine.Fault) {
-	return c.invoke(prog, 0, abi.Args{ctx})
+	// One by one: a copy of an array would be made of larger pieces and wait for the stores of the smaller.
+	a := &c.x.args
+	a[0], a[1], a[2], a[3], a[4] = ctx, 0, 0, 0, 0
+	return c.invoke(prog, 0, c.subs[prog][0])
 }
 
 // RunSub runs a subprogram as an invocation of its own; see engine.Code.
 func (c *code) RunSub(fn uint64, a abi.Args) (uint64, *engine.Fault) {
-	p, at, ok := c.resolve(fn)
-	if !ok {
+	p, at, target := c.resolve(fn)
+	if target == 0 {
 		return 0, &engine.Fault{Msg: engine.TargetFault(fn)}
 	}
-	return c.invoke(p, at, a)
+	c.x.args = a
+	return c.invoke(p, at, target)
 }
 
 // Close gives the memory back.
 func (c *code) Close() error {
-	if c.text == nil {
+	if c.x == nil {
 		return nil
 	}
+	c.x.used = 0
 	err := errors.Join(unmap(c.text), unmap(c.stack))
-	c.text, c.stack = nil, nil
+	c.x, c.text, c.stack = nil, nil, nil
 	return err
 }
 
-// resolve finds the program and first instruction of a code address.
-func (c *code) resolve(fn uint64) (prog int, at int32, ok bool) {
+// resolve finds the program, the first instruction and the machine code of a code address; the last is 0 if there is none.
+func (c *code) resolve(fn uint64) (prog int, at, target int32) {
 	off := fn - ir.CodeBase
 	if n := off >> 24; n < uint64(len(c.subs)) && off&7 == 0 {
-		at := int32(off & (1<<24 - 1) >> 3)
-		if _, ok := c.subs[n][at]; ok {
-			return int(n), at, true
+		subs := c.subs[n]
+		if at := off & (1<<24 - 1) >> 3; at < uint64(len(subs)) {
+			return int(n), int32(at), subs[at]
 		}
 	}
-	return 0, 0, false
+	return 0, 0, 0
 }
 
-// invoke runs a program from instruction at, as a program of its own: nested in another one when that is why it runs.
-func (c *code) invoke(p int, at int32, a abi.Args) (uint64, *engine.Fault) {
+// invoke runs the machine code of program p at target, which begins with its instruction at, as a program of its own. The
+// arguments are in the context.
+func (c *code) invoke(p int, at, target int32) (uint64, *engine.Fault) {
+	st, call, x := &c.env.State, c.env.Call, c.x
+	if st.Depth != 0 {
+		return c.nested(p, at, target)
+	}
+	top := c.env.StackTop
+	if top-c.low < engine.FrameSize {
+		return 0, noFrame(p, at, 0)
+	}
+	st.Limit = st.Insns + c.budget
+	st.Depth = 1
+	call.Prog = c.env.Progs[p].Info
+	c.prog, c.before, c.top = p, 0, top
+	// Read back from where they were left, these would make one run wait for the one before.
+	x.fp, x.sp, x.left = top, c.stackEnd, int64(c.budget)
+	r0, f := c.run(target)
+	st.Depth = 0
+	call.Prog = nil
+	return r0, f
+}
+
+// nested is invoke for a program that runs because another one called a helper or kfunc.
+func (c *code) nested(p int, at, target int32) (uint64, *engine.Fault) {
 	st, call := &c.env.State, c.env.Call
-	if st.Depth == 0 {
-		st.Limit = st.Insns + c.env.Budget
-	}
-	running, info := c.running, call.Prog
-	sp := c.sp
-	if running != 0 {
-		sp = c.fp - engine.FrameSize
-	}
-	c.running, call.Prog = p+1, c.env.Progs[p].Info
+	prog, info := c.prog, call.Prog
+	c.prog, call.Prog = p, c.env.Progs[p].Info
 	st.Depth++
-	r0, f := c.activate(p, at, &a, sp, 0)
+	r0, f := c.activate(p, at, target, 0)
 	st.Depth--
-	c.running, call.Prog = running, info
+	c.prog, call.Prog = prog, info
 	return r0, f
 }
 
@@ -172,12 +194,13 @@ func (c *code) callback(fn uint64, a abi.Args) uint64 {
 	if c.env.Call.Fault != "" {
 		return 0 // a helper goes on after a violation
 	}
-	p, at, ok := c.resolve(fn)
-	if !ok || p+1 != c.running {
+	p, at, target := c.resolve(fn)
+	if target == 0 || p != c.prog {
 		c.env.Call.Fault = engine.TargetFault(fn)
 		return 0
 	}
-	r0, f := c.activate(p, at, &a, c.fp-engine.FrameSize, c.frames(c.fp))
+	c.x.args = a
+	r0, f := c.activate(p, at, target, c.frames(c.x.callFP()))
 	if f != nil {
 		c.inner, c.env.Call.Fault = f, f.Msg
 	}
@@ -187,72 +210,68 @@ func (c *code) callback(fn uint64, a abi.Args) uint64 {
 // frames is the number of frames of the running program when its R10 is fp.
 func (c *code) frames(fp uint64) int { return c.before + 1 + int((c.top-fp)/engine.FrameSize) }
 
-// activate runs a program from instruction at on a new frame that ends at sp; the program has frames others.
-func (c *code) activate(p int, at int32, a *abi.Args, sp uint64, frames int) (uint64, *engine.Fault) {
-	env, x := c.env, c.ctx
-	low := env.StackTop - env.StackSize
-	switch {
-	case frames >= engine.MaxFrames:
-		return 0, &engine.Fault{Prog: p, Insn: at, Msg: engine.DepthFault()}
-	case sp-low < engine.FrameSize:
-		return 0, &engine.Fault{Prog: p, Insn: at, Msg: engine.StackFault()}
-	}
-	top, fp, before, private := c.top, c.fp, c.before, c.private
-	c.top, c.before = sp, frames
+// callLow is the value of R10 above which a call is possible: it needs a frame below R10-FrameSize within the region, and
+// one of the frames that are left, for an activation that starts at top with before frames others.
+func (c *code) callLow(top uint64, before int) uint64 {
+	return max(top-uint64(engine.MaxFrames-1-before)*engine.FrameSize, c.low+2*engine.FrameSize-1)
+}
 
-	// A call needs a frame below R10-FrameSize within the region, and one of the frames that are left.
-	callLow := max(sp-uint64(engine.MaxFrames-1-frames)*engine.FrameSize, low+2*engine.FrameSize-1)
-	left := c.left()
-	x.args, x.fp, x.callLow, x.left, x.sp = *a, sp, callLow, left, private
-	x.pc, x.value = c.textAt+uintptr(c.entry), uint64(c.textAt)+uint64(c.subs[p][at])
-	c.newLimit()
-	enter(x)
-	st, call := &env.State, env.Call
-	for x.exit&exitMask == exitCall {
-		s := &c.sites[x.exit>>exitBits]
-		st.Insns += uint64(left - x.left)
-		c.fp, c.private = x.fp, x.sp
-		if s.kfunc {
-			call.Kfuncs++
-		} else {
-			call.Helpers++
-		}
-		// Safety: the arguments lie in the mapping of the private stack, which nothing changes or unmaps during the call.
-		r0 := s.fn(call, (*abi.Args)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(c.stack)), c.private-c.stackAt)))
-		if call.Fault != "" {
-			c.top, c.fp, c.before, c.private = top, fp, before, private
-			return 0, c.callFault(s.insn)
-		}
-		left = c.left()
-		x.r0, x.left, x.sp, x.callLow = r0, left, c.private, callLow
-		x.pc = c.textAt + uintptr(c.resume)
-		c.newLimit()
-		enter(x)
+// activate runs machine code on a frame below that of a call that Go is in; its program has frames others.
+func (c *code) activate(p int, at, target int32, frames int) (uint64, *engine.Fault) {
+	x, st := c.x, &c.env.State
+	fp, sp, callLow := x.callFP(), x.sp, x.callLow
+	top, before := c.top, c.before
+	if frames >= engine.MaxFrames || fp-engine.FrameSize-c.low < engine.FrameSize {
+		return 0, noFrame(p, at, frames)
 	}
-	st.Insns += uint64(left - x.left)
-	var f *engine.Fault
-	r0 := x.r0
-	if x.exit&exitMask != exitDone {
-		r0, f = 0, c.fault(x)
-	}
-	c.top, c.fp, c.before, c.private = top, fp, before, private
+	c.top, c.before = fp-engine.FrameSize, frames
+	x.fp, x.callLow, x.left = c.top, c.callLow(c.top, frames), int64(st.Limit-st.Insns)
+	r0, f := c.run(target)
+	c.top, c.before = top, before
+	x.sp, x.callLow = sp, callLow
 	return r0, f
 }
 
-// left is the rest of the budget, for machine code to count down.
-func (c *code) left() int64 {
-	st := &c.env.State
-	if st.Insns >= st.Limit {
-		return 0
+// run runs an activation whose stacks, budget and arguments are in the context.
+func (c *code) run(target int32) (uint64, *engine.Fault) {
+	x, st, call := c.x, &c.env.State, c.env.Call
+	x.value = uint64(c.textAt) + uint64(target)
+	if n := c.mem.Limit(); n != x.space {
+		x.setLimit(n)
 	}
-	return int64(min(st.Limit-st.Insns, math.MaxInt64))
+	enter(x)
+	for x.exit&exitMask == exitCall {
+		s := &c.sites[x.exit>>exitBits]
+		insns := st.Limit - uint64(x.left)
+		st.Insns = insns
+		*s.count++
+		// Safety: the arguments lie on the private stack, which nothing changes or unmaps during the call.
+		r0 := s.fn(call, (*abi.Args)(x.sp))
+		if call.Fault != "" {
+			return 0, c.callFault(s.insn)
+		}
+		x.r0 = r0
+		if st.Insns != insns { // another program or a callback ran
+			x.left = int64(st.Limit - st.Insns)
+		}
+		if n := c.mem.Limit(); n != x.space {
+			x.setLimit(n)
+		}
+		resume(x)
+	}
+	st.Insns = st.Limit - uint64(x.left)
+	if x.exit != exitDone {
+		return 0, c.fault(x)
+	}
+	return x.r0, nil
 }
 
-// newLimit tells machine code how much memory there is.
-func (c *code) newLimit() {
-	if n := c.env.Mem.Limit(); n != c.ctx.space {
-		c.ctx.space, c.ctx.limit = n, [4]uint64{n - 1, n - 2, n - 4, n - 8}
+// noFrame is the Fault of a program or callback that could not start.
+func noFrame(p int, at int32, frames int) *engine.Fault {
+	if frames >= engine.MaxFrames {
+		return &engine.Fault{Prog: p, Insn: at, Msg: engine.DepthFault()}
 	}
+	return &engine.Fault{Prog: p, Insn: at, Msg: engine.StackFault()}
 }
 
 // where finds the program and the instruction of a number of the set.
@@ -272,31 +291,31 @@ func (c *code) callFault(insn int32) *engine.Fault {
 	return &engine.Fault{Prog: p, Insn: i, Msg: msg}
 }
 
-// fault is the Fault that machine code left with.
+// fault is the Fault that an activation left with.
 func (c *code) fault(x *context) *engine.Fault {
 	p, i := c.where(int32(x.exit >> exitBits))
-	return &engine.Fault{Prog: p, Insn: i, Msg: c.message(x, &c.env.Progs[p].Code.Insns[i])}
-}
-
-func (c *code) message(x *context, in *ir.Insn) string {
+	f := &engine.Fault{Prog: p, Insn: i}
+	in := &c.env.Progs[p].Code.Insns[i]
 	switch x.exit & exitMask {
 	case exitMemory:
-		return memoryFault(in, x.value)
+		f.Msg = memoryFault(in, x.value)
 	case exitBudget:
-		return engine.BudgetFault(c.env.Budget)
+		f.Msg = engine.BudgetFault(c.env.Budget)
 	case exitDepth:
+		f.Msg = engine.StackFault()
 		if c.frames(x.fp) >= engine.MaxFrames {
-			return engine.DepthFault()
+			f.Msg = engine.DepthFault()
 		}
-		return engine.StackFault()
 	case exitTarget:
-		return engine.TargetFault(x.value)
+		f.Msg = engine.TargetFault(x.value)
 	case exitHelper:
-		return engine.HelperFault(in.Imm)
+		f.Msg = engine.HelperFault(in.Imm)
 	case exitPoison:
-		return engine.PoisonFault()
+		f.Msg = engine.PoisonFault()
+	default:
+		panic(fmt.Sprintf("BUG: machine code left with %#x", x.exit))
 	}
-	panic(fmt.Sprintf("BUG: machine code left with %#x", x.exit))
+	return f
 }
 
 // perfMap writes a line for each subprogram: address, size and name.

@@ -1,6 +1,6 @@
 package amd64
 
-// enter runs machine code at c.pc with the private stack at c.sp, R0 = c.r0 and c.left instructions of budget, until it
+// enter runs machine code at c.pc with the private stack at c.sp and c.left instructions of budget, until it
 // leaves with a reason in c.exit.
 //
 // Safety: c lies outside of the Go heap, and so does everything that machine code uses, since a signal handler or the
@@ -9,3 +9,8 @@ package amd64
 //
 //go:noescape
 func enter(c *context)
+
+// resume goes on after a call of a helper or kfunc, with R0 = c.r0; c.sp and c.left are those of the exit. See enter.
+//
+//go:noescape
+func resume(c *context)

@@ -7,6 +7,7 @@
 #define context_pc 24
 #define context_left 32
 #define context_r0 40
+#define context_bias 48
 
 // func enter(c *context)
 //
@@ -18,7 +19,31 @@ TEXT ·enter(SB), NOSPLIT|NOFRAME, $0-8
 	MOVQ SP, context_goSP(R12)
 	MOVQ context_pc(R12), R10
 	MOVQ context_left(R12), R9
-	MOVQ context_r0(R12), AX
 	MOVQ context_sp(R12), SP
-	SUBQ $-0x80000000, R12
+	MOVQ context_bias(R12), R12
+	JMP R10
+
+// func resume(c *context)
+//
+// The private stack holds R1-R5, which become zero, the registers that the call keeps, and where it goes on.
+TEXT ·resume(SB), NOSPLIT|NOFRAME, $0-8
+	MOVQ c+0(FP), R12
+	MOVQ BP, context_goBP(R12)
+	MOVQ SP, context_goSP(R12)
+	MOVQ context_sp(R12), R11
+	MOVQ context_left(R12), R9
+	MOVQ context_r0(R12), AX
+	MOVQ context_bias(R12), R12
+	MOVQ 40(R11), BP
+	MOVQ 48(R11), R15
+	MOVQ 56(R11), R14
+	MOVQ 64(R11), R13
+	MOVQ 72(R11), BX
+	MOVQ 80(R11), R10
+	LEAQ 88(R11), SP
+	XORL DI, DI
+	XORL SI, SI
+	XORL DX, DX
+	XORL CX, CX
+	XORL R8, R8
 	JMP R10

@@ -34,8 +34,13 @@ func newStack(size int) ([]byte, error) {
 	return b, nil
 }
 
-// unmap gives back what executable or newStack returned.
-func unmap(b []byte) error { return unix.Munmap(b) }
+// unmap gives back what executable or newStack returned, if anything.
+func unmap(b []byte) error {
+	if b == nil {
+		return nil
+	}
+	return unix.Munmap(b)
+}
 
 // address is the host address of a mapping.
 //

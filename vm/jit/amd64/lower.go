@@ -10,10 +10,12 @@ import (
 type lowering struct {
 	a    *Asm
 	bmi2 bool
+	slot int // the number of the set's context
 	// limit is the number of accessible bytes now; stackOK: the stack region lies within them.
 	limit   uint64
 	stackOK bool
 	helpers []abi.Func
+	calls   *abi.Call
 	sites   []site
 
 	// The common ends of all programs; see runtime.
@@ -31,7 +33,7 @@ type lowering struct {
 
 	// The subprogram being lowered.
 	saved  []Reg // registers that it gives back
-	slot   bool  // its frame has a counter for MayGoto
+	loops  bool  // its frame has a counter for MayGoto
 	called bool  // other programs' code may call it
 	start  int32 // the first instruction that is not counted yet
 	consts constants
@@ -40,23 +42,23 @@ type lowering struct {
 // site is a place that calls a helper or kfunc.
 type site struct {
 	fn    abi.Func
-	kfunc bool
-	insn  int32 // number of the instruction in the set
+	count *uint64 // the counter of calls of its sort
+	insn  int32   // number of the instruction in the set
 }
 
 // unit is the result: code with the offsets of its parts.
 type unit struct {
-	code          []byte
-	entry, resume int32
-	subs          []map[int32]int32 // per program: entry by first instruction
-	ends          []int32           // per program: end of its code
-	bases         []int32           // per program: number of its first instruction
-	sites         []site
+	code  []byte
+	entry int32
+	subs  [][]int32 // per program and instruction: where a subprogram begins that starts there, else 0
+	ends  []int32   // per program: end of its code
+	bases []int32   // per program: number of its first instruction
+	sites []site
 }
 
-// lower compiles all programs of env.
-func lower(env *engine.Env, bmi2 bool) unit {
-	l := &lowering{a: new(Asm), bmi2: bmi2, limit: env.Mem.Limit(), helpers: env.Helpers,
+// lower compiles all programs of env for a context in the given slot.
+func lower(env *engine.Env, slot int, bmi2 bool) unit {
+	l := &lowering{a: new(Asm), bmi2: bmi2, slot: slot, limit: env.Mem.Limit(), helpers: env.Helpers, calls: env.Call,
 		stackOK: env.Mem.Bytes(env.StackTop-env.StackSize, env.StackSize) != nil}
 	u := l.pass(env)
 	l.a.Again() // with what is known now, most jumps get short
@@ -68,12 +70,12 @@ func lower(env *engine.Env, bmi2 bool) unit {
 func (l *lowering) pass(env *engine.Env) unit {
 	l.sites, l.base = nil, 0
 	u := unit{}
-	u.entry, u.resume = l.runtime()
+	u.entry = l.runtime()
 	for i := range env.Progs {
 		p := &env.Progs[i]
 		u.bases = append(u.bases, l.base)
 		l.program(i, p)
-		starts := make(map[int32]int32, len(l.subs))
+		starts := make([]int32, len(p.Code.Insns))
 		for at, label := range l.subs {
 			starts[at] = l.a.Offset(label)
 		}
@@ -165,7 +167,7 @@ func (l *lowering) prologue(s *ir.Sub) {
 	l.start = s.Start
 	a.Jcc(CondLE, l.faultAfter(s.Start, exitBudget, 0))
 	var written uint16
-	l.slot = false
+	l.loops = false
 	for _, in := range l.prog.Code.Insns[s.Start:s.End] {
 		if in.Op.WritesDst() {
 			written |= 1 << in.Dst
@@ -173,7 +175,7 @@ func (l *lowering) prologue(s *ir.Sub) {
 		if in.Op.WritesSrc() {
 			written |= 1 << in.Src
 		}
-		l.slot = l.slot || in.Op == ir.MayGoto
+		l.loops = l.loops || in.Op == ir.MayGoto
 	}
 	l.saved = l.saved[:0]
 	for r := ir.Reg(6); r <= 9 && l.called; r++ {
@@ -182,7 +184,7 @@ func (l *lowering) prologue(s *ir.Sub) {
 			a.Push(hostReg[r])
 		}
 	}
-	if l.slot {
+	if l.loops {
 		a.PushImm(engine.MaxLoops)
 	}
 }
@@ -194,7 +196,7 @@ func (l *lowering) epilogue() {
 		a.Jmp(l.done) // which leaves the private stack as a whole
 		return
 	}
-	if l.slot {
+	if l.loops {
 		a.Pop(regT1)
 	}
 	for i := len(l.saved) - 1; i >= 0; i-- {

@@ -79,7 +79,7 @@ func (l *lowering) callInsn(i int32, in *ir.Insn) {
 	case ir.CallReg:
 		l.callReg(i, in)
 	case ir.CallKfunc:
-		l.callHost(i, l.prog.Kfuncs[in.Imm], true)
+		l.callHost(i, l.prog.Kfuncs[in.Imm], &l.calls.Kfuncs)
 	default:
 		var fn abi.Func
 		if uint64(in.Imm) < uint64(len(l.helpers)) {
@@ -89,7 +89,7 @@ func (l *lowering) callInsn(i int32, in *ir.Insn) {
 			l.a.Jmp(l.fault(i, exitHelper))
 			return
 		}
-		l.callHost(i, fn, false)
+		l.callHost(i, fn, &l.calls.Helpers)
 	}
 }
 
@@ -97,7 +97,7 @@ func (l *lowering) callInsn(i int32, in *ir.Insn) {
 // predicts a return to this place instead, the misprediction costs more than the whole way to Go and back.
 func (l *lowering) callSub(i int32, jump func()) {
 	a, back := l.a, l.a.NewLabel()
-	a.AluRM(Cmp, W64, RBP, field(offCallLow))
+	a.AluRM(Cmp, W64, RBP, l.field(offCallLow))
 	a.Jcc(CondBE, l.fault(i, exitDepth))
 	a.LeaLabel(regT1, back)
 	a.Push(regT1)
@@ -129,7 +129,7 @@ func (l *lowering) callReg(i int32, in *ir.Insn) {
 	a.MovRR(W64, regT1, RAX)
 	a.Pop(RAX)
 	a.Jcc(CondE, bad)
-	a.AluRM(Cmp, W64, RBP, field(offCallLow))
+	a.AluRM(Cmp, W64, RBP, l.field(offCallLow))
 	a.Jcc(CondBE, l.fault(i, exitDepth))
 	back := a.NewLabel()
 	a.LeaLabel(regT2, back)
@@ -155,21 +155,21 @@ func (l *lowering) addresses() {
 }
 
 // callHost leaves for Go, which calls fn and comes back.
-func (l *lowering) callHost(i int32, fn abi.Func, kfunc bool) {
+func (l *lowering) callHost(i int32, fn abi.Func, count *uint64) {
 	a, back := l.a, l.a.NewLabel()
 	n := int64(len(l.sites))
-	l.sites = append(l.sites, site{fn, kfunc, l.base + i})
+	l.sites = append(l.sites, site{fn, count, l.base + i})
 	a.LeaLabel(regT1, back)
 	a.MovRI(regT2, n<<exitBits|exitCall)
 	a.Jmp(l.call)
 	a.Bind(back)
 }
 
-// runtime emits what all programs of a set share and returns the offsets of the two places where Go enters.
+// runtime emits what all programs of a set share and returns the offset where Go enters.
 //
 // Go enters by JMP and machine code leaves by a RET to Go's CALL, so that the processor's predictions of returns stay
 // right.
-func (l *lowering) runtime() (entry, resume int32) {
+func (l *lowering) runtime() (entry int32) {
 	a := l.a
 	l.done, l.call, l.leave = a.NewLabel(), a.NewLabel(), a.NewLabel()
 	args := [5]Reg{RDI, RSI, RDX, RCX, R8}
@@ -177,61 +177,48 @@ func (l *lowering) runtime() (entry, resume int32) {
 	// A new activation of the subprogram at context.value.
 	entry = a.Pos()
 	for i, r := range args {
-		a.Load(8, r, field(offArgs+8*int32(i)))
+		a.Load(8, r, l.field(offArgs+8*int32(i)))
 	}
 	for _, r := range []Reg{RAX, RBX, R13, R14, R15} {
 		a.Zero(r)
 	}
-	a.Load(8, RBP, field(offFP))
+	a.Load(8, RBP, l.field(offFP))
 	a.LeaLabel(regT1, l.done)
 	a.Push(regT1)
-	a.JmpM(field(offValue))
+	a.JmpM(l.field(offValue))
 
 	// The end of an activation.
 	a.Bind(l.done)
-	a.Lea(W64, regT2, field(0))
+	a.Lea(W64, regT2, l.field(0))
 	a.Store(8, At(regT2, offR0), RAX)
 	a.Store(8, At(regT2, offLeft), regLeft)
 	a.StoreImm(8, At(regT2, offExit), exitDone)
 	l.toGo(regT2)
 
 	// A call: regT1 is where to come back to, regT2 the reason. The private stack keeps what the program wants back, so
-	// that another program can run below; the arguments lie on its top.
+	// that another program can run below; the arguments lie on its top. Go comes back by resume, in assembly.
 	a.Bind(l.call)
-	saved := []Reg{regT1, RBX, R13, R14, R15, RBP}
-	for _, r := range saved {
+	for _, r := range []Reg{regT1, RBX, R13, R14, R15, RBP} {
 		a.Push(r)
 	}
 	for i := len(args) - 1; i >= 0; i-- {
 		a.Push(args[i])
 	}
-	a.Lea(W64, regT1, field(0))
+	a.Lea(W64, regT1, l.field(0))
 	a.Store(8, At(regT1, offExit), regT2)
 	a.Store(8, At(regT1, offLeft), regLeft)
-	a.Store(8, At(regT1, offFP), RBP)
 	a.Store(8, At(regT1, offSP), RSP)
 	l.toGo(regT1)
 
-	resume = a.Pos()
-	a.AluRI(Add, W64, RSP, int32(8*len(args)))
-	for i := len(saved) - 1; i > 0; i-- {
-		a.Pop(saved[i])
-	}
-	for _, r := range args {
-		a.Zero(r)
-	}
-	a.Pop(regT1)
-	a.JmpR(regT1)
-
 	// A fault: regT1 is the reason, regT2 the detail.
 	a.Bind(l.leave)
-	a.Store(8, field(offExit), regT1)
-	a.Store(8, field(offLeft), regLeft)
-	a.Store(8, field(offValue), regT2)
-	a.Store(8, field(offFP), RBP)
-	a.Lea(W64, regT2, field(0))
+	a.Store(8, l.field(offExit), regT1)
+	a.Store(8, l.field(offLeft), regLeft)
+	a.Store(8, l.field(offValue), regT2)
+	a.Store(8, l.field(offFP), RBP)
+	a.Lea(W64, regT2, l.field(0))
 	l.toGo(regT2)
-	return entry, resume
+	return entry
 }
 
 // toGo returns to Go; r is the address of the context.

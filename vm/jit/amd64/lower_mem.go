@@ -54,7 +54,7 @@ func (l *lowering) access(i int32, reg ir.Reg, off int32, size int) Mem {
 		a.Lea(W64, regT2, At(r, off))
 		a.AluRI(Add, W64, regT2, int32(minusBase))
 	}
-	a.AluRM(Cmp, W64, regT2, field(offLimit+8*int32(bits.TrailingZeros(uint(size)))))
+	a.AluRM(Cmp, W64, regT2, l.field(offLimit+8*int32(bits.TrailingZeros(uint(size)))))
 	a.Jcc(CondA, l.fault(i, exitMemory))
 	return AtIndex(regBias, r, off)
 }

@@ -18,18 +18,17 @@ import (
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/engine/enginetest"
 	"github.com/schedsim/schedsim/vm/ir"
-	"github.com/schedsim/schedsim/vm/mem"
 )
 
 // enter has the offsets of these fields as numbers.
 func TestContextLayout(t *testing.T) {
-	got := []int32{offGoSP, offGoBP, offSP, offPC, offLeft, offR0}
+	got := []int32{offGoSP, offGoBP, offSP, offPC, offLeft, offR0, offBias}
 	for i, off := range got {
 		if off != int32(8*i) {
 			t.Errorf("field %d of context is at %d", i, off)
 		}
 	}
-	if n := unsafe.Sizeof(context{}); n > mem.PageSize {
+	if n := unsafe.Sizeof(context{}); n > contextSize {
 		t.Errorf("context has %d bytes", n)
 	}
 }

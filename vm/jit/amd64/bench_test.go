@@ -1,0 +1,130 @@
+//go:build linux && amd64
+
+package amd64
+
+import (
+	"testing"
+
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/engine/enginetest"
+	"github.com/schedsim/schedsim/vm/interp"
+	"github.com/schedsim/schedsim/vm/ir"
+)
+
+//go:noinline
+func fold(_ *abi.Call, a *abi.Args) uint64 { return a[0] + a[1] ^ a[0] }
+
+// BenchmarkEntry compares ways to run nothing: a Go function value, the trampoline alone, a whole Run.
+func BenchmarkEntry(b *testing.B) {
+	p := &ir.Program{Name: "empty", Insns: []ir.Insn{{Op: ir.Exit}}, Subs: []ir.Sub{{End: 1}}}
+	b.Run("closure", func(b *testing.B) {
+		var f abi.Func = fold
+		var a abi.Args
+		for b.Loop() {
+			a[0] = f(nil, &a)
+		}
+	})
+	b.Run("enter", func(b *testing.B) {
+		w := enginetest.New(b, engines(b)["default"], enginetest.Options{}, p)
+		c := w.Code.(*code)
+		w.Code.Run(0, 0)   // sets the context
+		c.x.left = 1 << 60 // a fault would change it
+		for b.Loop() {
+			enter(c.x)
+		}
+		if c.x.exit != exitDone {
+			b.Fatal(c.x.exit)
+		}
+	})
+	for name, e := range map[string]engine.Engine{"Run": engines(b)["default"], "Run interp": interp.Engine{}} {
+		b.Run(name, func(b *testing.B) {
+			w := enginetest.New(b, e, enginetest.Options{}, p)
+			b.ReportAllocs()
+			for b.Loop() {
+				w.Code.Run(0, 0)
+			}
+		})
+	}
+}
+
+// BenchmarkHostCall is the time of a call from a program to Go and back, per call; direct is the call of the same function
+// through a table in Go.
+func BenchmarkHostCall(b *testing.B) {
+	b.Run("direct", func(b *testing.B) {
+		fns := []abi.Func{fold}
+		var a abi.Args
+		i := 0
+		for b.Loop() {
+			a[0] = fns[i](nil, &a)
+		}
+	})
+	const n = 1000
+	main := &ir.Program{Name: "calls", Kfuncs: []string{"k"}, Insns: []ir.Insn{{Op: ir.Mov64K, Dst: 6, Imm: n}, {Op: ir.Mov64X, Dst: 1, Src: 6}, {Op: ir.CallKfunc},
+		{Op: ir.Sub64K, Dst: 6, Imm: 1}, {Op: ir.JNe64K, Dst: 6, Target: 1}, {Op: ir.Exit}}, Subs: []ir.Sub{{End: 6}}}
+	for _, tc := range []struct {
+		name string
+		p    *ir.Program
+	}{{"main", main}, {"subprogram", loopCall(n)}} {
+		b.Run(tc.name, func(b *testing.B) {
+			w := worldWith(b, engines(b)["default"], tc.p, fold)
+			b.ReportAllocs()
+			for b.Loop() {
+				w.Code.Run(0, 0)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/call")
+		})
+	}
+}
+
+// BenchmarkCallback is bpf_loop's pattern: a Go function that calls a callback, per callback.
+func BenchmarkCallback(b *testing.B) {
+	p := &ir.Program{Name: "loop", Insns: []ir.Insn{{Op: ir.Mov64K, Dst: 1, Imm: 63}, {Op: ir.LdImm64, Dst: 2, Imm: int64(engine.CodeAddr(0, 4))},
+		{Op: ir.CallHelper, Imm: enginetest.HelperLoop}, {Op: ir.Exit}, {Op: ir.Mov64K}, {Op: ir.Exit}}, Subs: []ir.Sub{{End: 4}, {Start: 4, End: 6}}}
+	w := enginetest.New(b, engines(b)["default"], enginetest.Options{}, p)
+	for b.Loop() {
+		if r0, f := w.Code.Run(0, 0); r0 != 63 || f != nil {
+			b.Fatal(r0, f)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/63, "ns/callback")
+}
+
+// BenchmarkCall is a call of a subprogram that does nothing.
+func BenchmarkCall(b *testing.B) {
+	p := &ir.Program{Name: "call", Insns: []ir.Insn{{Op: ir.Mov64K, Dst: 6, Imm: 1000}, {Op: ir.CallSub, Target: 5},
+		{Op: ir.Sub64K, Dst: 6, Imm: 1}, {Op: ir.JNe64K, Dst: 6, Target: 1}, {Op: ir.Exit}, {Op: ir.Mov64K}, {Op: ir.Exit}},
+		Subs: []ir.Sub{{End: 5}, {Start: 5, End: 7}}}
+	w := enginetest.New(b, engines(b)["default"], enginetest.Options{}, p)
+	for b.Loop() {
+		w.Code.Run(0, 0)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/call")
+}
+
+// BenchmarkCompile is the time to compile a program of some 3000 instructions.
+func BenchmarkCompile(b *testing.B) {
+	p := &ir.Program{Name: "big", Insns: []ir.Insn{}}
+	for range 100 {
+		for _, q := range enginetest.Loops() {
+			if q.Name != "kfunc" {
+				p.Insns = append(p.Insns, q.Insns[2:len(q.Insns)-4]...)
+			}
+		}
+	}
+	for i := range p.Insns {
+		p.Insns[i].Target = int32(i) + 1
+	}
+	p.Insns = append(p.Insns, ir.Insn{Op: ir.Exit})
+	p.Subs = []ir.Sub{{End: int32(len(p.Insns))}}
+	w := enginetest.New(b, interp.Engine{}, enginetest.Options{}, p)
+	e := engines(b)["default"]
+	for b.Loop() {
+		c, err := e.Compile(w.Env)
+		if err != nil {
+			b.Fatal(err)
+		}
+		c.Close()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(p.Insns)), "ns/insn")
+}
