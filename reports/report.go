@@ -1,0 +1,288 @@
+package reports
+
+import (
+	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/sim"
+)
+
+// Info says what was run. It is the head of every report.
+type Info struct {
+	Scheduler string       `json:"scheduler"`
+	Workload  string       `json:"workload"`
+	Title     string       `json:"title,omitempty"`
+	Topology  string       `json:"topology"`
+	CPUs      int          `json:"cpus"`
+	Kernel    string       `json:"kernel"`
+	Engine    string       `json:"engine,omitempty"` // "" where no BPF program runs
+	Costs     string       `json:"costs"`
+	Seed      uint64       `json:"seed"`
+	Length    sim.Duration `json:"simulated_ns"`
+}
+
+// Report is a run summed up. Its JSON form is stable: keys keep their names and order, new ones may come.
+type Report struct {
+	Info   Info    `json:"run"`
+	Exit   *Exit   `json:"exit"` // null: the policy was in charge until the end, or there was none
+	Totals Totals  `json:"totals"`
+	CPUs   []CPU   `json:"cpus"`
+	Groups []Group `json:"groups"`
+	Tasks  []Task  `json:"tasks"`
+	// Events are sched_ext's event counters that are not zero.
+	Events []Counter `json:"scx_events,omitempty"`
+}
+
+// Counter is a named number.
+type Counter struct {
+	Name  string `json:"name"`
+	Value uint64 `json:"value"`
+}
+
+// Exit says why a sched_ext policy ended.
+type Exit struct {
+	Kind    ops.ExitKind `json:"kind"`
+	Name    string       `json:"kind_name"` // "ERROR_STALL"
+	Code    int64        `json:"code"`
+	Reason  string       `json:"reason"`
+	Message string       `json:"message"`
+	AtNS    sim.Time     `json:"at_ns"`
+	Dump    string       `json:"dump,omitempty"`
+}
+
+// Totals are the numbers of the whole run.
+type Totals struct {
+	Work         uint64       `json:"work_units"`
+	WorkPerSec   float64      `json:"work_per_s"`
+	Response     Latency      `json:"response"`
+	Misses       uint64       `json:"misses"`
+	Utilisation  float64      `json:"cpu_utilisation"`
+	CPUTime      sim.Duration `json:"cpu_time_ns"`
+	Switches     uint64       `json:"context_switches"`
+	Preemptions  uint64       `json:"preemptions"`
+	Migrations   uint64       `json:"migrations"`
+	Wakeups      uint64       `json:"wakeups"`
+	WakeLatency  Latency      `json:"wakeup_latency"`
+	Forks        uint64       `json:"forks"`
+	Overhead     sim.Duration `json:"overhead_ns"`
+	OverheadPart float64      `json:"overhead_share"`
+	// Fairness is Jain's index; nil where it means nothing. See the package comment.
+	Fairness      *float64 `json:"fairness"`
+	FairnessTasks int      `json:"fairness_tasks"`
+	Callbacks     uint64   `json:"callbacks"`
+	Records       uint64   `json:"records"`
+}
+
+// CPU is one CPU of the machine.
+type CPU struct {
+	CPU      sim.CPU      `json:"cpu"`
+	Busy     sim.Duration `json:"busy_ns"`
+	Switches uint64       `json:"context_switches"`
+	Overhead sim.Duration `json:"overhead_ns"`
+}
+
+// Usage is what a task or a group got.
+type Usage struct {
+	CPUTime     sim.Duration `json:"cpu_time_ns"`
+	Share       float64      `json:"share"` // of one CPU
+	RunDelay    sim.Duration `json:"run_delay_ns"`
+	Switches    uint64       `json:"context_switches"` // to the task
+	Preemptions uint64       `json:"preemptions"`
+	Migrations  uint64       `json:"migrations"`
+	WakeLatency Latency      `json:"wakeup_latency"`
+	Work        uint64       `json:"work_units"`
+	Response    Latency      `json:"response"`
+	Misses      uint64       `json:"misses"`
+}
+
+// Task is one task.
+type Task struct {
+	Comm   string `json:"comm"`
+	PID    int32  `json:"pid"`
+	Group  string `json:"group"`
+	Nice   int    `json:"nice"`
+	Weight uint64 `json:"weight"`
+	Usage
+}
+
+// Group are all tasks that are instances of one task of the workload.
+type Group struct {
+	Name  string `json:"name"`
+	Tasks int    `json:"tasks"`
+	Usage
+}
+
+// Collector folds the records of a run into a Report. It is a sim.Sink.
+type Collector struct {
+	track    *tracker
+	cpus     []CPU
+	use      []usage // by the tracker's index
+	wake     samples
+	response samples
+	t        Totals
+}
+
+var _ sim.Sink = (*Collector)(nil)
+
+// usage is Usage while it is being counted.
+type usage struct {
+	Usage
+	wake, response samples
+}
+
+// NewCollector makes a Collector for a machine with that many CPUs.
+func NewCollector(cpus int, names NameFunc) *Collector {
+	c := &Collector{track: newTracker(cpus, names), cpus: make([]CPU, cpus)}
+	for i := range c.cpus {
+		c.cpus[i].CPU = sim.CPU(i)
+	}
+	c.track.interval = func(i interval) {
+		u := c.usage(i.t)
+		switch i.mode {
+		case modeOnCPU:
+			u.CPUTime += i.to.Sub(i.from)
+			c.cpus[i.cpu].Busy += i.to.Sub(i.from)
+		case modeQueued:
+			u.RunDelay += i.to.Sub(i.from)
+		}
+	}
+	c.track.latency = func(t *taskTrack, d sim.Duration) {
+		c.wake.add(d)
+		c.usage(t).wake.add(d)
+	}
+	return c
+}
+
+func (c *Collector) usage(t *taskTrack) *usage {
+	for t.idx >= len(c.use) {
+		c.use = append(c.use, usage{})
+	}
+	return &c.use[t.idx]
+}
+
+// Record implements sim.Sink.
+func (c *Collector) Record(r *sim.Record) {
+	c.t.Records++
+	c.track.record(r)
+	switch r.Kind {
+	case sim.KindSwitch:
+		c.t.Switches++
+		c.cpus[r.CPU].Switches++
+		if next := c.track.task(r.Task, r.At); next != nil {
+			c.usage(next).Switches++
+		}
+		if prev := c.track.task(int32(r.A), r.At); prev != nil && sim.State(r.B) == sim.StateRunning {
+			c.t.Preemptions++
+			c.usage(prev).Preemptions++
+		}
+	case sim.KindMigrate:
+		c.t.Migrations++
+		c.usage(c.track.task(r.Task, r.At)).Migrations++
+	case sim.KindWaking:
+		c.t.Wakeups++
+	case sim.KindFork:
+		c.t.Forks++
+	case sim.KindMark:
+		u := c.usage(c.track.task(r.Task, r.At))
+		switch sim.MarkKind(r.Aux) {
+		case sim.MarkWork:
+			c.t.Work++
+			u.Work++
+			c.response.add(sim.Duration(r.A))
+			u.response.add(sim.Duration(r.A))
+		case sim.MarkMiss:
+			c.t.Misses++
+			u.Misses++
+		}
+	case sim.KindOverhead:
+		c.t.Overhead += sim.Duration(r.A)
+		c.cpus[r.CPU].Overhead += sim.Duration(r.A)
+	case sim.KindOp:
+		c.t.Callbacks++
+	}
+}
+
+// steadyPart is the part of the run in which a task must have wanted a CPU to count for fairness, in percent.
+const steadyPart = 95
+
+// Report ends the fold at the time end. The Collector must not be used afterwards.
+func (c *Collector) Report(info Info, end sim.Time) *Report {
+	c.track.finish(end)
+	info.Length = sim.Duration(end)
+	r := &Report{Info: info, Totals: c.t, CPUs: c.cpus, Groups: []Group{}, Tasks: []Task{}}
+	part := func(d sim.Duration, of int) float64 {
+		if end <= 0 || of == 0 {
+			return 0
+		}
+		return float64(d) / (float64(end) * float64(of))
+	}
+	t := &r.Totals
+	for i := range c.cpus {
+		t.CPUTime += c.cpus[i].Busy
+	}
+	t.Utilisation = part(t.CPUTime, len(c.cpus))
+	t.OverheadPart = part(t.Overhead, len(c.cpus))
+	if end > 0 {
+		t.WorkPerSec = float64(t.Work) / sim.Duration(end).Seconds()
+	}
+	t.WakeLatency, t.Response = c.wake.latency(), c.response.latency()
+
+	groups := map[string]int{} // name to index in r.Groups
+	var sums []*usage
+	var fair []float64
+	for _, k := range c.track.tasks {
+		u := c.usage(k)
+		if k.Group == "" {
+			continue // a thread of the machine's own: its switches are in the totals
+		}
+		u.Share = part(u.CPUTime, 1)
+		u.WakeLatency, u.Response = u.wake.latency(), u.response.latency()
+		r.Tasks = append(r.Tasks, Task{k.Comm, k.PID, k.Group, k.Nice, k.Weight, u.Usage})
+		if wanted := u.CPUTime + u.RunDelay; k.Weight > 0 && end > 0 &&
+			float64(wanted)*100 >= float64(end)*steadyPart {
+			fair = append(fair, float64(u.CPUTime)/float64(k.Weight))
+		}
+		at, ok := groups[k.Group]
+		if !ok {
+			at = len(r.Groups)
+			groups[k.Group] = at
+			r.Groups = append(r.Groups, Group{Name: k.Group})
+			sums = append(sums, &usage{})
+		}
+		r.Groups[at].Tasks++
+		sums[at].add(u)
+	}
+	for i, s := range sums {
+		s.Share = part(s.CPUTime, 1)
+		s.WakeLatency, s.Response = s.wake.latency(), s.response.latency()
+		r.Groups[i].Usage = s.Usage
+	}
+	if t.FairnessTasks = len(fair); len(fair) >= 2 {
+		j := jain(fair)
+		t.Fairness = &j
+	}
+	return r
+}
+
+func (u *usage) add(o *usage) {
+	u.CPUTime += o.CPUTime
+	u.RunDelay += o.RunDelay
+	u.Switches += o.Switches
+	u.Preemptions += o.Preemptions
+	u.Migrations += o.Migrations
+	u.Work += o.Work
+	u.Misses += o.Misses
+	u.wake.merge(&o.wake)
+	u.response.merge(&o.response)
+}
+
+// jain is Jain's fairness index of xs; 1 if all are 0.
+func jain(xs []float64) float64 {
+	var sum, sq float64
+	for _, x := range xs {
+		sum += x
+		sq += float64(x * x)
+	}
+	if sq == 0 {
+		return 1
+	}
+	return float64(sum*sum) / (float64(len(xs)) * sq)
+}

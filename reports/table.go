@@ -1,0 +1,163 @@
+package reports
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/renderer"
+	"github.com/olekukonko/tablewriter/tw"
+)
+
+// TextOptions say how text is laid out. The zero value is for a file: as wide as it gets, without colour.
+type TextOptions struct {
+	// Width is the greatest width of a line in columns; 0 means any.
+	Width int
+	// Color allows ANSI colours.
+	Color bool
+}
+
+const (
+	ansiBold  = "\x1b[1m"
+	ansiRed   = "\x1b[31m"
+	ansiReset = "\x1b[0m"
+)
+
+func (o TextOptions) paint(code, s string) string {
+	if !o.Color {
+		return s
+	}
+	return code + s + ansiReset
+}
+
+// column is one column of a table. Columns with a higher drop go first where there is no room; 0 always stays.
+type column struct {
+	name string
+	left bool
+	drop int
+}
+
+// table is text in columns.
+type table struct {
+	cols []column
+	rows [][]string
+}
+
+// write lays the table out. Where it is too wide, it leaves columns out, and says which.
+func (t *table) write(w io.Writer, o TextOptions) error {
+	keep := make([]bool, len(t.cols))
+	for i := range keep {
+		keep[i] = true
+	}
+	var hidden []string
+	for {
+		text, err := t.render(keep)
+		if err != nil {
+			return err
+		}
+		worst := -1
+		for i, c := range t.cols {
+			if keep[i] && c.drop > 0 && (worst < 0 || c.drop > t.cols[worst].drop) {
+				worst = i
+			}
+		}
+		if o.Width > 0 && worst >= 0 && widest(text) > o.Width {
+			keep[worst] = false
+			hidden = append(hidden, t.cols[worst].name)
+			continue
+		}
+		head, body, _ := strings.Cut(text, "\n")
+		if _, err := fmt.Fprintf(w, "%s\n%s", o.paint(ansiBold, head), body); err != nil {
+			return err
+		}
+		if hidden != nil {
+			_, err = io.WriteString(w, wrap("(no room for: "+strings.Join(hidden, ", ")+")", o.Width))
+		}
+		return err
+	}
+}
+
+// wrap breaks text into lines of at most width columns, at blanks.
+func wrap(text string, width int) string {
+	var b strings.Builder
+	col := 0
+	for i, word := range strings.Fields(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case width > 0 && col+1+n > width:
+			b.WriteByte('\n')
+			col = 0
+		default:
+			b.WriteByte(' ')
+			col++
+		}
+		b.WriteString(word)
+		col += n
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
+
+func widest(text string) int {
+	n := 0
+	for line := range strings.Lines(text) {
+		n = max(n, utf8.RuneCountInString(strings.TrimRight(line, "\n")))
+	}
+	return n
+}
+
+// render lays out the columns that are kept, as wide as they are.
+func (t *table) render(keep []bool) (string, error) {
+	pick := func(cells []string) []string {
+		out := make([]string, 0, len(cells))
+		for i, c := range cells {
+			if keep[i] {
+				out = append(out, c)
+			}
+		}
+		return out
+	}
+	var names []string
+	var align []tw.Align
+	for i, c := range t.cols {
+		if !keep[i] {
+			continue
+		}
+		names = append(names, c.name)
+		if c.left {
+			align = append(align, tw.AlignLeft)
+		} else {
+			align = append(align, tw.AlignRight)
+		}
+	}
+	cell := tw.CellConfig{
+		Formatting: tw.CellFormatting{AutoFormat: tw.Off, AutoWrap: tw.WrapNone},
+		Alignment:  tw.CellAlignment{PerColumn: align},
+		Padding:    tw.CellPadding{Global: tw.Padding{Left: "", Right: "  ", Overwrite: true}},
+	}
+	var buf bytes.Buffer
+	tb := tablewriter.NewTable(&buf,
+		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
+			Borders: tw.BorderNone, Settings: tw.Settings{Separators: tw.SeparatorsNone, Lines: tw.LinesNone},
+		})),
+		tablewriter.WithConfig(tablewriter.Config{Header: cell, Row: cell, Behavior: tw.Behavior{TrimSpace: tw.Off}}))
+	tb.Header(names)
+	for _, r := range t.rows {
+		if err := tb.Append(pick(r)); err != nil {
+			return "", err
+		}
+	}
+	if err := tb.Render(); err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	for line := range strings.Lines(buf.String()) {
+		out.WriteString(strings.TrimRight(line, " \n"))
+		out.WriteByte('\n')
+	}
+	return out.String(), nil
+}

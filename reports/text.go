@@ -1,0 +1,120 @@
+package reports
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// maxTaskRows is how many tasks a table lists one by one; more are summed up by the task of the workload that they are.
+const maxTaskRows = 40
+
+// WriteText writes r as text: what was run, the totals, a table of tasks, and how the policy ended if it did.
+func (r *Report) WriteText(w io.Writer, o TextOptions) error {
+	if err := r.writeHead(w, o); err != nil {
+		return err
+	}
+	totals := &table{cols: []column{{name: "total", left: true}, {name: "", left: true}}}
+	for _, m := range metrics() {
+		if v, ok := m.value(r); ok {
+			text := m.format(v)
+			if m.note != nil {
+				text += m.note(r)
+			}
+			totals.rows = append(totals.rows, []string{m.name, text})
+		}
+	}
+	if err := totals.write(w, o); err != nil {
+		return err
+	}
+	if err := r.writeTasks(w, o); err != nil {
+		return err
+	}
+	return r.writeExit(w, o)
+}
+
+func (r *Report) writeHead(w io.Writer, o TextOptions) error {
+	i := &r.Info
+	head := fmt.Sprintf("%s on %s (%s), %s", i.Scheduler, i.Topology, count(uint64(i.CPUs), "CPU"), i.Workload)
+	if i.Title != "" {
+		head += ": " + i.Title
+	}
+	set := []string{"simulated " + Dur(i.Length), "seed " + strconv.FormatUint(i.Seed, 10), "kernel " + i.Kernel}
+	if i.Engine != "" {
+		set = append(set, "engine "+i.Engine)
+	}
+	set = append(set, "costs "+i.Costs)
+	_, err := fmt.Fprintf(w, "%s\n%s\n\n", o.paint(ansiBold, head), strings.Join(set, ", "))
+	return err
+}
+
+// taskColumns head the table of tasks and that of groups.
+func taskColumns(first ...column) []column {
+	return append(first, []column{
+		{name: "cpu time"}, {name: "share"}, {name: "run delay", drop: 8}, {name: "switches", drop: 5},
+		{name: "preempted", drop: 7}, {name: "migrated", drop: 6},
+		{name: "wakeups", drop: 9}, {name: "wake p50", drop: 4}, {name: "wake p99"}, {name: "wake max", drop: 3},
+		{name: "work", drop: 1}, {name: "resp p50", drop: 11}, {name: "resp p99", drop: 10}, {name: "resp max", drop: 12},
+		{name: "misses", drop: 2},
+	}...)
+}
+
+func (u *Usage) cells() []string {
+	wake := func(v int64) string { return orDash(u.WakeLatency.Count, func() string { return Dur(v) }) }
+	resp := func(v int64) string { return orDash(u.Response.Count, func() string { return Dur(v) }) }
+	return []string{
+		Dur(u.CPUTime), Percent(u.Share), Dur(u.RunDelay), count(u.Switches, ""), count(u.Preemptions, ""), count(u.Migrations, ""),
+		strconv.FormatInt(u.WakeLatency.Count, 10), wake(u.WakeLatency.P50), wake(u.WakeLatency.P99), wake(u.WakeLatency.Max),
+		count(u.Work, ""), resp(u.Response.P50), resp(u.Response.P99), resp(u.Response.Max), count(u.Misses, ""),
+	}
+}
+
+func (r *Report) writeTasks(w io.Writer, o TextOptions) error {
+	if len(r.Tasks) == 0 {
+		_, err := fmt.Fprintln(w, "\nno tasks")
+		return err
+	}
+	t := &table{}
+	if len(r.Tasks) <= maxTaskRows {
+		t.cols = taskColumns(column{name: "task", left: true}, column{name: "pid", drop: 13}, column{name: "nice"})
+		for i := range r.Tasks {
+			k := &r.Tasks[i]
+			t.rows = append(t.rows, append([]string{k.Comm, strconv.Itoa(int(k.PID)), strconv.Itoa(k.Nice)}, k.cells()...))
+		}
+	} else {
+		t.cols = taskColumns(column{name: "tasks of", left: true}, column{name: "number"})
+		for i := range r.Groups {
+			g := &r.Groups[i]
+			t.rows = append(t.rows, append([]string{g.Name, strconv.Itoa(g.Tasks)}, g.cells()...))
+		}
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return t.write(w, o)
+}
+
+func (r *Report) writeExit(w io.Writer, o TextOptions) error {
+	if r.Exit == nil {
+		return nil
+	}
+	e := r.Exit
+	text := e.Reason
+	if e.Message != "" {
+		text += " (" + e.Message + ")"
+	}
+	code := ""
+	if e.Code != 0 {
+		code = fmt.Sprintf(", code %#x", uint64(e.Code))
+	}
+	line := fmt.Sprintf("EXIT: %s\nkind %s (%d)%s, at %s", text, e.Name, e.Kind, code, Dur(e.AtNS))
+	if e.Kind >= exitErrorKinds {
+		line = o.paint(ansiRed, line)
+	}
+	_, err := fmt.Fprintf(w, "\n%s\n", line)
+	if err == nil && e.Dump != "" {
+		_, err = fmt.Fprintf(w, "\n%s\n", strings.TrimRight(e.Dump, "\n"))
+	}
+	return err
+}
