@@ -10,8 +10,8 @@ import (
 // maxLoops is BPF_MAX_LOOPS, the longest range of a number iterator.
 const maxLoops = 8 << 20
 
-// commonFuncs are of programs of all types: RCU, preemption, interrupts, number iterators. The simulated machine runs one
-// program at a time and frees nothing behind a program's back, so locking does nothing.
+// commonFuncs are of programs of all types: RCU, preemption, interrupts, resilient locks, number iterators. The simulated machine runs one
+// program at a time and frees nothing behind a program's back, so most locking does nothing.
 func commonFuncs(h *Host) []abi.Kfunc {
 	nop := func(*abi.Call, *abi.Args) uint64 { return 0 }
 	self := func(_ *abi.Call, a *abi.Args) uint64 { return a[0] }
@@ -38,12 +38,41 @@ func commonFuncs(h *Host) []abi.Kfunc {
 			abi.FastCall, ops.GroupCommon, self),
 		row("void *bpf_cast_to_kern_ctx(void *obj)",
 			abi.FastCall, ops.GroupCommon, self),
+		row("int bpf_res_spin_lock(struct bpf_res_spin_lock *lock)",
+			abi.RetNull, ops.GroupCommon, h.resLock),
+		row("void bpf_res_spin_unlock(struct bpf_res_spin_lock *lock)",
+			0, ops.GroupCommon, h.resUnlock),
+		row("int bpf_res_spin_lock_irqsave(struct bpf_res_spin_lock *lock, long unsigned int *flags__irq_flag)",
+			abi.RetNull, ops.GroupCommon, h.resLock),
+		row("void bpf_res_spin_unlock_irqrestore(struct bpf_res_spin_lock *lock, long unsigned int *flags__irq_flag)",
+			0, ops.GroupCommon, h.resUnlock),
 	}
 }
 
 // irqSave stores the interrupt flags, which say nothing here.
 func (h *Host) irqSave(c *abi.Call, a *abi.Args) uint64 {
 	if b := h.bytes(c, a, 0, 8); b != nil {
+		clear(b)
+	}
+	return 0
+}
+
+// resLock takes a resilient lock (bpf_res_spin_lock). Nobody else can hold it but a program that was interrupted by this
+// one: a deadlock, which the kernel detects.
+func (h *Host) resLock(c *abi.Call, a *abi.Args) uint64 {
+	b := h.bytes(c, a, 0, 4)
+	if b == nil {
+		return 0
+	}
+	if i32At(b, 0) != 0 {
+		return abi.EDEADLK.Ret()
+	}
+	binary.LittleEndian.PutUint32(b, 1)
+	return 0
+}
+
+func (h *Host) resUnlock(c *abi.Call, a *abi.Args) uint64 {
+	if b := h.bytes(c, a, 0, 4); b != nil {
 		clear(b)
 	}
 	return 0

@@ -61,6 +61,42 @@ func TestNothingToDo(t *testing.T) {
 		t.Errorf("flags %#x", v)
 	}
 	r.want(0x1234, "bpf_rdonly_cast", 0x1234, 5)
+	for _, suffix := range []string{"", "_irqsave"} {
+		lock := r.put(64, 0)
+		r.want(0, "bpf_res_spin_lock"+suffix, lock, flags)
+		r.want(neg(abi.EDEADLK), "bpf_res_spin_lock"+suffix, lock, flags)
+		r.call("bpf_res_spin_unlock", lock)
+		r.want(0, "bpf_res_spin_lock"+suffix, lock, flags)
+		r.call("bpf_res_spin_unlock_irqrestore", lock, flags)
+	}
+}
+
+// TestAllocs: what schedulers call for each event allocates nothing.
+func TestAllocs(t *testing.T) {
+	r := newRig(t, "1n1l2c1t")
+	p := r.m.IdleTask(0).K.Addr
+	r.enable(&ops.Table{Init: func() int32 { return int32(r.call("scx_bpf_create_dsq", 1, ^uint64(0))) }})
+	mask := r.call("scx_bpf_get_online_cpumask")
+	for _, tc := range []struct {
+		name string
+		args abi.Args
+	}{
+		{"scx_bpf_task_cpu", abi.Args{p}},
+		{"scx_bpf_dsq_nr_queued", abi.Args{1}},
+		{"scx_bpf_pick_idle_cpu", abi.Args{mask, 0}},
+		{"scx_bpf_kick_cpu", abi.Args{1, ops.KickIdle}},
+		{"bpf_cpumask_test_cpu", abi.Args{1, mask}},
+		{"bpf_iter_num_next", abi.Args{r.put(0, 5<<32)}},
+		{"scx_bpf_now", abi.Args{}},
+	} {
+		f, a := r.funcs[tc.name].Call, new(abi.Args)
+		if n := testing.AllocsPerRun(100, func() {
+			*a = tc.args
+			f(r.c, a)
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", tc.name, n)
+		}
+	}
 }
 
 // TestTaskRefs holds a task beyond its end.

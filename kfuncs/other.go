@@ -6,7 +6,7 @@ import (
 )
 
 // otherFuncs are the functions of the kernel that schedulers are known to call and that are not modelled: objects,
-// trees and lists of a program's own, arenas, resilient locks.
+// trees and lists of a program's own, arenas.
 func otherFuncs(*Host) []abi.Kfunc {
 	return []abi.Kfunc{
 		row("void *bpf_obj_new(u64 local_type_id__k)",
@@ -61,14 +61,6 @@ func otherFuncs(*Host) []abi.Kfunc {
 			abi.ArenaArg2, ops.GroupCommon, nil),
 		row("int bpf_arena_reserve_pages(void *p__map, void *ptr__ign, u32 page_cnt)",
 			abi.ArenaArg2, ops.GroupCommon, nil),
-		row("int bpf_res_spin_lock(struct bpf_res_spin_lock *lock)",
-			abi.RetNull, ops.GroupCommon, nil),
-		row("void bpf_res_spin_unlock(struct bpf_res_spin_lock *lock)",
-			0, ops.GroupCommon, nil),
-		row("int bpf_res_spin_lock_irqsave(struct bpf_res_spin_lock *lock, long unsigned int *flags__irq_flag)",
-			abi.RetNull, ops.GroupCommon, nil),
-		row("void bpf_res_spin_unlock_irqrestore(struct bpf_res_spin_lock *lock, long unsigned int *flags__irq_flag)",
-			0, ops.GroupCommon, nil),
 		row("void bpf_throw(u64 cookie)",
 			0, ops.GroupGeneric, nil),
 		row("int bpf_stream_vprintk(int stream_id, const char *fmt__str, const void *args, u32 len__sz)",

@@ -27,11 +27,10 @@ type roots struct {
 // reducer computes the closure of the roots over one spec.
 type reducer struct {
 	r     roots
-	depth map[btf.Type]int // kept composite types and typedefs: how many pointers may still be followed from there
-	names map[fwdKey]bool  // names of kept composite types
-	out   map[btf.Type]btf.Type
+	depth map[btf.Type]int      // kept composite types and typedefs: how many pointers may still be followed from there
+	out   map[btf.Type]btf.Type // what stands for a type in the output
 	fwds  map[fwdKey]*btf.Fwd
-	full  map[fwdKey]btf.Type
+	full  map[fwdKey]btf.Type // the kept definition of a name
 }
 
 type fwdKey struct {
@@ -44,7 +43,6 @@ func reduce(spec *btf.Spec, r roots) ([]byte, error) {
 	x := &reducer{
 		r:     r,
 		depth: map[btf.Type]int{},
-		names: map[fwdKey]bool{},
 		out:   map[btf.Type]btf.Type{},
 		fwds:  map[fwdKey]*btf.Fwd{},
 		full:  map[fwdKey]btf.Type{},
@@ -67,11 +65,6 @@ func reduce(spec *btf.Spec, r roots) ([]byte, error) {
 	}
 	if err := x.missing(found); err != nil {
 		return nil, err
-	}
-	for t := range x.depth {
-		if k, ok := keyOf(t); ok && k.name != "" {
-			x.names[k] = true
-		}
 	}
 	for _, t := range all { // in the order of ids: the first of several namesakes stands for all
 		if _, kept := x.depth[t]; !kept {
