@@ -48,7 +48,7 @@ var Rules = []Rule{
 	{Path: "sched/vtime", May: []string{"sim", "ops", "sched", "sched/class/ext"}, TestAlso: []string{"sched/..."}},
 	{Path: "sched/builtin", May: []string{"sched", "sched/fifo", "sched/rr", "sched/vtime"}, TestAlso: []string{"sched/..."}},
 	{Path: "kfuncs", May: []string{"sim", "sim/kobj", "ops", "ops/kernels", "sched/class/ext", "vm/abi", "vm/ir", "vm/helpers", "vm/link", "vm/elf"},
-		TestAlso: []string{"sched/...", "vm/..."}},
+		TestAlso: []string{"sim/topo", "sched/...", "vm/..."}},
 	{Path: "sched/bpf/agent", May: []string{"sim/topo", "vm/elf"}},
 	{Path: "sched/bpf", May: []string{"sim", "sim/kobj", "ops", "ops/kernels", "sched", "sched/class/ext", "sched/bpf/agent", "kfuncs", "vm/..."},
 		TestAlso: []string{"sched/...", "internal/golden", "internal/runner", "workloads", "examples"}},

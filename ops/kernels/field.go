@@ -5,11 +5,9 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
-
-	"github.com/schedsim/schedsim/sim/kobj"
 )
 
-var _ kobj.Source = (*Kernel)(nil)
+// A Kernel is a source of layouts (kobj.Source) by the two methods below.
 
 // SizeOf returns the size in bytes of a struct, union or typedef by name.
 func (k *Kernel) SizeOf(typ string) (uint32, bool) {
