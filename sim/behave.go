@@ -27,8 +27,11 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 			return
 		}
 		s.Queue.add(t)
-		t.setState(StateInterruptible)
-		m.schedule(c, false)
+		timeout := Never
+		if s.Dur > 0 {
+			timeout = m.now.Add(s.Dur)
+		}
+		m.sleep(c, t, timeout)
 	case StepWake:
 		if s.Queue == nil {
 			m.fail(fmt.Errorf("task %s: wake without a queue", t))

@@ -27,6 +27,7 @@ type cpu struct {
 	nrRunning   int32
 	next        int8 // rank of rq->next_class
 	needResched bool
+	lazy        bool // TIF_NEED_RESCHED_LAZY
 
 	step    eventq.Event // the current task's step ends, or the overhead does
 	resched eventq.Event // a reschedule interrupt arrives

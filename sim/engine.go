@@ -13,7 +13,7 @@ func (m *Machine) Run(until Time) error {
 	m.stopped = false
 	for m.err == nil && !m.stopped {
 		at, ok := m.q.Next()
-		if !ok {
+		if !ok || m.onlyTick() {
 			return nil
 		}
 		if at > int64(until) {
@@ -30,6 +30,12 @@ func (m *Machine) Run(until Time) error {
 	}
 	m.this = 0
 	return m.err
+}
+
+// onlyTick tells that the tick is the last event and no CPU will have it. It goes out of the queue lazily, here, since
+// CPUs go idle much more often than the machine comes to its end.
+func (m *Machine) onlyTick() bool {
+	return m.q.Len() == 1 && m.tick.Armed() && nextBit(m.busy, 0) < 0 && m.q.Cancel(&m.tick)
 }
 
 // Stop makes Run return after the current event.
@@ -102,6 +108,26 @@ func (m *Machine) Resched(cpu CPU) {
 	m.q.Arm(&c.resched, int64(at), phaseIPI)
 }
 
+// ReschedLazy makes cpu call its scheduler when it returns to its task from the next interrupt or system call, whatever
+// that is for (resched_curr_lazy with PREEMPT_LAZY). On the CPU that code runs on that is at once, and an idle CPU is
+// not left waiting.
+func (m *Machine) ReschedLazy(cpu CPU) {
+	if c := &m.cpus[cpu]; cpu != m.this && c.curr != c.idle {
+		c.lazy = true
+		return
+	}
+	m.Resched(cpu)
+}
+
+// takeLazy turns a lazy request to reschedule into one for now, on the way back to the current task.
+func (c *cpu) takeLazy() bool {
+	if !c.lazy {
+		return false
+	}
+	c.lazy, c.needResched = false, true
+	return true
+}
+
 // NeedResched tells whether a reschedule of cpu is pending.
 func (m *Machine) NeedResched(cpu CPU) bool { return m.cpus[cpu].needResched }
 
@@ -140,10 +166,14 @@ func (m *Machine) resume(c *cpu) {
 		case t == c.stopper:
 			m.runStopper(c)
 		case t.doing != doNext || c.from > m.now:
+			if c.takeLazy() {
+				continue
+			}
 			m.armStep(c)
 			return
 		default:
 			m.takeStep(c, t)
+			c.takeLazy()
 		}
 	}
 }

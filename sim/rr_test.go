@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"github.com/schedsim/schedsim/sched/class/idle"
@@ -16,10 +17,12 @@ type rr struct {
 	name  string
 	slice sim.Duration
 	cpus  []rrCPU
+	idle  []uint64       // CPUs that run their idle task and have nothing queued
 	left  []sim.Duration // by task Index
 	// keepLog makes it note each call in log, in the words of the kernel's functions.
 	keepLog bool
 	log     []string
+	sink    func(line string) // where notes go instead of to log
 	hooks   sim.Hooks
 }
 
@@ -32,15 +35,19 @@ type rrCPU struct {
 
 func newRR(m *sim.Machine) *rr {
 	r := &rr{m: m, name: "fair", slice: 10 * sim.Millisecond, cpus: make([]rrCPU, m.NrCPUs())}
+	r.idle = make([]uint64, m.Topo().Words())
 	for i := range r.cpus {
+		r.idle[i/64] |= 1 << (i % 64)
 		r.cpus[i].queue = make([]*sim.Task, 16)
 	}
 	return r
 }
 
 func (r *rr) note(format string, args ...any) {
-	if r.keepLog {
-		r.log = append(r.log, fmt.Sprintf(format, args...))
+	if line := fmt.Sprintf(format, args...); r.sink != nil {
+		r.sink(line)
+	} else {
+		r.log = append(r.log, line)
 	}
 }
 
@@ -72,20 +79,25 @@ func (q *rrCPU) remove(t *sim.Task) {
 func (r *rr) Name() string { return r.name }
 
 func (r *rr) SelectCPU(t *sim.Task, prev sim.CPU, f sim.WakeFlags) sim.CPU {
-	r.note("select %s prev=%d flags=%#x", t, prev, uint64(f))
+	if r.keepLog {
+		r.note("select %s prev=%d flags=%#x", t, prev, uint64(f))
+	}
 	if t.K.Allows(int32(prev)) && r.m.IdleCPU(prev) {
 		return prev
 	}
-	for c := t.K.CPUs().First(); c >= 0; c = t.K.CPUs().Next(c) {
-		if r.m.IdleCPU(sim.CPU(c)) {
-			return sim.CPU(c)
+	allowed := t.K.CPUs()
+	for i, w := range allowed.Words() {
+		if w &= r.idle[i]; w != 0 {
+			return sim.CPU(64*i + bits.TrailingZeros64(w))
 		}
 	}
 	return prev
 }
 
 func (r *rr) Enqueue(cpu sim.CPU, t *sim.Task, f sim.EnqFlags) {
-	r.note("enqueue %s cpu=%d flags=%#x", t, cpu, uint64(f))
+	if r.keepLog {
+		r.note("enqueue %s cpu=%d flags=%#x", t, cpu, uint64(f))
+	}
 	r.m.AddNrRunning(cpu, 1)
 	if int(t.Index) >= len(r.left) {
 		r.left = append(r.left, make([]sim.Duration, int(t.Index)+1-len(r.left))...)
@@ -93,13 +105,16 @@ func (r *rr) Enqueue(cpu sim.CPU, t *sim.Task, f sim.EnqFlags) {
 	if f&(sim.EnqWakeup|sim.EnqInitial) != 0 {
 		r.left[t.Index] = r.slice
 	}
+	r.idle[cpu/64] &^= 1 << (cpu % 64)
 	if r.m.Curr(cpu) != t {
 		r.cpus[cpu].push(t)
 	}
 }
 
 func (r *rr) Dequeue(cpu sim.CPU, t *sim.Task, f sim.DeqFlags) bool {
-	r.note("dequeue %s cpu=%d flags=%#x", t, cpu, uint64(f))
+	if r.keepLog {
+		r.note("dequeue %s cpu=%d flags=%#x", t, cpu, uint64(f))
+	}
 	r.m.AddNrRunning(cpu, -1)
 	if r.m.Curr(cpu) == t {
 		r.update(cpu)
@@ -128,14 +143,18 @@ func (r *rr) Pick(cpu sim.CPU, prev *sim.Task) *sim.Task {
 }
 
 func (r *rr) SetNext(cpu sim.CPU, t *sim.Task, first bool) {
-	r.note("set_next %s cpu=%d first=%t", t, cpu, first)
+	if r.keepLog {
+		r.note("set_next %s cpu=%d first=%t", t, cpu, first)
+	}
 	if first {
 		r.cpus[cpu].remove(t)
 	}
 }
 
 func (r *rr) PutPrev(cpu sim.CPU, prev, next *sim.Task) {
-	r.note("put_prev %s cpu=%d next=%v", prev, cpu, next)
+	if r.keepLog {
+		r.note("put_prev %s cpu=%d next=%v", prev, cpu, next)
+	}
 	r.update(cpu)
 	if prev.OnRQ && next != nil {
 		if r.left[prev.Index] <= 0 {
@@ -146,7 +165,9 @@ func (r *rr) PutPrev(cpu sim.CPU, prev, next *sim.Task) {
 }
 
 func (r *rr) Tick(cpu sim.CPU, cur *sim.Task) {
-	r.note("tick %s cpu=%d", cur, cpu)
+	if r.keepLog {
+		r.note("tick %s cpu=%d", cur, cpu)
+	}
 	r.update(cpu)
 	if r.left[cur.Index] <= 0 && r.cpus[cpu].n > 0 {
 		r.m.Resched(cpu)
@@ -160,8 +181,11 @@ func (r *rr) update(cpu sim.CPU) {
 
 func (r *rr) Hooks() sim.Hooks {
 	h := r.hooks
+	h.EnterIdle = func(cpu sim.CPU) { r.idle[cpu/64] |= 1 << (cpu % 64) }
 	h.Yield = func(cpu sim.CPU) {
-		r.note("yield cpu=%d", cpu)
+		if r.keepLog {
+			r.note("yield cpu=%d", cpu)
+		}
 		r.left[r.m.Curr(cpu).Index] = 0
 	}
 	return h

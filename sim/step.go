@@ -22,7 +22,7 @@ const (
 	StepSleep
 	// StepSleepUntil blocks until Step.At; it does not block when Step.At is past.
 	StepSleepUntil
-	// StepWait blocks on Step.Queue until another task wakes it.
+	// StepWait blocks on Step.Queue until another task wakes it or, where Step.Dur > 0, for at most that long.
 	StepWait
 	// StepWake wakes up to Step.N waiters of Step.Queue (N <= 0: all), in arrival order. The task goes on running.
 	StepWake

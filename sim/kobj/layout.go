@@ -55,7 +55,7 @@ func (l *Layout) fields() []field {
 		{"task_struct.thread_info.cpu", 4, &t.cpu, required},
 		{"task_struct.__state", 4, &t.state, required},
 		{"task_struct.flags", 4, &t.flags, required},
-		{"task_struct.on_cpu", 0, &t.onCPU, required}, // u8 in 7.2, int before
+		{"task_struct.on_cpu", 0, &t.onCPU, required}, // u8 in 7.2, int before: the low byte is enough
 		{"task_struct.on_rq", 0, &t.onRQ, required},
 		{"task_struct.recent_used_cpu", 4, &t.recentCPU, required},
 		{"task_struct.wake_cpu", 4, &t.wakeCPU, required},
@@ -157,13 +157,8 @@ func NewLayout(src Source) (*Layout, error) {
 		if *f.off+f.size > ends[s] {
 			return nil, fmt.Errorf("kernel types: %s ends at byte %d of a struct of %d", f.path, *f.off+f.size, ends[s])
 		}
-		switch f.path {
-		case "task_struct.cpus_mask":
+		if f.path == "task_struct.cpus_mask" {
 			l.maskBytes = size
-		case "task_struct.on_cpu":
-			l.task.onCPUSize = size
-		case "task_struct.on_rq":
-			l.task.onRQSize = size
 		}
 	}
 	// A cgroup's ancestors are a flexible array.
@@ -182,7 +177,6 @@ func Compact() *Layout { return compact(MaxCPUs) }
 func compact(cpus int) *Layout {
 	l := &Layout{maskWords: (cpus + 63) / 64}
 	l.maskBytes = uint32(8 * l.maskWords)
-	l.task.onCPUSize, l.task.onRQSize = 1, 1
 	for _, f := range l.fields() {
 		s := structOf(f.path)
 		size := f.size

@@ -12,7 +12,6 @@ type taskOffsets struct {
 	scxDSQSeq, scxDSQFlags, scxFlags, scxWeight                     uint32
 	scxStickyCPU, scxHoldingCPU, scxSelectedCPU                     uint32
 	scxRunnableAt, scxTID, scxSlice, scxDSQVtime, scxDisallow       uint32
-	onCPUSize, onRQSize                                             uint32
 }
 
 // Flags of task_struct.flags, with the kernel's values (PF_*).

@@ -1,0 +1,379 @@
+package sim_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/schedsim/schedsim/sched/class/idle"
+	"github.com/schedsim/schedsim/sim"
+	"github.com/schedsim/schedsim/sim/topo"
+)
+
+// of returns the records of the given kinds, as text.
+func (g *rig) of(kinds ...sim.Kind) []string {
+	var out []string
+	for _, r := range g.records {
+		for _, k := range kinds {
+			if r.Kind == k {
+				out = append(out, strings.TrimSpace(encode(r)))
+			}
+		}
+	}
+	return out
+}
+
+// stamps is a behaviour that takes steps and notes when each began.
+type stamps struct {
+	steps []sim.Step
+	at    []sim.Time
+}
+
+func (s *stamps) Next(_ *sim.Task, now sim.Time) sim.Step {
+	s.at = append(s.at, now)
+	if len(s.at) > len(s.steps) {
+		return sim.Step{Kind: sim.StepExit}
+	}
+	return s.steps[len(s.at)-1]
+}
+
+func TestStepTimes(t *testing.T) {
+	wall := func(d sim.Duration) sim.Step { return sim.Step{Kind: sim.StepRunWall, Dur: d} }
+	until := func(at sim.Time) sim.Step { return sim.Step{Kind: sim.StepSleepUntil, At: at} }
+	var q sim.WaitQueue
+	for _, tc := range []struct {
+		name  string
+		steps []sim.Step
+		hogs  int // tasks that compete on the only CPU, slices of 10 ms
+		want  []sim.Time
+	}{
+		{"run and sleep", []sim.Step{run(3 * ms), sleep(2 * ms), run(ms)}, 0, []sim.Time{0, 3e6, 5e6, 6e6}},
+		{"run of nothing", []sim.Step{run(0), run(-1), run(ms)}, 0, []sim.Time{0, 0, 0, 1e6}},
+		{"sleep of nothing", []sim.Step{sleep(0), sleep(-5), run(ms)}, 0, []sim.Time{0, 0, 0, 1e6}},
+		{"sleep until", []sim.Step{run(ms), until(4e6), until(2e6), run(ms)}, 0, []sim.Time{0, 1e6, 4e6, 4e6, 5e6}},
+		// With a competitor the slice of 10 ms ends at the tick of 12 ms.
+		{"CPU time while preempted", []sim.Step{run(14 * ms)}, 1, []sim.Time{0, 26e6}},
+		{"wall time while preempted", []sim.Step{wall(14 * ms)}, 1, []sim.Time{0, 24e6}},
+		{"wall time alone", []sim.Step{wall(14 * ms)}, 0, []sim.Time{0, 14e6}},
+		{"wait with a timeout", []sim.Step{{Kind: sim.StepWait, Queue: &q, Dur: 3 * ms}, run(ms)}, 0, []sim.Time{0, 3e6, 4e6}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := newRig(t, 1, nil)
+			s := &stamps{steps: tc.steps}
+			g.spawn(t, "a", s)
+			for range tc.hogs {
+				g.spawn(t, "hog", forever(run(sim.Second)))
+			}
+			g.run(t, sim.Time(100*ms))
+			if d := cmp.Diff(tc.want, s.at); d != "" {
+				t.Errorf("steps began at (-want +got)\n%s", d)
+			}
+			if q.Len() != 0 {
+				t.Errorf("%d tasks are left in the queue", q.Len())
+			}
+		})
+	}
+}
+
+// TestTicks: ticks lie on multiples of 4 ms of boot time on all CPUs, in order of CPU, and only where a task runs.
+func TestTicks(t *testing.T) {
+	g := newRig(t, 3, nil)
+	start := func(comm string, at sim.Time, d sim.Duration, cpu sim.CPU) {
+		spec := sim.TaskSpec{Comm: comm, Start: at, CPUs: []sim.CPU{cpu}, Behavior: steps(run(d))}
+		if _, err := g.Spawn(spec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start("a", 1e6, 9*ms, 0)  // 1..10
+	start("b", 6e6, 2*ms, 2)  // 6..8: ends before the tick of that moment
+	start("c", 8e6, 5*ms, 1)  // 8..13: starts too late for the tick of that moment
+	start("d", 30e6, 3*ms, 0) // 30..33
+	g.run(t, sim.Time(sim.Second))
+	want := []string{
+		"4000000 6 cpu=0 task=1 0 0 0",
+		"8000000 6 cpu=0 task=1 0 0 0",
+		"12000000 6 cpu=1 task=3 0 0 0",
+		"32000000 6 cpu=0 task=4 0 0 0",
+	}
+	if d := cmp.Diff(want, g.of(sim.KindTick)); d != "" {
+		t.Errorf("ticks (-want +got)\n%s", d)
+	}
+	if g.Now() != 33e6 {
+		t.Errorf("the run ended at %v, want 33ms: nothing can happen after that", g.Now())
+	}
+}
+
+// TestCosts adds up one wakeup on another, idle CPU, by hand.
+func TestCosts(t *testing.T) {
+	g := newRig(t, 2, func(c *sim.Config, _ *rig) { c.Costs = costs })
+	var q sim.WaitQueue
+	a := &stamps{steps: []sim.Step{{Kind: sim.StepWait, Queue: &q}, run(50 * us)}}
+	b := &stamps{steps: []sim.Step{run(100 * us), {Kind: sim.StepWake, Queue: &q}, run(100 * us)}}
+	g.spawn(t, "a", a, 1)
+	g.spawn(t, "b", b, 0)
+	g.run(t, sim.Time(3*ms))
+	const (
+		aWaits = 1300 + 3000 + 1100 // IPI to CPU 1, idle exit, switch
+		bRuns  = 3000 + 1100        // idle exit, switch
+		bWakes = bRuns + 100_000
+		bGoes  = bWakes + 700           // the wakeup
+		aPick  = bWakes + 1300 + 3000   // IPI, idle exit
+		aRuns  = aPick + 1100           // switch; no migration
+		bEnds  = bWakes + 700 + 100_000 //
+		aEnds  = aPick + 1100 + 50_000  //
+	)
+	if d := cmp.Diff([]sim.Time{aWaits, aRuns, aEnds}, a.at); d != "" {
+		t.Errorf("steps of a began at (-want +got)\n%s", d)
+	}
+	if d := cmp.Diff([]sim.Time{bRuns, bWakes, bGoes, bEnds}, b.at); d != "" {
+		t.Errorf("steps of b began at (-want +got)\n%s", d)
+	}
+	// A task's CPU time includes the overhead while it was current.
+	if got, want := g.BusyTime(0), sim.Duration(1100+100_000+700+100_000); got != want {
+		t.Errorf("CPU 0 was busy for %v, want %v", got, want)
+	}
+}
+
+func TestMigrationCosts(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		to   sim.CPU
+		want sim.Duration
+	}{
+		{"other thread", 8, 0},
+		{"same cache", 1, 2000},
+		{"other cache", 2, 5000},
+		{"other node", 4, 9000},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := newRig(t, 1, func(c *sim.Config, _ *rig) {
+				top, err := topo.Parse("2n2l2c2t")
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.Topo = top
+				c.Costs = sim.Costs{Migration: 2000, MigrationLLC: 5000, MigrationNode: 9000}
+			})
+			s := &stamps{steps: []sim.Step{run(us), sleep(us), run(us)}}
+			a := g.spawn(t, "a", s, 0)
+			g.run(t, 1500)
+			if err := g.SetAffinity(a, []sim.CPU{tc.to}); err != nil {
+				t.Fatal(err)
+			}
+			g.run(t, sim.Time(ms))
+			// The step after the sleep is asked for when the CPU has dealt with the migration.
+			if got := s.at[2].Sub(2000); got != tc.want {
+				t.Errorf("migration took %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestCapacity(t *testing.T) {
+	g := newRig(t, 2, func(c *sim.Config, _ *rig) { c.Topo.CPUs[1].Capacity = 300 })
+	big, little := &stamps{steps: []sim.Step{run(ms)}}, &stamps{steps: []sim.Step{run(ms)}}
+	g.spawn(t, "big", big, 0)
+	g.spawn(t, "little", little, 1)
+	g.run(t, sim.Time(sim.Second))
+	if big.at[1] != 1e6 {
+		t.Errorf("on a full CPU it took %v, want 1ms", big.at[1])
+	}
+	if want := sim.Time((1_000_000*1024 + 299) / 300); little.at[1] != want {
+		t.Errorf("on a CPU of capacity 300 it took %v, want %v", little.at[1], want)
+	}
+}
+
+// TestCharge: overhead that arrives while a task runs keeps it from its work, on any CPU.
+func TestCharge(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		charge sim.CPU // from a timer of CPU 0
+		want   sim.Time
+	}{
+		{"own CPU", 0, 1e6 + 5000},
+		{"another CPU", 1, 1e6 + 5000},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := newRig(t, 2, nil)
+			s := &stamps{steps: []sim.Step{run(ms)}}
+			g.spawn(t, "a", s, tc.charge)
+			tm := sim.Timer{Fire: func(sim.Time) {
+				g.Charge(tc.charge, sim.CostCallback, 2000)
+				g.Charge(tc.charge, sim.CostCallback, 3000)
+				g.Charge(tc.charge, sim.CostCallback, 0)
+				if got := g.RQClock(tc.charge); got != 500_000+5000 {
+					t.Errorf("clock %v, want 505µs", got)
+				}
+			}}
+			g.Arm(&tm, 0, 500_000)
+			g.run(t, sim.Time(sim.Second))
+			if s.at[1] != tc.want {
+				t.Errorf("the task was done at %v, want %v", s.at[1], tc.want)
+			}
+			if n := len(g.of(sim.KindOverhead)); n != 2 {
+				t.Errorf("%d records of overhead, want 2", n)
+			}
+		})
+	}
+}
+
+func TestTimers(t *testing.T) {
+	g := newRig(t, 2, nil)
+	var log []string
+	note := func(s string) { log = append(log, s) }
+	var once, twice, never sim.Timer
+	once.Fire = func(now sim.Time) { note("once " + now.String()) }
+	twice.Fire = func(now sim.Time) {
+		note("twice " + now.String())
+		if g.ThisCPU() != 1 {
+			t.Errorf("ThisCPU = %d in a timer of CPU 1", g.ThisCPU())
+		}
+		if len(log) == 2 {
+			g.Arm(&twice, 1, 0) // in the past: now
+		}
+	}
+	never.Fire = func(sim.Time) { note("never") }
+	g.Arm(&once, 0, 5e6)
+	g.Arm(&once, 0, 2e6) // replaces
+	g.Arm(&twice, 1, 2e6)
+	g.Arm(&never, 0, 1e6)
+	if !g.Cancel(&never) || g.Cancel(&never) || never.Armed() {
+		t.Error("Cancel does not tell that the timer was armed once")
+	}
+	if !once.Armed() || once.At() != 2e6 {
+		t.Errorf("armed %t for %v, want true for 2ms", once.Armed(), once.At())
+	}
+	g.run(t, sim.Time(sim.Second))
+	if d := cmp.Diff([]string{"once 2ms", "twice 2ms", "twice 2ms"}, log); d != "" {
+		t.Errorf("timers (-want +got)\n%s", d)
+	}
+}
+
+// TestRunUntil: events at the end of a run belong to it, and the clock moves on to it while something is to come.
+func TestRunUntil(t *testing.T) {
+	g := newRig(t, 1, nil)
+	s := &stamps{steps: []sim.Step{run(2 * ms), run(2 * ms)}}
+	g.spawn(t, "a", s)
+	g.run(t, 2e6)
+	if len(s.at) != 2 || g.Now() != 2e6 {
+		t.Errorf("at %v %d steps had begun, want 2 at 2ms", g.Now(), len(s.at))
+	}
+	g.run(t, 3e6)
+	if g.Now() != 3e6 {
+		t.Errorf("Now = %v, want 3ms", g.Now())
+	}
+	g.run(t, 9e6)
+	if g.Now() != 4e6 || g.NrTasks() != 0 {
+		t.Errorf("Now = %v with %d tasks, want 4ms with none", g.Now(), g.NrTasks())
+	}
+	tm := sim.Timer{Fire: func(sim.Time) { g.Stop() }}
+	g.spawn(t, "b", forever(run(ms)))
+	g.Arm(&tm, 0, 6e6)
+	g.run(t, 9e6)
+	if g.Now() != 6e6 {
+		t.Errorf("stopped at %v, want 6ms", g.Now())
+	}
+	g.run(t, 9e6)
+	if g.Now() != 9e6 {
+		t.Errorf("after Stop and Run: %v, want 9ms", g.Now())
+	}
+}
+
+// TestWaitQueue: waiters are woken in order of arrival, no more than asked for.
+func TestWaitQueue(t *testing.T) {
+	g := newRig(t, 1, nil)
+	var q sim.WaitQueue
+	wake := func(n int32) sim.Step { return sim.Step{Kind: sim.StepWake, Queue: &q, N: n} }
+	for _, c := range []string{"a", "b", "c", "d"} {
+		g.spawn(t, c, steps(sim.Step{Kind: sim.StepWait, Queue: &q}, run(us)))
+	}
+	g.spawn(t, "waker", steps(run(ms), wake(1), run(ms), wake(2), run(ms), wake(0), run(ms), wake(0)))
+	g.run(t, sim.Time(sim.Second))
+	want := []string{
+		"1000000 2 cpu=0 task=1 0 0 0",
+		"2000000 2 cpu=0 task=2 0 0 0",
+		"2000000 2 cpu=0 task=3 0 0 0",
+		"3000000 2 cpu=0 task=4 0 0 0",
+	}
+	if d := cmp.Diff(want, g.of(sim.KindWakeup)[5:]); d != "" {
+		t.Errorf("wakeups (-want +got)\n%s", d)
+	}
+	if q.Len() != 0 || g.NrTasks() != 0 {
+		t.Errorf("%d waiters and %d tasks at the end", q.Len(), g.NrTasks())
+	}
+}
+
+// late is a class whose Pick wakes a task of a higher class, once: the machine must ask the higher class again.
+type late struct {
+	*rr
+	wake func()
+}
+
+func (l *late) Pick(cpu sim.CPU, prev *sim.Task) *sim.Task {
+	if f := l.wake; f != nil {
+		l.wake = nil
+		f()
+	}
+	return l.rr.Pick(cpu, prev)
+}
+
+func TestPickStartsAgain(t *testing.T) {
+	var low *late
+	g := newRig(t, 1, func(c *sim.Config, g *rig) {
+		c.Classes = func(m *sim.Machine) []sim.Class {
+			g.rr = newRR(m)
+			low = &late{rr: newRR(m)}
+			low.name = "low"
+			return []sim.Class{g.rr, low, idle.New(m)}
+		}
+	})
+	high := g.spawn(t, "high", steps(sleep(sim.Second), run(ms)))
+	g.run(t, sim.Time(ms))
+	g.SetClassFor(func(*sim.Task) sim.Class { return low })
+	g.spawn(t, "low", forever(run(sim.Second)))
+	low.wake = func() { g.Wake(high, 0) }
+	g.run(t, sim.Time(ms))
+	if g.Curr(0) != high {
+		t.Errorf("%s runs, want %s, which woke up while a lower class picked", g.Curr(0), high)
+	}
+	if g.NextClass(0).Name() != "fair" || !g.ClassAbove(g.NextClass(0), low) {
+		t.Errorf("next class is %s, want fair", g.NextClass(0).Name())
+	}
+}
+
+func TestForkRefused(t *testing.T) {
+	var cancelled, died int
+	g := newRig(t, 1, func(c *sim.Config, g *rig) {
+		mk := c.Classes
+		c.Classes = func(m *sim.Machine) []sim.Class {
+			cl := mk(m)
+			g.rr.hooks.Fork = func(t *sim.Task) error {
+				if t.Comm == "bad" {
+					return errRefused
+				}
+				return nil
+			}
+			g.rr.hooks.CancelFork = func(*sim.Task) { cancelled++ }
+			g.rr.hooks.Dead = func(*sim.Task) { died++ }
+			return cl
+		}
+	})
+	_, err := g.Spawn(sim.TaskSpec{Comm: "bad", Behavior: steps()})
+	if err == nil || err.Error() != `task "bad": no memory` {
+		t.Errorf("Spawn: %v", err)
+	}
+	if cancelled != 1 || g.NrTasks() != 0 || g.TaskByPID(1) != nil {
+		t.Errorf("cancelled %d times, %d tasks, PID 1 is %v", cancelled, g.NrTasks(), g.TaskByPID(1))
+	}
+	g.spawn(t, "good", steps(sim.Step{Kind: sim.StepFork, Spawn: &sim.TaskSpec{Comm: "bad", Behavior: steps()}}))
+	if err := g.Run(sim.Time(ms)); err == nil || err.Error() != `task good[2]: fork: task "bad": no memory` {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+const errRefused = refusal("no memory")
