@@ -6,6 +6,7 @@ import (
 
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/ops/kernels"
+	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/vm/mem"
 )
 
@@ -23,8 +24,9 @@ type args struct {
 	block []byte
 	depth int
 
-	initTask, exitTask, exitInfo, dumpCtx object
-	reason, msg, dump                     text
+	initTask, exitTask, exitInfo, dumpCtx, cgroupInit object
+	cpuAcquire, cpuRelease, subAttach, subDetach      object
+	reason, msg, dump                                 text
 }
 
 // object is a kernel struct in simulated memory with the places of its fields.
@@ -56,6 +58,11 @@ func (a *args) init(m *mem.Space, k *kernels.Kernel) error {
 		{&a.initTask, "scx_init_task_args", []string{"fork", "cgroup"}},
 		{&a.exitTask, "scx_exit_task_args", []string{"cancelled"}},
 		{&a.exitInfo, "scx_exit_info", []string{"kind", "exit_cpu", "exit_code", "flags", "reason", "msg", "dump"}},
+		{&a.cgroupInit, "scx_cgroup_init_args", []string{"weight", "bw_period_us", "bw_quota_us", "bw_burst_us"}},
+		{&a.cpuAcquire, "scx_cpu_acquire_args", nil},
+		{&a.cpuRelease, "scx_cpu_release_args", []string{"reason", "task"}},
+		{&a.subAttach, "scx_sub_attach_args", nil},
+		{&a.subDetach, "scx_sub_detach_args", nil},
 		{&a.dumpCtx, "scx_dump_ctx", []string{"kind", "exit_code", "reason", "at_ns", "at_jiffies"}},
 	} {
 		if err := o.obj.init(m, k, o.name, o.fields); err != nil {
@@ -158,4 +165,19 @@ func (a *args) setDumpCtx(d *ops.DumpCtx) uint64 {
 	o.set("at_ns", d.AtNS)
 	o.set("at_jiffies", d.AtJiffies)
 	return o.addr
+}
+
+func (a *args) setCgroupInit(c *ops.CgroupInitArgs) uint64 {
+	o := &a.cgroupInit
+	o.set("weight", uint64(c.Weight))
+	o.set("bw_period_us", c.PeriodUS)
+	o.set("bw_quota_us", c.QuotaUS)
+	o.set("bw_burst_us", c.BurstUS)
+	return o.addr
+}
+
+func (a *args) setCPURelease(reason ops.PreemptReason, t *sim.Task) uint64 {
+	a.cpuRelease.set("reason", uint64(reason))
+	a.cpuRelease.set("task", addrOf(t))
+	return a.cpuRelease.addr
 }

@@ -205,15 +205,13 @@ func (p *Policy) bind(b *binding) (*ops.Table, error) {
 		if prog == nil {
 			return nil, fmt.Errorf("%s: program %s was not loaded", p.obj.Name, name)
 		}
-		if !p.bindOne(&t, id, caller{p, prog}) {
-			return nil, fmt.Errorf("%s: program %s: the callback is not supported yet", p.obj.Name, name)
-		}
+		p.bindOne(&t, id, caller{p, prog})
 	}
 	return &t, nil
 }
 
-// bindOne sets the func of one member; false means that the machine never calls it.
-func (p *Policy) bindOne(t *ops.Table, id ops.Callback, c caller) bool {
+// bindOne sets the func of one member.
+func (p *Policy) bindOne(t *ops.Table, id ops.Callback, c caller) {
 	one := func(t *sim.Task) { c.call(t.K.Addr, 0, 0, 0) }
 	flagged := func(t *sim.Task, flags uint64) { c.call(t.K.Addr, flags, 0, 0) }
 	onCPU := func(cpu sim.CPU) { c.call(cpuArg(cpu), 0, 0, 0) }
@@ -272,6 +270,10 @@ func (p *Policy) bindOne(t *ops.Table, id ops.Callback, c caller) bool {
 		t.CgroupSetBandwidth = func(cgrp uint64, period, quota, burst uint64) { c.call(cgrp, period, quota, burst) }
 	case ops.CgroupSetIdle:
 		t.CgroupSetIdle = func(cgrp uint64, idle bool) { c.call(cgrp, boolean(idle), 0, 0) }
+	case ops.CgroupInit:
+		t.CgroupInit = func(cgrp uint64, a *ops.CgroupInitArgs) int32 {
+			return int32(c.call(cgrp, p.args.setCgroupInit(a), 0, 0))
+		}
 	case ops.CgroupExit:
 		t.CgroupExit = func(cgrp uint64) { c.call(cgrp, 0, 0, 0) }
 	case ops.CgroupPrepMove:
@@ -280,6 +282,16 @@ func (p *Policy) bindOne(t *ops.Table, id ops.Callback, c caller) bool {
 		t.CgroupMove = func(t *sim.Task, from, to uint64) { c.call(t.K.Addr, from, to, 0) }
 	case ops.CgroupCancelMove:
 		t.CgroupCancelMove = func(t *sim.Task, from, to uint64) { c.call(t.K.Addr, from, to, 0) }
+	case ops.SubAttach:
+		t.SubAttach = func() int32 { return int32(c.call(p.args.subAttach.addr, 0, 0, 0)) }
+	case ops.SubDetach:
+		t.SubDetach = func() { c.call(p.args.subDetach.addr, 0, 0, 0) }
+	case ops.CPUAcquire:
+		t.CPUAcquire = func(cpu sim.CPU) { c.call(cpuArg(cpu), p.args.cpuAcquire.addr, 0, 0) }
+	case ops.CPURelease:
+		t.CPURelease = func(cpu sim.CPU, reason ops.PreemptReason, t *sim.Task) {
+			c.call(cpuArg(cpu), p.args.setCPURelease(reason, t), 0, 0)
+		}
 	case ops.CPUOnline:
 		t.CPUOnline = onCPU
 	case ops.CPUOffline:
@@ -289,9 +301,8 @@ func (p *Policy) bindOne(t *ops.Table, id ops.Callback, c caller) bool {
 	case ops.Exit:
 		t.Exit = func(e *ops.ExitInfo) { c.call(p.args.setExitInfo(e), 0, 0, 0) }
 	default:
-		return false
+		panic(fmt.Sprintf("BUG: callback %d has no binding", id))
 	}
-	return true
 }
 
 // cost prices what ran since it was last asked: the fixed cost of a callback, instructions, calls.
