@@ -1,6 +1,8 @@
 package reports
 
 import (
+	"strconv"
+
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/sim"
 )
@@ -13,7 +15,6 @@ type Info struct {
 	Topology  string       `json:"topology"`
 	CPUs      int          `json:"cpus"`
 	Kernel    string       `json:"kernel"`
-	Engine    string       `json:"engine,omitempty"` // "" where no BPF program runs
 	Costs     string       `json:"costs"`
 	Seed      uint64       `json:"seed"`
 	Length    sim.Duration `json:"simulated_ns"`
@@ -40,12 +41,39 @@ type Counter struct {
 // Exit says why a sched_ext policy ended.
 type Exit struct {
 	Kind    ops.ExitKind `json:"kind"`
-	Name    string       `json:"kind_name"` // "ERROR_STALL"
+	Name    string       `json:"kind_name"` // "SCX_EXIT_ERROR_STALL"
 	Code    int64        `json:"code"`
 	Reason  string       `json:"reason"`
 	Message string       `json:"message"`
 	AtNS    sim.Time     `json:"at_ns"`
 	Dump    string       `json:"dump,omitempty"`
+}
+
+// ExitName is the kernel's name of an exit kind, "SCX_EXIT_ERROR_STALL".
+func ExitName(k ops.ExitKind) string {
+	switch k {
+	case ops.ExitNone:
+		return "SCX_EXIT_NONE"
+	case ops.ExitDone:
+		return "SCX_EXIT_DONE"
+	case ops.ExitUnreg:
+		return "SCX_EXIT_UNREG"
+	case ops.ExitUnregBPF:
+		return "SCX_EXIT_UNREG_BPF"
+	case ops.ExitUnregKern:
+		return "SCX_EXIT_UNREG_KERN"
+	case ops.ExitSysRq:
+		return "SCX_EXIT_SYSRQ"
+	case ops.ExitParent:
+		return "SCX_EXIT_PARENT"
+	case ops.ExitError:
+		return "SCX_EXIT_ERROR"
+	case ops.ExitErrorBPF:
+		return "SCX_EXIT_ERROR_BPF"
+	case ops.ExitErrorStall:
+		return "SCX_EXIT_ERROR_STALL"
+	}
+	return "SCX_EXIT_" + strconv.Itoa(int(k))
 }
 
 // Totals are the numbers of the whole run.

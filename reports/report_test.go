@@ -209,7 +209,7 @@ func TestText(t *testing.T) {
 	r := toyReport(1, 5)
 	golden(t, "run.txt", text(t, func(b *bytes.Buffer) error { return r.WriteText(b, TextOptions{}) }))
 	golden(t, "run-80.txt", text(t, func(b *bytes.Buffer) error { return r.WriteText(b, TextOptions{Width: 80}) }))
-	r.Exit = &Exit{Kind: ops.ExitErrorStall, Name: "ERROR_STALL", Reason: "runnable task stall",
+	r.Exit = &Exit{Kind: ops.ExitErrorStall, Name: "SCX_EXIT_ERROR_STALL", Reason: "runnable task stall",
 		Message: "task-2[2] failed to run for 5.012s", AtNS: 5_012_000_000, Dump: "CPU states\n----------\n"}
 	golden(t, "run-exit.txt", text(t, func(b *bytes.Buffer) error { return r.WriteText(b, TextOptions{Width: 60, Color: true}) }))
 	golden(t, "run.json", text(t, func(b *bytes.Buffer) error { return WriteJSON(b, r) }))

@@ -40,11 +40,7 @@ func (r *Report) writeHead(w io.Writer, o TextOptions) error {
 	if i.Title != "" {
 		head += ": " + i.Title
 	}
-	set := []string{"simulated " + Dur(i.Length), "seed " + strconv.FormatUint(i.Seed, 10), "kernel " + i.Kernel}
-	if i.Engine != "" {
-		set = append(set, "engine "+i.Engine)
-	}
-	set = append(set, "costs "+i.Costs)
+	set := []string{"simulated " + Dur(i.Length), "seed " + strconv.FormatUint(i.Seed, 10), "kernel " + i.Kernel, "costs " + i.Costs}
 	_, err := fmt.Fprintf(w, "%s\n%s\n\n", o.paint(ansiBold, head), strings.Join(set, ", "))
 	return err
 }

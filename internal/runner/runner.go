@@ -1,0 +1,344 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/ops/kernels"
+	"github.com/schedsim/schedsim/reports"
+	"github.com/schedsim/schedsim/sched"
+	"github.com/schedsim/schedsim/sched/class/ext"
+	"github.com/schedsim/schedsim/sched/class/fair"
+	"github.com/schedsim/schedsim/sched/class/idle"
+	"github.com/schedsim/schedsim/sim"
+	"github.com/schedsim/schedsim/sim/kobj"
+	"github.com/schedsim/schedsim/sim/topo"
+	"github.com/schedsim/schedsim/vm/mem"
+	"github.com/schedsim/schedsim/workloads"
+)
+
+// DefaultKernel is the kernel of runs that ask for none.
+const DefaultKernel = "7.2"
+
+// The lengths of runs for which neither the options nor the workload give one: of workloads that never end by
+// themselves, and at most of others.
+const (
+	defaultLength = sim.Second
+	maxLength     = 3600 * sim.Second
+)
+
+// Options say what to simulate. Workload is required.
+type Options struct {
+	// Scheduler is the name of a built-in scheduler or the path of an object file; "" means Baseline.
+	Scheduler string
+	// Policy is used instead of Scheduler if it is not nil. It must be new, and needs no address space of its own.
+	Policy   sched.Policy
+	Workload *workloads.Workload
+	Topo     *topo.Topology // nil: one CPU
+	// Duration is the longest that is simulated; 0 means what the workload says, and if it says nothing until every
+	// task has ended, or for a second if none would.
+	Duration sim.Duration
+	Seed     uint64
+	Kernel   string // "": DefaultKernel
+	// Engine runs BPF programs: "jit", "interp", or "" for the faster that there is.
+	Engine string
+	Costs  sim.Costs // the zero value is a machine without overheads
+	// Globals are values of global variables of an object.
+	Globals map[string]any
+	// Trace and Profile take a Perfetto trace and a pprof profile; nil for none.
+	Trace, Profile io.Writer
+	// Sink takes every record too; nil for none.
+	Sink sim.Sink
+	// Notice takes remarks that are no results: what was set in an object, what a program printed. Nil drops them.
+	Notice func(text string)
+}
+
+func (o *Options) notice(text string) {
+	if o.Notice != nil {
+		o.Notice(text)
+	}
+}
+
+// Result is what a run gave.
+type Result struct {
+	Report *reports.Report
+	// Log are the lines that the kernel would have printed.
+	Log []string
+	// Insns and Calls are the BPF instructions executed, and the helpers and kernel functions called by programs.
+	Insns, Calls uint64
+	// Events is the number of events that the machine fired.
+	Events uint64
+}
+
+// counting is a policy that counts what its programs execute.
+type counting interface {
+	Insns() uint64
+	Calls() uint64
+}
+
+// Run simulates. It ends when the time is over, when every task of the workload has ended, or when the policy has
+// ended (the report's Exit then says why). An error means that nothing, or not all, could be simulated: *LoadError where the
+// scheduler was refused.
+func Run(o Options) (res *Result, err error) {
+	r := &run{o: o, known: map[int32]bool{}}
+	defer func() {
+		if cerr := r.close(); err == nil && cerr != nil {
+			res, err = nil, cerr
+		}
+	}()
+	if err = r.build(); err != nil {
+		return nil, err
+	}
+	if err = r.start(); err != nil {
+		return nil, err
+	}
+	if !r.exited {
+		if err = r.m.Run(sim.Time(r.length)); err != nil {
+			return nil, err
+		}
+	}
+	return r.finish()
+}
+
+// run is one simulation.
+type run struct {
+	o      Options
+	kernel *kernels.Kernel
+	space  *mem.Space
+	m      *sim.Machine
+	ext    *ext.Kernel
+	policy sched.Policy
+	load   *workloads.Instance
+	length sim.Duration
+
+	sinks   []sim.Sink
+	collect *reports.Collector
+	trace   *reports.Perfetto
+	profile *reports.Pprof
+
+	// known are the tasks that were spawned for later, by PID; all others that appear once the run has started are
+	// forked by tasks.
+	known   map[int32]bool
+	started bool
+	live    int  // tasks of the workload that have not ended
+	over    bool // all have
+	enabled bool // the policy was in charge
+	exited  bool // and no longer is
+	exitAt  sim.Time
+}
+
+// build makes the machine.
+func (r *run) build() error {
+	o := &r.o
+	if o.Workload == nil {
+		panic("BUG: a run without a workload")
+	}
+	if o.Topo == nil {
+		t, err := topo.Flat(1)
+		if err != nil {
+			return err
+		}
+		o.Topo = t
+	}
+	if o.Kernel == "" {
+		o.Kernel = DefaultKernel
+	}
+	if o.Scheduler == "" {
+		o.Scheduler = Baseline
+	}
+	var err error
+	if r.kernel, err = kernels.Get(o.Kernel); err != nil {
+		return err
+	}
+	bound, err := o.Workload.Bind(len(o.Topo.CPUs))
+	if err != nil {
+		return err
+	}
+	c := sim.Config{Topo: o.Topo, Costs: o.Costs, Seed: o.Seed, Sink: sim.SinkFunc(r.record), Classes: func(m *sim.Machine) []sim.Class {
+		r.ext = ext.New(m)
+		return []sim.Class{fair.New(m), r.ext, idle.New(m)}
+	}}
+	// Objects read kernel objects at the real kernel's offsets in their own address space; Go code does not care.
+	if o.Policy == nil && IsObject(o.Scheduler) {
+		if r.space, err = mem.New(mem.Options{}); err != nil {
+			return err
+		}
+		c.Mem = r.space
+		if c.Layout, err = kobj.NewLayout(r.kernel); err != nil {
+			return fmt.Errorf("kernel %s: %w", o.Kernel, err)
+		}
+	}
+	if r.policy, err = o.policy(r.kernel, r.space); err != nil {
+		return err
+	}
+	if r.m, err = sim.New(c); err != nil {
+		return err
+	}
+	cpus := r.m.NrCPUs()
+	r.collect = reports.NewCollector(cpus, r.taskInfo)
+	r.sinks = append(r.sinks, r.collect)
+	if o.Trace != nil {
+		r.trace = reports.NewPerfetto(o.Trace, reports.PerfettoOptions{CPUs: cpus, Names: r.taskInfo})
+		r.sinks = append(r.sinks, r.trace)
+	}
+	if o.Profile != nil {
+		r.profile = reports.NewPprof(cpus, r.taskInfo)
+		r.sinks = append(r.sinks, r.profile)
+	}
+	if o.Sink != nil {
+		r.sinks = append(r.sinks, o.Sink)
+	}
+	r.load = bound.New(workloads.RunOptions{Rand: r.m.Rand})
+	r.length = o.Duration
+	if r.length == 0 {
+		r.length = o.Workload.Duration
+	}
+	if r.length == 0 {
+		r.length = maxLength
+		if o.Workload.Endless() {
+			r.length = defaultLength
+		}
+	}
+	return nil
+}
+
+// start attaches the policy, then starts the workload, as one does on a real machine.
+func (r *run) start() error {
+	if r.policy != nil {
+		t, err := r.policy.Open(sched.Env{Machine: r.m, Kernel: r.ext})
+		if err != nil {
+			return &LoadError{r.o.Scheduler, err}
+		}
+		if err := r.ext.Enable(t); err != nil {
+			return &LoadError{r.o.Scheduler, err}
+		}
+		r.enabled = true
+	}
+	r.live = len(r.load.Specs)
+	r.over = r.live == 0
+	for _, s := range r.load.Specs {
+		t, err := r.m.Spawn(s)
+		if err != nil {
+			return err
+		}
+		r.known[t.PID] = true
+	}
+	r.started = true
+	return nil
+}
+
+// taskInfo tells the reports about a task.
+func (r *run) taskInfo(pid int32) reports.TaskInfo {
+	t := r.m.TaskByPID(pid)
+	if t == nil {
+		return reports.TaskInfo{PID: pid, TGID: pid, Comm: fmt.Sprintf("pid-%d", pid)}
+	}
+	return reports.TaskInfo{PID: pid, TGID: t.K.TGID(), Comm: t.Comm, Group: t.Group, Nice: t.Nice, Weight: t.Weight}
+}
+
+// record passes a record on and looks for the end.
+func (r *run) record(rec *sim.Record) {
+	if r.exited || r.over && r.m.Now() > r.exitAt {
+		return
+	}
+	for _, s := range r.sinks {
+		s.Record(rec)
+	}
+	switch rec.Kind {
+	case sim.KindFork:
+		if r.started && !r.known[rec.Task] {
+			r.live++
+		}
+	case sim.KindSwitch:
+		if sim.State(rec.B) == sim.StateDead && rec.A != 0 {
+			if r.live--; r.live == 0 {
+				r.over, r.exitAt = true, rec.At
+				r.m.Stop()
+			}
+		}
+	case sim.KindExtState:
+		if r.enabled && ops.EnableState(rec.A) == ops.Disabled {
+			r.exited, r.exitAt = true, rec.At
+			r.m.Stop()
+		}
+	}
+}
+
+// finish folds the reports.
+func (r *run) finish() (*Result, error) {
+	end := sim.Time(r.length)
+	if r.over || r.exited {
+		end = r.exitAt
+	}
+	info := reports.Info{
+		Scheduler: r.schedulerName(), Workload: filepath.Base(r.o.Workload.Name), Title: r.o.Workload.Title,
+		Topology: r.o.Topo.Name, CPUs: len(r.o.Topo.CPUs), Kernel: r.o.Kernel, Costs: "on", Seed: r.o.Seed,
+	}
+	if r.o.Costs == (sim.Costs{}) {
+		info.Costs = "off"
+	}
+	res := &Result{Report: r.collect.Report(info, end), Events: r.m.Events()}
+	if c, ok := r.policy.(counting); ok {
+		res.Insns, res.Calls = c.Insns(), c.Calls()
+	}
+	if r.exited {
+		res.Report.Exit = r.exit()
+	}
+	for _, e := range r.ext.Events().List() {
+		if e.Value != 0 {
+			res.Report.Events = append(res.Report.Events, reports.Counter{Name: e.Name, Value: e.Value})
+		}
+	}
+	for _, p := range r.load.Problems() {
+		r.o.notice(p)
+	}
+	if !r.over && !r.exited && r.o.Duration == 0 && r.o.Workload.Duration == 0 && !r.o.Workload.Endless() {
+		r.o.notice(fmt.Sprintf("%d tasks have not ended after %v", r.live, r.length))
+	}
+	// From here on nothing is recorded: the policy leaves in order, so that its last callbacks run.
+	if r.enabled && !r.exited {
+		r.exited = true
+		r.ext.Disable(ops.ExitUnreg)
+	}
+	res.Log = r.ext.Log()
+	var err error
+	if r.trace != nil {
+		err = r.trace.Close()
+	}
+	if r.profile != nil {
+		err = errors.Join(err, r.profile.Write(r.o.Profile, info, end))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+func (r *run) schedulerName() string {
+	if r.policy != nil {
+		return r.policy.Name()
+	}
+	return Baseline
+}
+
+// exit tells why the policy ended.
+func (r *run) exit() *reports.Exit {
+	i := r.ext.ExitInfo()
+	return &reports.Exit{
+		Kind: i.Kind, Name: reports.ExitName(i.Kind), Code: i.ExitCode, Reason: i.Reason, Message: i.Msg, AtNS: r.exitAt, Dump: i.Dump,
+	}
+}
+
+func (r *run) close() error {
+	var err error
+	if r.policy != nil {
+		err = r.policy.Close()
+	}
+	if r.space != nil {
+		err = errors.Join(err, r.space.Close())
+	}
+	return err
+}
