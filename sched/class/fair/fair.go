@@ -33,7 +33,6 @@ type cpuQueue struct {
 	hrtickAt sim.Time
 	hrtickOn bool
 
-	lazy        bool  // TIF_NEED_RESCHED_LAZY set by another CPU
 	nextBalance int64 // in ticks
 	idleStamp   int64 // ns; when the CPU went idle, 0 while busy
 }
@@ -254,9 +253,6 @@ func (c *Class) dequeueEntity(q *cpuQueue, e *entity, f sim.DeqFlags) bool {
 // Tick implements sim.Class and follows task_tick_fair.
 func (c *Class) Tick(cpu sim.CPU, cur *sim.Task) {
 	q := &c.rqs[cpu]
-	if q.lazy {
-		c.m.Resched(cpu)
-	}
 	c.updateCurr(q)
 	if q.curr != nil {
 		q.updateLoadAvg(q.curr, c.clock(q))

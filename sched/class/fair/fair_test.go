@@ -72,3 +72,185 @@ func TestSliceLength(t *testing.T) {
 		})
 	}
 }
+
+// TestGolden compares runs with what Linux 7.2.13 did under instruction counting (the laboratory's EEVDF runs of one
+// second): hogs of nice 0 and 5 on one CPU, and of nice 0, 0, 5 and -5 on two, where the two equal ones are averaged. The kernel's threads, which woke 13 times a
+// second there, are part of the workload; its timer interrupts arrive about 5 µs late.
+func TestGolden(t *testing.T) {
+	for _, tc := range []struct {
+		name          string
+		topo          string
+		nices         []int
+		shares        []float64
+		tol           float64
+		p10, p50, p90 sim.Duration
+		switches      float64 // per second
+	}{
+		{"one CPU", "1n1l1c1t", []int{0, 5}, []float64{.7506, .2488}, .01, 704_851, 3_965_339, 11_999_968, 261},
+		{"two CPUs", "1n1l2c1t", []int{0, 0, 5, -5}, []float64{.4605, .4605, .1283, .9493}, .05, 1_404_369, 1_406_648, 1_419_047, 712},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t, tc.topo, Options{}, sim.Costs{})
+			var hogs []*sim.Task
+			for _, n := range tc.nices {
+				hogs = append(hogs, b.spawn(sim.TaskSpec{Comm: "hog", Nice: n, Behavior: hog{}}))
+			}
+			b.spawn(sim.TaskSpec{Comm: "kthread", Behavior: periodic(26*sim.Microsecond, 76923*sim.Microsecond)})
+			const seconds = 5
+			b.run(seconds * sim.Second)
+			for i, task := range hogs {
+				if got := b.cpuTime(task).Seconds() / seconds; math.Abs(got-tc.shares[i]) > tc.tol {
+					t.Errorf("nice %d: share %.4f, kernel %.4f", task.Nice, got, tc.shares[i])
+				}
+			}
+			for _, q := range []struct {
+				p    int
+				want sim.Duration
+			}{{10, tc.p10}, {50, tc.p50}, {90, tc.p90}} {
+				if got := percentile(b.slices, q.p); math.Abs(float64(got-q.want)) > .02*float64(q.want) {
+					t.Errorf("preempted slice p%d %v, kernel %v", q.p, got, q.want)
+				}
+			}
+			if got := float64(b.switches) / seconds; math.Abs(got-tc.switches) > .25*tc.switches {
+				t.Errorf("%.0f switches a second, kernel %.0f", got, tc.switches)
+			}
+			t.Logf("%d switches/s, slices %v %v %v", b.switches/seconds, percentile(b.slices, 10), percentile(b.slices, 50),
+				percentile(b.slices, 90))
+		})
+	}
+}
+
+// pingpong are two tasks that wake each other and run for a and c in turn.
+func (b *bench) pingpong(a, c sim.Duration) (ping, pong *sim.Task) {
+	var qa, qb sim.WaitQueue
+	step := func(d sim.Duration, mine, other *sim.WaitQueue) sim.Behavior {
+		return &loop{steps: []sim.Step{{Kind: sim.StepRun, Dur: d}, {Kind: sim.StepWake, Queue: other}, {Kind: sim.StepWait, Queue: mine}}}
+	}
+	ping = b.spawn(sim.TaskSpec{Comm: "ping", Start: sim.Time(sim.Millisecond), Behavior: step(a, &qa, &qb)})
+	pong = b.spawn(sim.TaskSpec{Comm: "pong", Behavior: &loop{steps: []sim.Step{{Kind: sim.StepWait, Queue: &qb},
+		{Kind: sim.StepRun, Dur: c}, {Kind: sim.StepWake, Queue: &qa}}}})
+	return ping, pong
+}
+
+// TestPingPong: as on the kernel, each round is two voluntary switches and preemption is rare (61 of 10 628 there).
+func TestPingPong(t *testing.T) {
+	b := newBench(t, "1n1l1c1t", Options{}, sim.Costs{})
+	ping, pong := b.pingpong(50*sim.Microsecond, 100*sim.Microsecond)
+	b.run(1001 * sim.Millisecond)
+	if rounds := 6666; b.switches < 2*rounds-10 || b.switches > 2*rounds+200 {
+		t.Errorf("%d switches, want two for each of %d rounds", b.switches, rounds)
+	}
+	if n := len(b.slices); n > b.switches/50 {
+		t.Errorf("%d of %d switches were preemptions", n, b.switches)
+	}
+	if p, q := b.cpuTime(ping).Seconds(), b.cpuTime(pong).Seconds(); math.Abs(p-1./3) > .01 || math.Abs(q-2./3) > .01 {
+		t.Errorf("CPU time %.3f and %.3f, want a third and two thirds", p, q)
+	}
+}
+
+// TestWakeupLatency checks how long a task that wakes beside a hog waits.
+func TestWakeupLatency(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		opt    Options
+		hogs   int
+		hog    sim.Policy
+		waker  sim.Policy
+		slice  sim.Duration
+		lo, hi sim.Duration // of the 90th percentile
+	}{
+		{"a hog's slice is protected", Options{}, 2, sim.PolicyNormal, sim.PolicyNormal, 0, 1, 700 * sim.Microsecond},
+		{"a lone hog has used its protection up", Options{}, 1, sim.PolicyNormal, sim.PolicyNormal, 0, 0, 0},
+		{"short slice", Options{}, 2, sim.PolicyNormal, sim.PolicyNormal, 100 * sim.Microsecond, 0, 100 * sim.Microsecond},
+		{"short slice, without PREEMPT_SHORT", Options{Disable: PreemptShort}, 2, sim.PolicyNormal, sim.PolicyNormal, 100 * sim.Microsecond, 1, 700 * sim.Microsecond},
+		{"SCHED_IDLE hogs", Options{}, 2, sim.PolicyIdle, sim.PolicyNormal, 0, 0, 0},
+		{"SCHED_BATCH waker", Options{}, 2, sim.PolicyNormal, sim.PolicyBatch, 100 * sim.Microsecond, 1, 700 * sim.Microsecond},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t, "1n1l1c1t", tc.opt, sim.Costs{})
+			for range tc.hogs {
+				b.spawn(sim.TaskSpec{Comm: "hog", Policy: tc.hog, Behavior: hog{}})
+			}
+			w := b.spawn(sim.TaskSpec{Comm: "waker", Policy: tc.waker, Behavior: periodic(50*sim.Microsecond, 9_999*sim.Microsecond)})
+			b.c.SetSlice(w, tc.slice)
+			b.run(2 * sim.Second)
+			if got := percentile(b.latency, 90); got < tc.lo || got > tc.hi || len(b.latency) < 150 {
+				t.Errorf("latency p90 %v of %d wakeups, want %v to %v", got, len(b.latency), tc.lo, tc.hi)
+			}
+		})
+	}
+}
+
+// TestPolicies checks shares that do not come from nice values.
+func TestPolicies(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		b    sim.TaskSpec
+		set  sim.Duration
+		want float64 // of the hog beside it
+	}{
+		{"SCHED_IDLE has weight 3", sim.TaskSpec{Policy: sim.PolicyIdle, Behavior: hog{}}, 0, 1024. / 1027},
+		{"SCHED_BATCH is equal", sim.TaskSpec{Policy: sim.PolicyBatch, Behavior: hog{}}, 0, .5},
+		{"a short slice gives no more time", sim.TaskSpec{Behavior: hog{}}, 100 * sim.Microsecond, .5},
+		// Each yield gives up the rest of 700 µs of virtual time.
+		{"yield", sim.TaskSpec{Behavior: &loop{steps: []sim.Step{{Kind: sim.StepRun, Dur: 10 * sim.Microsecond},
+			{Kind: sim.StepYield}}}}, 0, 70. / 71},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t, "1n1l1c1t", Options{}, sim.Costs{})
+			a := b.spawn(sim.TaskSpec{Comm: "hog", Behavior: hog{}})
+			tc.b.Comm = "other"
+			b.c.SetSlice(b.spawn(tc.b), tc.set)
+			b.run(10 * sim.Second)
+			if got := b.cpuTime(a).Seconds() / 10; math.Abs(got-tc.want) > .01 {
+				t.Errorf("share %.4f, want %.4f", got, tc.want)
+			}
+		})
+	}
+}
+
+// TestDelayedDequeue follows one task that sleeps with negative lag: it stays queued, and is gone when it is picked;
+// without DELAY_DEQUEUE it is gone at once.
+func TestDelayedDequeue(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		opt     Options
+		delayed bool
+	}{{"delay", Options{}, true}, {"no delay", Options{Disable: DelayDequeue}, false}} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t, "1n1l1c1t", tc.opt, sim.Costs{})
+			// It begins with half a slice, 350 µs, and sleeps before the hog has run.
+			s := b.spawn(sim.TaskSpec{Comm: "sleeper", Behavior: &loop{steps: []sim.Step{
+				{Kind: sim.StepRun, Dur: 300 * sim.Microsecond}, {Kind: sim.StepSleep, Dur: 50 * sim.Millisecond}}}})
+			b.spawn(sim.TaskSpec{Comm: "hog", Behavior: hog{}})
+			seen, gone := false, false
+			for at := sim.Duration(0); at < 40*sim.Millisecond; at += 50 * sim.Microsecond {
+				b.run(at)
+				if s.State == sim.StateInterruptible {
+					seen = seen || s.SchedDelayed
+					gone = !s.OnRQ
+				}
+			}
+			if seen != tc.delayed || !gone {
+				t.Errorf("delayed %v, gone in the end %v, want %v and true", seen, gone, tc.delayed)
+			}
+		})
+	}
+}
+
+// TestSetNice changes a nice value in mid-run, of a running and of a sleeping task.
+func TestSetNice(t *testing.T) {
+	b := newBench(t, "1n1l1c1t", Options{}, sim.Costs{})
+	a := b.spawn(sim.TaskSpec{Comm: "a", Behavior: hog{}})
+	c := b.spawn(sim.TaskSpec{Comm: "c", Behavior: hog{}})
+	b.run(sim.Second)
+	b.m.SetNice(c, 5)
+	was := b.cpuTime(a)
+	b.run(6 * sim.Second)
+	if got := (b.cpuTime(a) - was).Seconds() / 5; math.Abs(got-.7535) > .01 {
+		t.Errorf("share %.4f after the change, want .7535", got)
+	}
+	if e := b.c.entity(c); e.weight != 335<<10 || b.c.rqs[0].load != (1024+335)<<10 {
+		t.Errorf("weight %d, load %d", e.weight, b.c.rqs[0].load)
+	}
+}

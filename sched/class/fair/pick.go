@@ -119,7 +119,6 @@ func (c *Class) SetNext(cpu sim.CPU, t *sim.Task, first bool) {
 		q.tasks.moveFront(e)
 	}
 	if first {
-		q.lazy = false
 		c.hrtickStart(q, e)
 	}
 }
@@ -136,7 +135,6 @@ func (c *Class) PutPrev(cpu sim.CPU, prev, next *sim.Task) {
 		q.updateLoadAvg(e, c.clock(q))
 	}
 	q.curr = nil
-	q.lazy = false
 	if next == nil || next.Class != sim.Class(c) {
 		c.hrtickStop(q)
 	}

@@ -2,15 +2,13 @@ package fair
 
 import "github.com/schedsim/schedsim/sim"
 
-// reschedLazy asks cpu to reschedule because the class would rather run another task (resched_curr_lazy). On the CPU
-// that the code runs on, and on an idle one, that is at once. On another CPU the lazy model only leaves a mark, which the
-// CPU sees when it next enters the kernel.
+// reschedLazy asks q's CPU to reschedule because the class would rather run another task (resched_curr_lazy).
 func (c *Class) reschedLazy(q *cpuQueue) {
-	if c.opt.Preempt == PreemptFull || q.cpu == c.m.ThisCPU() || c.m.Curr(q.cpu) == c.m.IdleTask(q.cpu) {
+	if c.opt.Preempt == PreemptFull {
 		c.m.Resched(q.cpu)
-		return
+	} else {
+		c.m.ReschedLazy(q.cpu)
 	}
-	q.lazy = true
 }
 
 // clearBuddy follows clear_buddies.
