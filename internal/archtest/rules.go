@@ -15,11 +15,9 @@ type Rule struct {
 var Rules = []Rule{
 	{Path: "internal/eventq"},
 	{Path: "internal/archtest"},
-	{Path: "internal/golden"},
-
 	{Path: "sim/topo"},
 	{Path: "sim/kobj"},
-	{Path: "sim", May: []string{"internal/eventq", "sim/kobj", "sim/topo"}},
+	{Path: "sim", May: []string{"internal/eventq", "sim/kobj", "sim/topo"}, TestAlso: []string{"sched/class/idle"}},
 
 	{Path: "vm/ir"},
 	{Path: "vm/abi", May: []string{"vm/ir"}},
@@ -39,9 +37,9 @@ var Rules = []Rule{
 	{Path: "ops/kernels", May: []string{"vm/abi", "ops/kernels/..."}},
 	{Path: "ops/kernels/v7_2"},
 
-	{Path: "sched/class/idle", May: []string{"sim", "sim/kobj"}},
+	{Path: "sched/class/idle", May: []string{"sim", "sim/kobj"}, TestAlso: []string{"sim/topo"}},
 	{Path: "sched/class/fair", May: []string{"sim", "sim/kobj", "sim/topo"}, TestAlso: []string{"sched/class/idle"}},
-	{Path: "sched/class/ext", May: []string{"sim", "sim/kobj", "sim/topo", "ops"}, TestAlso: []string{"sched/...", "internal/golden"}},
+	{Path: "sched/class/ext", May: []string{"sim", "sim/kobj", "sim/topo", "ops"}, TestAlso: []string{"sched/..."}},
 	{Path: "sched", May: []string{"sim", "ops", "sched/class/ext"}},
 	{Path: "sched/fifo", May: []string{"sim", "ops", "sched", "sched/class/ext"}, TestAlso: []string{"sched/..."}},
 	{Path: "sched/rr", May: []string{"sim", "ops", "sched", "sched/class/ext"}, TestAlso: []string{"sched/..."}},
@@ -51,10 +49,12 @@ var Rules = []Rule{
 		TestAlso: []string{"sim/topo", "sched/...", "vm/..."}},
 	{Path: "sched/bpf/agent", May: []string{"sim/topo", "vm/elf"}},
 	{Path: "sched/bpf", May: []string{"sim", "sim/kobj", "ops", "ops/kernels", "sched", "sched/class/ext", "sched/bpf/agent", "kfuncs", "vm/..."},
-		TestAlso: []string{"sched/...", "internal/golden", "internal/runner", "workloads", "examples"}},
+		TestAlso: []string{"sched/...", "sim/topo", "internal/runner", "workloads", "examples"}},
 
-	{Path: "workloads", May: []string{"sim", "sim/kobj", "sim/topo", "workloads/..."}, TestAlso: []string{"sched/...", "internal/golden"}},
-	{Path: "reports", May: []string{"sim", "ops", "workloads"}, TestAlso: []string{"sched/...", "internal/golden"}},
+	{Path: "workloads/gen", May: []string{"sim"}},
+	{Path: "workloads/rtapp", May: []string{"sim", "workloads/gen"}},
+	{Path: "workloads", May: []string{"sim", "sim/kobj", "sim/topo", "workloads/..."}, TestAlso: []string{"sched/..."}},
+	{Path: "reports", May: []string{"sim", "ops", "workloads"}, TestAlso: []string{"sched/..."}},
 
 	{Path: "internal/runner", May: []string{"..."}},
 	{Path: "internal/cmd/gentarget", May: []string{"ops/kernels/..."}},

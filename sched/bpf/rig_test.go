@@ -57,7 +57,7 @@ func newRig(t *testing.T, c rigConfig) *rig {
 		Topo: tp, Layout: layout, Mem: r.space, Costs: c.costs, Seed: 1,
 		Classes: func(m *sim.Machine) []sim.Class {
 			r.k = ext.New(m)
-			return []sim.Class{r.k, fair.New(m), idle.New(m)}
+			return []sim.Class{fair.New(m), r.k, idle.New(m)}
 		},
 		Sink: sim.SinkFunc(func(rec *sim.Record) { r.records = append(r.records, *rec) }),
 	})
