@@ -15,9 +15,8 @@ import (
 func TestSequences(t *testing.T) {
 	type world struct {
 		*rig
-		t    *testing.T
-		low  *rr // a second class below the first
-		hogs []*sim.Task
+		t   *testing.T
+		low *rr // a second class below the first
 	}
 	hog := func(w *world, comm string, cpus ...sim.CPU) *sim.Task {
 		return w.spawn(w.t, comm, forever(run(sim.Second)), cpus...)
