@@ -28,6 +28,9 @@ type context struct {
 	limit [4]uint64
 	space uint64 // the limit that limit was made of
 	used  uint64 // 1: a set has this context
+	// inlined counts the helpers that were not called, since Go looked last; cpu is the processor.
+	inlined uint64
+	cpu     uint64
 }
 
 // contextSize is what a context takes of the control page, contexts how many there are.
@@ -80,6 +83,8 @@ const (
 	offCallLow = int32(unsafe.Offsetof(context{}.callLow))
 	offArgs    = int32(unsafe.Offsetof(context{}.args))
 	offLimit   = int32(unsafe.Offsetof(context{}.limit))
+	offInlined = int32(unsafe.Offsetof(context{}.inlined))
+	offCPU     = int32(unsafe.Offsetof(context{}.cpu))
 )
 
 // The kinds of exits, in the low bits of context.exit; the bits above are a number.

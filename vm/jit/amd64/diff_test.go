@@ -12,6 +12,7 @@ import (
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/engine/enginetest"
 	"github.com/schedsim/schedsim/vm/interp"
+	"github.com/schedsim/schedsim/vm/ir"
 )
 
 var programs = flag.Int("programs", 2000, "number of random program sets that TestDifferential compares")
@@ -28,7 +29,16 @@ const diffStack = 12 * engine.FrameSize
 func differ(t *testing.T, e engine.Engine, mem uint64, data []byte) (ends []string) {
 	g := &generator{data: data, mem: mem}
 	o := enginetest.Options{Stack: diffStack, Budget: []uint64{3000, 500, 60, 7, 1}[g.n(8)*5/8]}
-	progs := g.programs()
+	if g.n(8) == 0 {
+		if progs := enginetest.Hostile(g.data); progs != nil {
+			return compare(t, e, o, progs)
+		}
+	}
+	return compare(t, e, o, g.programs())
+}
+
+func compare(t *testing.T, e engine.Engine, o enginetest.Options, progs []*ir.Program) (ends []string) {
+	t.Helper()
 	for _, p := range progs {
 		if err := engine.Check(p); err != nil {
 			t.Fatalf("the generator made a bad program: %v\n%s", err, listing(progs))
@@ -36,13 +46,13 @@ func differ(t *testing.T, e engine.Engine, mem uint64, data []byte) (ends []stri
 	}
 	var results [2][]enginetest.Result
 	for i, e := range []engine.Engine{interp.Engine{}, e} {
-		w := enginetest.New(t, e, o, progs...)
+		w := enginetest.New(t, inlining{e}, o, progs...)
 		for n := range 2 {
 			results[i] = append(results[i], w.Run(n%len(progs), w.Data))
 		}
 	}
 	if d := cmp.Diff(results[0], results[1]); d != "" {
-		t.Fatalf("interpreter and machine code differ (-interp +jit):\n%s\nbudget %d, stack %d, data at %#x\n%s", d, o.Budget, o.Stack, mem, listing(progs))
+		t.Fatalf("interpreter and machine code differ (-interp +jit):\n%s\n%+v\n%s", d, o, listing(progs))
 	}
 	for _, r := range results[0] {
 		if r.Fault == nil {

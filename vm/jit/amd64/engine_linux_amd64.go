@@ -136,7 +136,9 @@ func (c *code) Close() error {
 	if c.x == nil {
 		return nil
 	}
-	c.x.used = 0
+	if c.mem.Control() != nil { // else the context went away with the address space
+		c.x.used = 0
+	}
 	err := errors.Join(unmap(c.text), unmap(c.stack))
 	c.x, c.text, c.stack = nil, nil, nil
 	return err
@@ -171,6 +173,9 @@ func (c *code) invoke(p int, at, target int32) (uint64, *engine.Fault) {
 	c.prog, c.before, c.top = p, 0, top
 	// Read back from where they were left, these would make one run wait for the one before.
 	x.fp, x.sp, x.left = top, c.stackEnd, int64(c.budget)
+	if c.needCPU[p] {
+		x.cpu = uint64(uint32(call.Host.CPU()))
+	}
 	r0, f := c.run(target)
 	st.Depth = 0
 	call.Prog = nil
@@ -179,13 +184,16 @@ func (c *code) invoke(p int, at, target int32) (uint64, *engine.Fault) {
 
 // nested is invoke for a program that runs because another one called a helper or kfunc.
 func (c *code) nested(p int, at, target int32) (uint64, *engine.Fault) {
-	st, call := &c.env.State, c.env.Call
-	prog, info := c.prog, call.Prog
+	st, call, x := &c.env.State, c.env.Call, c.x
+	prog, info, cpu := c.prog, call.Prog, x.cpu
 	c.prog, call.Prog = p, c.env.Progs[p].Info
 	st.Depth++
+	if c.needCPU[p] {
+		x.cpu = uint64(uint32(call.Host.CPU()))
+	}
 	r0, f := c.activate(p, at, target, 0)
 	st.Depth--
-	c.prog, call.Prog = prog, info
+	c.prog, call.Prog, x.cpu = prog, info, cpu
 	return r0, f
 }
 
@@ -245,6 +253,10 @@ func (c *code) run(target int32) (uint64, *engine.Fault) {
 		insns := st.Limit - uint64(x.left)
 		st.Insns = insns
 		*s.count++
+		if x.inlined != 0 {
+			call.Helpers += x.inlined
+			x.inlined = 0
+		}
 		// Safety: the arguments lie on the private stack, which nothing changes or unmaps during the call.
 		r0 := s.fn(call, (*abi.Args)(x.sp))
 		if call.Fault != "" {
@@ -260,6 +272,8 @@ func (c *code) run(target int32) (uint64, *engine.Fault) {
 		resume(x)
 	}
 	st.Insns = st.Limit - uint64(x.left)
+	call.Helpers += x.inlined
+	x.inlined = 0
 	if x.exit != exitDone {
 		return 0, c.fault(x)
 	}

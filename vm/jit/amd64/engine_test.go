@@ -27,4 +27,10 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+func TestSemantics(t *testing.T) {
+	for name, e := range engines(t) {
+		t.Run(name, func(t *testing.T) { enginetest.Semantics(t, e) })
+	}
+}
+
 func BenchmarkJIT(b *testing.B) { enginetest.Benchmark(b, engines(b)["default"]) }

@@ -221,7 +221,14 @@ func (g *generator) insn(emit func(ir.Insn)) {
 }
 
 func (g *generator) helper(emit func(ir.Insn)) {
-	n := int64(5 + g.n(6))
+	n := int64(5 + g.n(10))
+	switch {
+	case n == 11:
+		n = helperCPUID
+	case n > 11:
+		g.lookup(emit)
+		return
+	}
 	if g.n(16) == 0 {
 		n = g.imm()
 	}
@@ -236,6 +243,27 @@ func (g *generator) helper(emit func(ir.Insn)) {
 		emit(ir.Insn{Op: ir.LdImm64, Dst: 1, Imm: int64(g.mem + uint64(g.n(4096)))})
 	}
 	emit(ir.Insn{Op: ir.CallHelper, Imm: n})
+}
+
+// lookup looks an element of an array up, mostly with a key on the stack, and uses it.
+func (g *generator) lookup(emit func(ir.Insn)) {
+	emit(ir.Insn{Op: ir.St32K, Dst: 10, Off: -4, Imm: int64(g.n(8))})
+	switch g.n(8) {
+	case 0:
+		emit(ir.Insn{Op: ir.LdImm64, Dst: 2, Imm: int64(g.mem + uint64(g.n(64)))})
+	case 1:
+		emit(ir.Insn{Op: ir.Mov64X, Dst: 2, Src: g.read()})
+	default:
+		emit(ir.Insn{Op: ir.Mov64X, Dst: 2, Src: 10})
+		emit(ir.Insn{Op: ir.Add64K, Dst: 2, Imm: -4})
+	}
+	a := arrays(g.mem)
+	emit(ir.Insn{Op: ir.LdImm64, Dst: 1, Imm: int64(a[g.n(len(a))].Map)})
+	emit(ir.Insn{Op: ir.CallHelper, Imm: helperLookup})
+	if g.n(4) > 0 {
+		emit(ir.Insn{Op: ir.JEq64K, Dst: 0, Target: 1 | 2<<2})
+		emit(ir.Insn{Op: ir.FetchAdd64, Dst: 0, Src: g.reg(), Off: int32(g.n(9))})
+	}
 }
 
 // listing shows a set for people.

@@ -16,6 +16,7 @@ type lowering struct {
 	stackOK bool
 	helpers []abi.Func
 	calls   *abi.Call
+	inline  engine.Inline
 	sites   []site
 
 	// The common ends of all programs; see runtime.
@@ -31,12 +32,14 @@ type lowering struct {
 	callees bool            // whether CallReg occurs: any subprogram may be called
 	stubs   []func()        // code to put behind the program
 
+	needCPU bool // whether it asks for the processor
+
 	// The subprogram being lowered.
 	saved  []Reg // registers that it gives back
 	loops  bool  // its frame has a counter for MayGoto
 	called bool  // other programs' code may call it
 	start  int32 // the first instruction that is not counted yet
-	consts constants
+	facts  facts
 }
 
 // site is a place that calls a helper or kfunc.
@@ -48,17 +51,18 @@ type site struct {
 
 // unit is the result: code with the offsets of its parts.
 type unit struct {
-	code  []byte
-	entry int32
-	subs  [][]int32 // per program and instruction: where a subprogram begins that starts there, else 0
-	ends  []int32   // per program: end of its code
-	bases []int32   // per program: number of its first instruction
-	sites []site
+	code    []byte
+	entry   int32
+	subs    [][]int32 // per program and instruction: where a subprogram begins that starts there, else 0
+	ends    []int32   // per program: end of its code
+	bases   []int32   // per program: number of its first instruction
+	sites   []site
+	needCPU []bool // per program: it asks for the processor
 }
 
 // lower compiles all programs of env for a context in the given slot.
 func lower(env *engine.Env, slot int, bmi2 bool) unit {
-	l := &lowering{a: new(Asm), bmi2: bmi2, slot: slot, limit: env.Mem.Limit(), helpers: env.Helpers, calls: env.Call,
+	l := &lowering{a: new(Asm), bmi2: bmi2, slot: slot, limit: env.Mem.Limit(), helpers: env.Helpers, calls: env.Call, inline: env.Inline,
 		stackOK: env.Mem.Bytes(env.StackTop-env.StackSize, env.StackSize) != nil}
 	u := l.pass(env)
 	l.a.Again() // with what is known now, most jumps get short
@@ -81,6 +85,7 @@ func (l *lowering) pass(env *engine.Env) unit {
 		}
 		u.subs = append(u.subs, starts)
 		u.ends = append(u.ends, l.a.Pos())
+		u.needCPU = append(u.needCPU, l.needCPU)
 		l.base += int32(len(p.Code.Insns))
 	}
 	u.sites = l.sites
@@ -92,7 +97,7 @@ func (l *lowering) later(f func()) { l.stubs = append(l.stubs, f) }
 
 // program lowers one program.
 func (l *lowering) program(number int, p *engine.Prog) {
-	l.number, l.prog, l.callees, l.stubs = number, p, false, nil
+	l.number, l.prog, l.callees, l.needCPU, l.stubs = number, p, false, false, nil
 	l.targets, l.subs = map[int32]Label{}, map[int32]Label{}
 	called := map[int32]bool{}
 	for i := range p.Code.Insns {
@@ -133,11 +138,11 @@ func (l *lowering) sub(s *ir.Sub) {
 	a, insns := l.a, l.prog.Code.Insns
 	l.prologue(s)
 	l.start = s.Start
-	l.consts.forget()
+	l.facts.forget()
 	for i := s.Start; i < s.End; i++ {
 		if t, ok := l.targets[i]; ok {
 			l.count(i)
-			l.consts.forget()
+			l.facts.forget()
 			a.Bind(t)
 		}
 		in := &insns[i]
@@ -147,7 +152,6 @@ func (l *lowering) sub(s *ir.Sub) {
 			l.jump(i, in)
 		case in.Op.IsCall():
 			l.callInsn(i, in)
-			l.consts.forget()
 		case in.Op == ir.Exit:
 			l.count(i + 1)
 			l.epilogue()
@@ -155,7 +159,7 @@ func (l *lowering) sub(s *ir.Sub) {
 			a.Jmp(l.fault(i, exitPoison))
 			l.start = i + 1
 		}
-		l.consts.step(in)
+		l.facts.step(in)
 	}
 }
 

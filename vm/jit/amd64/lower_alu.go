@@ -23,8 +23,8 @@ func form(op, first ir.Op) (w Width, imm bool) {
 	return n < 2, n&1 == 1
 }
 
-// constant returns the operand of a K operation as the operation sees it.
-func constant(w Width, imm int64) int64 {
+// operand returns the operand of a K operation as the operation sees it.
+func operand(w Width, imm int64) int64 {
 	if w == W32 {
 		return int64(int32(imm))
 	}
@@ -48,7 +48,7 @@ func (l *lowering) alu(in *ir.Insn) bool {
 		l.binary(Xor, ir.Xor64X, in)
 	case op >= ir.Mul64X && op <= ir.Mul32K:
 		w, imm := form(op, ir.Mul64X)
-		switch k := constant(w, in.Imm); {
+		switch k := operand(w, in.Imm); {
 		case !imm:
 			a.IMulRR(w, d, s)
 		case fits32(k):
@@ -129,7 +129,7 @@ func (l *lowering) move(in *ir.Insn, d, s Reg) bool {
 func (l *lowering) binary(op Alu, first ir.Op, in *ir.Insn) {
 	a, d := l.a, hostReg[in.Dst]
 	w, imm := form(in.Op, first)
-	switch k := constant(w, in.Imm); {
+	switch k := operand(w, in.Imm); {
 	case !imm:
 		a.AluRR(op, w, d, hostReg[in.Src])
 	case fits32(k):
@@ -184,7 +184,7 @@ func (l *lowering) divide(in *ir.Insn) {
 	w, imm := form(op, ir.Div64X)
 	d := hostReg[in.Dst]
 	if imm {
-		l.divideImm(d, w, signed, mod, constant(w, in.Imm))
+		l.divideImm(d, w, signed, mod, operand(w, in.Imm))
 		return
 	}
 	l.divideReg(d, hostReg[in.Src], w, signed, mod)

@@ -50,7 +50,7 @@ func (l *lowering) compare(in *ir.Insn) Cond {
 	}
 	w, imm := form(in.Op, ir.JEq64X)
 	test := in.Op >= ir.JSet64X
-	s, k := hostReg[in.Src], constant(w, in.Imm)
+	s, k := hostReg[in.Src], operand(w, in.Imm)
 	if imm && !fits32(k) {
 		a.MovRI(regT2, k)
 		s, imm = regT2, false
@@ -72,6 +72,9 @@ func (l *lowering) compare(in *ir.Insn) Cond {
 
 // callInsn lowers a call.
 func (l *lowering) callInsn(i int32, in *ir.Insn) {
+	if l.inlined(i, in) {
+		return
+	}
 	l.count(i + 1)
 	switch in.Op {
 	case ir.CallSub:

@@ -38,14 +38,22 @@ func (l *lowering) memory(i int32, in *ir.Insn) bool {
 // access returns the operand for size bytes at reg + off, after a check that they may be accessed unless that is known.
 // It changes regT2 and the flags. The operand does not use the temporaries.
 func (l *lowering) access(i int32, reg ir.Reg, off int32, size int) Mem {
+	return l.checked(reg, off, size, func() Label { return l.fault(i, exitMemory) })
+}
+
+// checked is access with a label to go to when the check fails.
+func (l *lowering) checked(reg ir.Reg, off int32, size int, fail func() Label) Mem {
 	a, r := l.a, hostReg[reg]
-	switch c, known := l.consts.get(reg); {
-	case reg == 10 && l.stackOK && off >= -engine.FrameSize && off <= -int32(size):
+	at := l.facts[reg].value + uint64(int64(off))
+	switch kind := l.facts[reg].kind; {
+	case kind == frame && l.stackOK && int64(at) >= -engine.FrameSize && int64(at) <= -int64(size):
 		// R10 is the end of a frame of the stack region: no program can change it.
-		return AtIndex(regBias, r, off)
-	case known && c+uint64(int64(off))-mem.Base <= l.limit-uint64(size):
+		return AtIndex(regBias, RBP, int32(at))
+	case kind == constant && at-mem.Base <= l.limit-uint64(size):
 		// The limit only grows. The address sign-extends from 32 bits.
-		return At(regBias, int32(c+uint64(int64(off))))
+		return At(regBias, int32(at))
+	case l.facts.within(reg, off, size):
+		return AtIndex(regBias, r, off)
 	}
 	const minusBase = int64(^mem.Base + 1) // fits 32 bits
 	if d := int64(off) + minusBase; d <= math.MaxInt32 {
@@ -55,7 +63,8 @@ func (l *lowering) access(i int32, reg ir.Reg, off int32, size int) Mem {
 		a.AluRI(Add, W64, regT2, int32(minusBase))
 	}
 	a.AluRM(Cmp, W64, regT2, l.field(offLimit+8*int32(bits.TrailingZeros(uint(size)))))
-	a.Jcc(CondA, l.fault(i, exitMemory))
+	a.Jcc(CondA, fail())
+	l.facts.checked(reg, off, size)
 	return AtIndex(regBias, r, off)
 }
 
@@ -86,45 +95,5 @@ func (l *lowering) atomic(in *ir.Insn, m Mem) {
 		a.Store(size, m, s)
 		a.Bind(differ)
 		a.MovRR(W64, RAX, regT2)
-	}
-}
-
-// constants knows which registers hold a constant, within straight code.
-type constants struct {
-	known uint16
-	value [11]uint64
-}
-
-func (c *constants) get(r ir.Reg) (uint64, bool) { return c.value[r], c.known>>r&1 != 0 }
-
-func (c *constants) forget() { c.known = 0 }
-
-// step follows an instruction that has just been lowered.
-func (c *constants) step(in *ir.Insn) {
-	set := func(r ir.Reg, v uint64) { c.known, c.value[r] = c.known|1<<r, v }
-	d := in.Dst
-	switch op := in.Op; {
-	case op == ir.LdImm64 || op == ir.Mov64K:
-		set(d, uint64(in.Imm))
-		return
-	case op == ir.Mov64X:
-		if v, ok := c.get(in.Src); ok {
-			set(d, v)
-			return
-		}
-	case op == ir.Add64K:
-		if v, ok := c.get(d); ok {
-			set(d, v+uint64(in.Imm))
-			return
-		}
-	}
-	if in.Op.WritesDst() {
-		c.known &^= 1 << d
-	}
-	if in.Op.WritesSrc() {
-		c.known &^= 1 << in.Src
-	}
-	if in.Op >= ir.CmpXchg32 && in.Op <= ir.CmpXchg64 {
-		c.known &^= 1
 	}
 }
