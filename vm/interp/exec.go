@@ -10,25 +10,23 @@ import (
 	"github.com/schedsim/schedsim/vm/mem"
 )
 
-// exec runs p from instruction pc until its activation ends. Registers beyond R10 are never named (engine.Check).
+// exec runs lv.p from instruction pc until its activation ends. Registers beyond R10 are never named (engine.Check).
 //
-// Instructions are counted by runs of straight code: insns is the count up to instruction start, where the current run
-// began, so that only jumps and calls pay for counting. A case that ends in goto taken jumps to in.Target.
-func (c *code) exec(lv *level, p *program, pc int) (uint64, *engine.Fault) {
+// Instructions are counted by runs of straight code: lv.insns is the count up to instruction lv.start, where the current
+// run began, so that only jumps and calls pay for counting. A case that ends in goto taken jumps to in.Target.
+//
+// What only jumps and calls need lives in lv, not in variables: with more than a few of those, the compiler spills all of
+// them around the dispatch, which costs half as much again per instruction.
+func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 	var (
-		st    = &c.env.State
-		prog  = p.insns
-		regs  = &lv.regs
-		view  = c.env.Mem.View()
-		size  = uint64(len(view))
-		le    = binary.LittleEndian
-		insns = st.Insns
-		start = pc
-		depth = 0 // calls within this activation
-		loops = 0 // MayGoto executed by the current frame
+		prog = lv.p.insns
+		regs = &lv.regs
+		view = c.env.Mem.View()
+		le   = binary.LittleEndian
 	)
-	if insns >= st.Limit {
-		return c.fault(p, pc+1, insns, engine.BudgetFault(c.env.Budget))
+	lv.insns, lv.start, lv.depth, lv.loops = c.env.State.Insns, pc, 0, 0
+	if lv.insns >= c.env.State.Limit {
+		return c.exhausted(lv, pc)
 	}
 	for {
 		in := &prog[pc]
@@ -36,7 +34,7 @@ func (c *code) exec(lv *level, p *program, pc int) (uint64, *engine.Fault) {
 		d, x := in.Dst&15, regs[in.Src&15]
 		switch in.Op {
 		case ir.Invalid:
-			return c.fault(p, pc, insns+uint64(pc-start), engine.PoisonFault())
+			return c.fault(lv, pc, engine.PoisonFault())
 		case ir.Add64X:
 			regs[d] += x
 		case ir.Add64K:
@@ -177,107 +175,107 @@ func (c *code) exec(lv *level, p *program, pc int) (uint64, *engine.Fault) {
 
 		case ir.Ld8, ir.LdAcq8:
 			off := x + uint64(int64(in.Off)) - mem.Base
-			if off > size-1 {
-				return c.fault(p, pc, insns+uint64(pc-start), engine.ReadFault(1, off+mem.Base))
+			if off > uint64(len(view))-1 {
+				return c.access(lv, pc, off)
 			}
 			regs[d] = uint64(view[off])
 		case ir.Ld16, ir.LdAcq16:
 			off := x + uint64(int64(in.Off)) - mem.Base
-			if off > size-2 {
-				return c.fault(p, pc, insns+uint64(pc-start), engine.ReadFault(2, off+mem.Base))
+			if off > uint64(len(view))-2 {
+				return c.access(lv, pc, off)
 			}
 			regs[d] = uint64(le.Uint16(view[off:]))
 		case ir.Ld32, ir.LdAcq32:
 			off := x + uint64(int64(in.Off)) - mem.Base
-			if off > size-4 {
-				return c.fault(p, pc, insns+uint64(pc-start), engine.ReadFault(4, off+mem.Base))
+			if off > uint64(len(view))-4 {
+				return c.access(lv, pc, off)
 			}
 			regs[d] = uint64(le.Uint32(view[off:]))
 		case ir.Ld64, ir.LdAcq64:
 			off := x + uint64(int64(in.Off)) - mem.Base
-			if off > size-8 {
-				return c.fault(p, pc, insns+uint64(pc-start), engine.ReadFault(8, off+mem.Base))
+			if off > uint64(len(view))-8 {
+				return c.access(lv, pc, off)
 			}
 			regs[d] = le.Uint64(view[off:])
 		case ir.Lds8:
 			off := x + uint64(int64(in.Off)) - mem.Base
-			if off > size-1 {
-				return c.fault(p, pc, insns+uint64(pc-start), engine.ReadFault(1, off+mem.Base))
+			if off > uint64(len(view))-1 {
+				return c.access(lv, pc, off)
 			}
 			regs[d] = uint64(int8(view[off]))
 		case ir.Lds16:
 			off := x + uint64(int64(in.Off)) - mem.Base
-			if off > size-2 {
-				return c.fault(p, pc, insns+uint64(pc-start), engine.ReadFault(2, off+mem.Base))
+			if off > uint64(len(view))-2 {
+				return c.access(lv, pc, off)
 			}
 			regs[d] = uint64(int16(le.Uint16(view[off:])))
 		case ir.Lds32:
 			off := x + uint64(int64(in.Off)) - mem.Base
-			if off > size-4 {
-				return c.fault(p, pc, insns+uint64(pc-start), engine.ReadFault(4, off+mem.Base))
+			if off > uint64(len(view))-4 {
+				return c.access(lv, pc, off)
 			}
 			regs[d] = uint64(int32(le.Uint32(view[off:])))
 		case ir.St8X, ir.StRel8:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > size-1 {
-				return c.fault(p, pc, insns+uint64(pc-start), engine.WriteFault(1, off+mem.Base))
+			if off > uint64(len(view))-1 {
+				return c.access(lv, pc, off)
 			}
 			view[off] = byte(x)
 		case ir.St16X, ir.StRel16:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > size-2 {
-				return c.fault(p, pc, insns+uint64(pc-start), engine.WriteFault(2, off+mem.Base))
+			if off > uint64(len(view))-2 {
+				return c.access(lv, pc, off)
 			}
 			le.PutUint16(view[off:], uint16(x))
 		case ir.St32X, ir.StRel32:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > size-4 {
-				return c.fault(p, pc, insns+uint64(pc-start), engine.WriteFault(4, off+mem.Base))
+			if off > uint64(len(view))-4 {
+				return c.access(lv, pc, off)
 			}
 			le.PutUint32(view[off:], uint32(x))
 		case ir.St64X, ir.StRel64:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > size-8 {
-				return c.fault(p, pc, insns+uint64(pc-start), engine.WriteFault(8, off+mem.Base))
+			if off > uint64(len(view))-8 {
+				return c.access(lv, pc, off)
 			}
 			le.PutUint64(view[off:], x)
 		case ir.St8K:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > size-1 {
-				return c.fault(p, pc, insns+uint64(pc-start), engine.WriteFault(1, off+mem.Base))
+			if off > uint64(len(view))-1 {
+				return c.access(lv, pc, off)
 			}
 			view[off] = byte(in.Imm)
 		case ir.St16K:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > size-2 {
-				return c.fault(p, pc, insns+uint64(pc-start), engine.WriteFault(2, off+mem.Base))
+			if off > uint64(len(view))-2 {
+				return c.access(lv, pc, off)
 			}
 			le.PutUint16(view[off:], uint16(in.Imm))
 		case ir.St32K:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > size-4 {
-				return c.fault(p, pc, insns+uint64(pc-start), engine.WriteFault(4, off+mem.Base))
+			if off > uint64(len(view))-4 {
+				return c.access(lv, pc, off)
 			}
 			le.PutUint32(view[off:], uint32(in.Imm))
 		case ir.St64K:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > size-8 {
-				return c.fault(p, pc, insns+uint64(pc-start), engine.WriteFault(8, off+mem.Base))
+			if off > uint64(len(view))-8 {
+				return c.access(lv, pc, off)
 			}
 			le.PutUint64(view[off:], uint64(in.Imm))
 
 		case ir.AtomicAdd32, ir.AtomicOr32, ir.AtomicAnd32, ir.AtomicXor32,
 			ir.FetchAdd32, ir.FetchOr32, ir.FetchAnd32, ir.FetchXor32, ir.Xchg32, ir.CmpXchg32:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > size-4 {
-				return c.fault(p, pc, insns+uint64(pc-start), engine.AtomicFault(4, off+mem.Base))
+			if off > uint64(len(view))-4 {
+				return c.access(lv, pc, off)
 			}
 			atomic32(regs, in, view[off:off+4])
 		case ir.AtomicAdd64, ir.AtomicOr64, ir.AtomicAnd64, ir.AtomicXor64,
 			ir.FetchAdd64, ir.FetchOr64, ir.FetchAnd64, ir.FetchXor64, ir.Xchg64, ir.CmpXchg64:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > size-8 {
-				return c.fault(p, pc, insns+uint64(pc-start), engine.AtomicFault(8, off+mem.Base))
+			if off > uint64(len(view))-8 {
+				return c.access(lv, pc, off)
 			}
 			atomic64(regs, in, view[off:off+8])
 
@@ -460,84 +458,68 @@ func (c *code) exec(lv *level, p *program, pc int) (uint64, *engine.Fault) {
 				goto taken
 			}
 		case ir.MayGoto:
-			if loops >= engine.MaxLoops {
+			if lv.loops >= engine.MaxLoops {
 				goto taken
 			}
-			loops++
+			lv.loops++
 
 		case ir.CallSub, ir.CallReg:
-			insns += uint64(pc - start)
-			start = pc
+			lv.count(pc)
 			target := int(in.Target)
 			if in.Op == ir.CallReg {
 				q, at := c.resolve(regs[d])
-				if q != p {
-					return c.fault(p, pc, insns, engine.TargetFault(regs[d]))
+				if q != lv.p {
+					return c.fault(lv, pc, engine.TargetFault(regs[d]))
 				}
 				target = int(at)
 			}
-			if c.frames >= engine.MaxFrames {
-				return c.fault(p, pc, insns, engine.DepthFault())
+			if f := c.enter(lv, pc); f != nil {
+				return 0, f
 			}
-			if !c.fits() {
-				return c.fault(p, pc, insns, engine.StackFault())
-			}
-			lv.rets[depth&(engine.MaxFrames-1)] = saved{regs[6], regs[7], regs[8], regs[9], regs[10], pc, loops}
-			depth++
-			c.frames++
-			regs[10] = c.sp
-			c.sp -= engine.FrameSize
-			pc, start, loops = target, target, 0
-			if insns >= st.Limit {
-				return c.fault(p, pc+1, insns, engine.BudgetFault(c.env.Budget))
+			pc, lv.start = target, target
+			if lv.insns >= c.env.State.Limit {
+				return c.exhausted(lv, pc)
 			}
 		case ir.CallHelper, ir.CallKfunc:
-			insns += uint64(pc - start)
-			start = pc
-			st.Insns = insns
+			lv.count(pc)
+			c.env.State.Insns = lv.insns
 			call := c.env.Call
 			var fn abi.Func
 			if in.Op == ir.CallKfunc {
 				call.Kfuncs++
-				fn = p.kfuncs[in.Imm]
+				fn = lv.p.kfuncs[in.Imm]
 			} else {
 				if uint64(in.Imm) < uint64(len(c.env.Helpers)) {
 					fn = c.env.Helpers[in.Imm]
 				}
 				if fn == nil {
-					return c.fault(p, pc, insns, engine.HelperFault(in.Imm))
+					return c.fault(lv, pc, engine.HelperFault(in.Imm))
 				}
 				call.Helpers++
 			}
 			regs[0] = fn(call, (*abi.Args)(regs[1:6]))
 			regs[1], regs[2], regs[3], regs[4], regs[5] = 0, 0, 0, 0, 0
-			insns = st.Insns
+			lv.insns = c.env.State.Insns
 			if call.Fault != "" {
-				return c.callFault(p, pc)
+				return c.callFault(lv, pc)
 			}
 			view = c.env.Mem.View()
-			size = uint64(len(view))
 		case ir.Exit:
-			insns += uint64(pc - start)
-			if depth == 0 {
-				st.Insns = insns
+			lv.count(pc)
+			if lv.depth == 0 {
+				c.env.State.Insns = lv.insns
 				return regs[0], nil
 			}
-			depth--
-			r := &lv.rets[depth&(engine.MaxFrames-1)]
-			c.frames--
-			c.sp += engine.FrameSize
-			regs[6], regs[7], regs[8], regs[9], regs[10] = r.r6, r.r7, r.r8, r.r9, r.r10
-			pc, start, loops = r.pc, r.pc, r.loops
+			pc = c.leave(lv)
 		}
 		continue
 
 	taken:
-		insns += uint64(pc - start)
+		lv.count(pc)
 		target := int(in.Target)
-		if target < pc && insns >= st.Limit {
-			return c.fault(p, pc, insns, engine.BudgetFault(c.env.Budget))
+		if target < pc && lv.insns >= c.env.State.Limit {
+			return c.fault(lv, pc, engine.BudgetFault(c.env.Budget))
 		}
-		pc, start = target, target
+		pc, lv.start = target, target
 	}
 }

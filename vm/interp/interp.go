@@ -4,6 +4,7 @@ import (
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/mem"
 )
 
 // Engine is the interpreter.
@@ -60,11 +61,24 @@ type code struct {
 	inner *engine.Fault
 }
 
-// level is what one activation of exec needs: registers and the return stack of its calls.
+// level is what one activation of exec needs: registers, the return stack of its calls, and the variables of exec that
+// only jumps and calls use.
 type level struct {
 	// regs has room for R0-R10; the rest lets a masked index do without a bounds check.
 	regs [16]uint64
-	rets [engine.MaxFrames]saved
+	p    *program
+	// insns is State.Insns as of instruction start.
+	insns uint64
+	start int
+	depth int // calls within this activation
+	loops int // MayGoto executed by the current frame
+	rets  [engine.MaxFrames]saved
+}
+
+// count accounts for the straight code from start to pc.
+func (lv *level) count(pc int) {
+	lv.insns += uint64(pc - lv.start)
+	lv.start = pc
 }
 
 // saved is what a call keeps of its caller.
@@ -148,31 +162,92 @@ func (c *code) activate(p *program, at int32, a *abi.Args) (uint64, *engine.Faul
 	}
 	lv := c.levels[c.used]
 	c.used++
+	lv.p = p
 	lv.regs = [16]uint64{1: a[0], a[1], a[2], a[3], a[4], 10: sp}
 	c.sp, c.frames = sp-engine.FrameSize, frames+1
-	r0, f := c.exec(lv, p, int(at))
+	r0, f := c.exec(lv, int(at))
 	c.used--
 	c.sp, c.frames = sp, frames
 	return r0, f
 }
 
-// fits tells whether the stack region has room for one more frame.
-func (c *code) fits() bool {
-	return c.sp-(c.env.StackTop-c.env.StackSize) >= engine.FrameSize
+// enter makes a frame for a call that instruction pc-1 makes.
+func (c *code) enter(lv *level, pc int) *engine.Fault {
+	msg := ""
+	switch {
+	case c.frames >= engine.MaxFrames:
+		msg = engine.DepthFault()
+	case !c.fits():
+		msg = engine.StackFault()
+	}
+	if msg != "" {
+		_, f := c.fault(lv, pc, msg)
+		return f
+	}
+	r := &lv.regs
+	lv.rets[lv.depth&(engine.MaxFrames-1)] = saved{r[6], r[7], r[8], r[9], r[10], pc, lv.loops}
+	lv.depth++
+	lv.loops = 0
+	c.frames++
+	r[10] = c.sp
+	c.sp -= engine.FrameSize
+	return nil
 }
 
-// fault ends an activation at instruction pc-1, which is counted.
-func (c *code) fault(p *program, pc int, insns uint64, msg string) (uint64, *engine.Fault) {
-	c.env.State.Insns = insns
-	return 0, &engine.Fault{Prog: p.number, Insn: int32(pc - 1), Msg: msg}
+// leave undoes enter and returns where the caller goes on.
+func (c *code) leave(lv *level) (pc int) {
+	lv.depth--
+	s := &lv.rets[lv.depth&(engine.MaxFrames-1)]
+	c.frames--
+	c.sp += engine.FrameSize
+	r := &lv.regs
+	r[6], r[7], r[8], r[9], r[10] = s.r6, s.r7, s.r8, s.r9, s.r10
+	lv.start, lv.loops = s.pc, s.loops
+	return s.pc
 }
 
-// callFault ends an activation whose helper or kfunc set Call.Fault.
-func (c *code) callFault(p *program, pc int) (uint64, *engine.Fault) {
+// exhausted ends an activation that may not start at instruction pc: the budget is used up.
+func (c *code) exhausted(lv *level, pc int) (uint64, *engine.Fault) {
+	lv.start = pc + 1 // so that the instruction is not counted
+	return c.fault(lv, pc+1, engine.BudgetFault(c.env.Budget))
+}
+
+// fault ends an activation at instruction pc-1, which is counted unless it is already.
+//
+//go:noinline
+func (c *code) fault(lv *level, pc int, msg string) (uint64, *engine.Fault) {
+	lv.insns += uint64(pc - lv.start)
+	c.env.State.Insns = lv.insns
+	return 0, &engine.Fault{Prog: lv.p.number, Insn: int32(pc - 1), Msg: msg}
+}
+
+// access is the fault of the memory operation at instruction pc-1, at offset off of the address space.
+//
+//go:noinline
+func (c *code) access(lv *level, pc int, off uint64) (uint64, *engine.Fault) {
+	op, addr := lv.p.insns[pc-1].Op, off+mem.Base
+	switch {
+	case op.IsLoad():
+		return c.fault(lv, pc, engine.ReadFault(op.Size(), addr))
+	case op.IsAtomic():
+		return c.fault(lv, pc, engine.AtomicFault(op.Size(), addr))
+	}
+	return c.fault(lv, pc, engine.WriteFault(op.Size(), addr))
+}
+
+// callFault ends an activation whose helper or kfunc, called at instruction pc-1, set Call.Fault.
+//
+//go:noinline
+func (c *code) callFault(lv *level, pc int) (uint64, *engine.Fault) {
 	msg, inner := c.env.Call.Fault, c.inner
 	c.env.Call.Fault, c.inner = "", nil
 	if inner != nil {
 		return 0, inner
 	}
-	return 0, &engine.Fault{Prog: p.number, Insn: int32(pc - 1), Msg: msg}
+	return 0, &engine.Fault{Prog: lv.p.number, Insn: int32(pc - 1), Msg: msg}
+}
+
+// fits tells whether the stack region has room for one more frame.
+func (c *code) fits() bool {
+	return c.sp-(c.env.StackTop-c.env.StackSize) >= engine.FrameSize
 }

@@ -27,6 +27,7 @@ func newArray(h Head) (*Array, error) {
 		a.size = a.Stride * uint64(h.t.NrCPUs)
 		align = 64
 	} else if h.Flags&FlagMmapable != 0 {
+		a.size = (a.size + mem.PageSize - 1) &^ (mem.PageSize - 1)
 		align = mem.PageSize
 	}
 	var err error
