@@ -70,6 +70,7 @@ func (l *loader) load() error {
 		Helpers:  henv.Table(),
 		StackTop: stack + engine.DefaultStack, StackSize: engine.DefaultStack,
 		Budget: s.opt.Budget,
+		Inline: l.inline(),
 	}
 	for i, p := range l.progs {
 		ep, err := l.program(i, p)

@@ -1,0 +1,25 @@
+package vm
+
+import (
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/helpers"
+	"github.com/schedsim/schedsim/vm/maps"
+)
+
+// inline tells the engine what it can do without calling helpers: the arithmetic of maps.Array.Lookup, and the processor,
+// which stays the same while a program runs since the machine moves nothing in the middle of an event.
+func (l *loader) inline() engine.Inline {
+	in := engine.Inline{Lookup: helpers.Number("map_lookup_elem"), CPUID: helpers.Number("get_smp_processor_id")}
+	for _, m := range l.s.maps.All() {
+		a, ok := m.(*maps.Array)
+		if !ok || a.KeySize != 4 {
+			continue
+		}
+		e := engine.Array{Map: a.Addr, Base: a.Base, Elem: a.Elem, Entries: a.MaxEntries}
+		if a.Stride != 0 {
+			e.Stride, e.CPUs = a.Stride, uint32(l.s.opt.Host.NrCPUs())
+		}
+		in.Arrays = append(in.Arrays, e)
+	}
+	return in
+}
