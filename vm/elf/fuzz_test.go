@@ -5,24 +5,42 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
+
+// damaged is test object number file with some bytes changed: each four bytes of patch are an offset, which wraps around,
+// and a value. File 255 is patch itself.
+func damaged(tb testing.TB, file uint8, patch []byte) []byte {
+	if file == 255 {
+		return patch
+	}
+	files, err := filepath.Glob("testdata/*.bpf.o")
+	if err != nil || len(files) == 0 {
+		tb.Fatal("no objects", err)
+	}
+	b, err := os.ReadFile(files[int(file)%len(files)])
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for ; len(patch) >= 4; patch = patch[4:] {
+		b[(int(patch[0])|int(patch[1])<<8|int(patch[2])<<16)%len(b)] = patch[3]
+	}
+	return b
+}
 
 // FuzzRead: reading any bytes gives an object or an error, never both, neither or a panic; what it gives is consistent, and
 // memory stays in proportion.
 func FuzzRead(f *testing.F) {
-	files, err := filepath.Glob("testdata/*.bpf.o")
-	if err != nil || len(files) == 0 {
-		f.Fatal("no objects", err)
+	for file := range uint8(9) {
+		f.Add(file, []byte{})
+		f.Add(file, []byte{0x10, 1, 0, 0xff, 0x80, 2, 0, 1})
 	}
-	for _, file := range files {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Add(uint8(255), []byte("\x7fELF"))
+	f.Fuzz(func(t *testing.T, file uint8, patch []byte) {
+		b := damaged(t, file, patch)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		o, err := Read("fuzz", bytes.NewReader(b))
@@ -32,6 +50,27 @@ func FuzzRead(f *testing.F) {
 		}
 		if (o == nil) == (err == nil) {
 			t.Fatalf("object %v, error %v", o, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "malformed BTF (") {
+			t.Errorf("a panic in the reader: %v", err)
+		}
+		if o != nil {
+			checkObject(t, o)
+		}
+	})
+}
+
+// TestDamaged reads many damaged objects; FuzzRead states what has to hold.
+func TestDamaged(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		file := rapid.Uint8Range(0, 8).Draw(rt, "file")
+		patch := rapid.SliceOfN(rapid.Byte(), 4, 32).Draw(rt, "patch")
+		o, err := Read("damaged", bytes.NewReader(damaged(t, file, patch)))
+		if (o == nil) == (err == nil) {
+			rt.Fatalf("object %v, error %v", o, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "malformed BTF (") {
+			rt.Errorf("a panic in the reader: %v", err)
 		}
 		if o != nil {
 			checkObject(t, o)

@@ -132,3 +132,26 @@ func TestCorpus(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkReadLink reads and links one object of SCHEDSIM_OBJECTS after the other; the kernel's BTF is loaded before.
+func BenchmarkReadLink(b *testing.B) {
+	target := realTarget(b)
+	for _, file := range objects(b) {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(strings.TrimSuffix(filepath.Base(file), ".bpf.o"), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				o, err := elf.Read(file, bytes.NewReader(raw))
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := link.Link(o, target, link.Options{FillEnums: true, Arena: true}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
