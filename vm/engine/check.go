@@ -66,6 +66,9 @@ func checkInsn(p *ir.Program, s ir.Sub, i int32, starts map[int32]bool) string {
 			return fmt.Sprintf("kfunc number %d does not exist", in.Imm)
 		}
 	}
+	if in.Probe && (in.Op < ir.Ld8 || in.Op > ir.Lds32) {
+		return "only a plain load can be a probe"
+	}
 	if in.Op.WritesDst() && in.Dst == 10 || in.Op.WritesSrc() && in.Src == 10 {
 		return "r10 is read-only"
 	}

@@ -13,8 +13,8 @@
 // that a program that reads what it never wrote sees the same bytes on every engine. A program and the callbacks that its
 // helpers run share a limit of MaxFrames frames; a program that runs within another's kfunc has its own.
 //
-// Memory. Each access of n bytes at a must lie in [mem.Base, mem.Base+Limit()), anything else is a Fault. An engine
-// allocates nothing in Env.Mem, since addresses must not depend on the engine.
+// Memory. Each access of n bytes at a must lie in [mem.Base, mem.Base+Limit()), anything else is a Fault; a
+// load with ir.Insn.Probe yields 0 instead. An engine allocates nothing in Env.Mem, since addresses must not depend on the engine.
 //
 // Counting. Each executed ir.Insn counts one in State.Insns, the faulting one included. The budget is compared at two
 // sorts of place only, so that machine code can count by block: after a taken jump (or MayGoto) whose Target is not

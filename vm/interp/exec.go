@@ -176,42 +176,70 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 		case ir.Ld8, ir.LdAcq8:
 			off := x + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-1 {
+				if in.Probe {
+					regs[d] = 0
+					continue
+				}
 				return c.access(lv, pc, off)
 			}
 			regs[d] = uint64(view[off])
 		case ir.Ld16, ir.LdAcq16:
 			off := x + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-2 {
+				if in.Probe {
+					regs[d] = 0
+					continue
+				}
 				return c.access(lv, pc, off)
 			}
 			regs[d] = uint64(le.Uint16(view[off:]))
 		case ir.Ld32, ir.LdAcq32:
 			off := x + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-4 {
+				if in.Probe {
+					regs[d] = 0
+					continue
+				}
 				return c.access(lv, pc, off)
 			}
 			regs[d] = uint64(le.Uint32(view[off:]))
 		case ir.Ld64, ir.LdAcq64:
 			off := x + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-8 {
+				if in.Probe {
+					regs[d] = 0
+					continue
+				}
 				return c.access(lv, pc, off)
 			}
 			regs[d] = le.Uint64(view[off:])
 		case ir.Lds8:
 			off := x + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-1 {
+				if in.Probe {
+					regs[d] = 0
+					continue
+				}
 				return c.access(lv, pc, off)
 			}
 			regs[d] = uint64(int8(view[off]))
 		case ir.Lds16:
 			off := x + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-2 {
+				if in.Probe {
+					regs[d] = 0
+					continue
+				}
 				return c.access(lv, pc, off)
 			}
 			regs[d] = uint64(int16(le.Uint16(view[off:])))
 		case ir.Lds32:
 			off := x + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-4 {
+				if in.Probe {
+					regs[d] = 0
+					continue
+				}
 				return c.access(lv, pc, off)
 			}
 			regs[d] = uint64(int32(le.Uint32(view[off:])))

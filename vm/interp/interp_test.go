@@ -14,6 +14,8 @@ func TestConformance(t *testing.T) { enginetest.Conformance(t, interp.Engine{}) 
 
 func TestSemantics(t *testing.T) { enginetest.Semantics(t, interp.Engine{}) }
 
+func TestProbes(t *testing.T) { enginetest.Probes(t, interp.Engine{}) }
+
 func BenchmarkInterp(b *testing.B) { enginetest.Benchmark(b, interp.Engine{}) }
 
 // RunSub runs a subprogram of any program as an invocation of its own.

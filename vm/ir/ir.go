@@ -217,6 +217,9 @@ const (
 type Insn struct {
 	Op       Op
 	Dst, Src Reg
+	// Probe, on a plain load (Ld8 to Lds32), makes a bad address yield 0 instead of a fault. It is what the kernel does
+	// with loads through pointers that may be stale or null (BPF_PROBE_MEM, with an entry in the exception table).
+	Probe bool
 	// Orig is the index of the instruction in the bytecode of its program, for messages and line info (in 8-byte slots).
 	Orig   int32
 	Off    int32

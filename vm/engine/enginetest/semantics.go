@@ -63,7 +63,21 @@ type semantic struct {
 // Semantics runs the cases that say what vm/engine's rules mean, each as a sub-test.
 func Semantics(t *testing.T, e engine.Engine) {
 	data := layout(t, e)
-	for _, tc := range semantics(data) {
+	run(t, e, data, semantics(data))
+}
+
+// Probes runs the cases for ir.Insn.Probe.
+func Probes(t *testing.T, e engine.Engine) {
+	run(t, e, layout(t, e), []semantic{
+		result("probe of null", 0, k(ir.Mov64K, 0, 9), ir.Insn{Op: ir.Ld64, Dst: 0, Src: 3, Off: 0x128, Probe: true}),
+		result("probe over its base", 0, k(ir.Mov64K, 0, -4), ir.Insn{Op: ir.Lds32, Dst: 0, Src: 0, Probe: true}),
+		result("probe across the edge", 0, k(ir.LdImm64, 0, baseImm), ir.Insn{Op: ir.Ld16, Dst: 0, Src: 0, Off: -1, Probe: true}),
+		result("probe of something", 0xffffffff_fffffff2, ir.Insn{Op: ir.Lds8, Dst: 0, Src: 1, Off: 1, Probe: true}),
+	})
+}
+
+func run(t *testing.T, e engine.Engine, data uint64, cases []semantic) {
+	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			w := New(t, e, tc.opt, tc.progs...)
 			if tc.opt.Stack == 0 && w.Data != data {
