@@ -1,0 +1,155 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/schedsim/schedsim/internal/runner"
+)
+
+// Exit codes. They are part of the interface: --help lists them and tests hold them.
+const (
+	exitOK       = 0
+	exitCheck    = 1 // a check failed
+	exitUsage    = 2
+	exitRejected = 3
+	exitPolicy   = 5
+	exitInternal = 70
+)
+
+const exitCodesHelp = `
+Exit codes:
+   0  all went well
+   1  a check failed
+   2  wrong usage, or an input file that cannot be used
+   3  the scheduler's object was rejected when it was loaded or attached
+   5  the scheduler ended with an error (the report is printed all the same)
+  70  internal error of schedsim`
+
+// exitError carries an exit code. An empty message prints nothing.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func usage(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// errPolicy says that a policy ended with an error; what there is to say has been printed.
+var errPolicy = errors.New("")
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is main without the process.
+func run(args []string, in io.Reader, out, errOut io.Writer) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			printPanic(errOut, p, debug.Stack(), args)
+			code = exitInternal
+		}
+	}()
+	a := &app{in: in, out: out, err: errOut}
+	cmd := a.root()
+	cmd.SetArgs(args)
+	cmd.SetIn(in)
+	cmd.SetOut(out)
+	cmd.SetErr(errOut)
+	return a.exitCode(cmd.Execute(), args)
+}
+
+func printPanic(w io.Writer, p any, stack []byte, args []string) {
+	fmt.Fprintf(w, "schedsim: internal error: %v\nThis is a fault of schedsim, not of its input. Please report it with the input and this command line:\n"+
+		"  schedsim %s\n\n%s", p, strings.Join(args, " "), stack)
+}
+
+// exitCode prints err and chooses the exit code for it.
+func (a *app) exitCode(err error, args []string) int {
+	var coded *exitError
+	var load *runner.LoadError
+	var internal *panicError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errPolicy):
+		return exitPolicy
+	case errors.As(err, &internal):
+		printPanic(a.err, internal.value, internal.stack, args)
+		return exitInternal
+	case errors.As(err, &load):
+		a.complain(err)
+		return exitRejected
+	case errors.As(err, &coded):
+		a.complain(coded.err)
+		return coded.code
+	}
+	// What is left are errors of flags, files and machine descriptions.
+	a.complain(err)
+	return exitUsage
+}
+
+// complain writes an error to stderr, each of its lines as one of ours.
+func (a *app) complain(err error) {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(a.err, "schedsim: %s\n", strings.TrimRight(line, "\n"))
+	}
+}
+
+// panicError is a panic of another goroutine.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprint(e.value) }
+
+// app is the program's connection to the outside.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	quiet    bool
+	color    string
+}
+
+func (a *app) root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "schedsim",
+		Short: "Run sched_ext schedulers on a simulated Linux machine",
+		Long: `schedsim simulates a Linux machine, deterministically, and runs schedulers on it: compiled sched_ext objects
+(.bpf.o) as they are, built-in policies, and the kernel's own EEVDF. It needs no kernel, no root and no hardware.
+` + exitCodesHelp,
+		Example: `  schedsim run example:hogs                            the kernel's EEVDF on one CPU
+  schedsim run -s scx_simple.bpf.o --topo 1n2l4c2t example:requests
+  schedsim compare -s eevdf -s fifo -s vtime --cpus 4 workload.json
+  schedsim list schedulers`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	cmd.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "no remarks on stderr, only errors")
+	cmd.PersistentFlags().StringVar(&a.color, "color", "auto", "colour the output: auto (on a terminal, unless NO_COLOR is set), always, never")
+	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usage("%v; see '%s --help'", err, c.CommandPath())
+	})
+	cmd.AddCommand(a.runCommand(), a.compareCommand(), a.listCommand(), a.headerCommand(), a.versionCommand())
+	return cmd
+}
+
+// remark writes a line to stderr that is neither a result nor an error.
+func (a *app) remark(format string, args ...any) {
+	if !a.quiet {
+		fmt.Fprintf(a.err, "schedsim: "+format+"\n", args...)
+	}
+}

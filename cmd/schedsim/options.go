@@ -1,0 +1,196 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/schedsim/schedsim/internal/runner"
+	"github.com/schedsim/schedsim/ops/kernels"
+	"github.com/schedsim/schedsim/sim"
+	"github.com/schedsim/schedsim/sim/topo"
+	"github.com/schedsim/schedsim/vm"
+	"github.com/schedsim/schedsim/workloads"
+	"github.com/schedsim/schedsim/workloads/rtapp"
+)
+
+// simFlags are the flags of all commands that simulate.
+type simFlags struct {
+	topo     string
+	cpus     int
+	duration string
+	seed     uint64
+	kernel   string
+	engine   string
+	costs    string
+	globals  []string
+	dup      string
+	unknown  string
+	json     bool
+}
+
+func (f *simFlags) register(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.StringVar(&f.topo, "topo", "", "`machine` as NnLlCcTt: N NUMA nodes, L last-level caches (LLCs) per node, C cores per LLC, T threads\n"+
+		"per core; 1n2l4c2t has 2 LLCs of 4 cores of 2 threads, 16 CPUs")
+	fs.IntVar(&f.cpus, "cpus", 0, "machine with `N` CPUs: one node, one LLC, one thread per core (default 1)")
+	fs.StringVar(&f.duration, "duration", "", "simulate for `D`, such as 500ms or 10s (default: what the workload says; if nothing,\n"+
+		"until every task has ended, or 1s if none would)")
+	fs.Uint64Var(&f.seed, "seed", 42, "`seed` of the random draws: same seed, same run")
+	fs.StringVar(&f.kernel, "kernel", runner.DefaultKernel, "`version` of the kernel: "+strings.Join(kernels.List(), ", "))
+	fs.StringVar(&f.engine, "engine", "auto", "how BPF programs run: jit, interp, or auto for the faster one that there is;\n"+
+		"the results are the same")
+	fs.StringVar(&f.costs, "costs", "on", "overheads of the machine (switches, interrupts, cold caches, callbacks): on or off")
+	fs.StringArrayVarP(&f.globals, "set-global", "G", nil, "set a global variable of the object before it is loaded: `name=value`; repeatable")
+	fs.StringVar(&f.dup, "rtapp-dup", "expand", "keys that an object of the workload has twice: expand (the second \"run\" is \"run1\"), or\n"+
+		"last (only the last counts, as rt-app itself does)")
+	fs.StringVar(&f.unknown, "rtapp-unknown", "refuse", "keys of the workload that look like mistyped events: refuse, or warn")
+	fs.BoolVar(&f.json, "json", false, "print the report as JSON")
+}
+
+const workloadHelp = `The workload is a file of rt-app (JSON with comments), "-" for stdin, or example:NAME for one that comes with schedsim:
+%s. Random durations, weights and titles can be added under the key "schedsim".
+
+The scheduler is a name of 'schedsim list schedulers' or the path of a compiled sched_ext object (name.bpf.o).
+`
+
+func workloadText() string {
+	return fmt.Sprintf(workloadHelp, strings.Join(workloads.Examples(), ", "))
+}
+
+// options turns the flags into the options of a run, without the scheduler.
+func (a *app) options(f *simFlags, workload string) (runner.Options, error) {
+	o := runner.Options{Seed: f.seed, Engine: f.engine, Notice: func(text string) { a.remark("%s", text) }}
+	var err error
+	switch {
+	case f.topo != "" && f.cpus != 0:
+		return o, usage("--topo and --cpus exclude each other")
+	case f.topo != "":
+		o.Topo, err = topo.Parse(f.topo)
+	case f.cpus != 0:
+		o.Topo, err = topo.Flat(f.cpus)
+	default:
+		o.Topo, err = topo.Flat(1)
+	}
+	if err != nil {
+		return o, err
+	}
+	if f.duration != "" {
+		d, err := time.ParseDuration(f.duration)
+		if err != nil || d <= 0 {
+			return o, usage("--duration %q: expected a duration above 0 with a unit, such as 500ms or 10s", f.duration)
+		}
+		o.Duration = sim.Duration(d)
+	}
+	k, err := kernels.Get(f.kernel)
+	if err != nil {
+		return o, err
+	}
+	o.Kernel = k.Version
+	if _, err := vm.EngineByName(f.engine); err != nil {
+		return o, usage("--engine: %v", err)
+	}
+	switch f.costs {
+	case "on":
+		o.Costs = runner.DefaultCosts()
+	case "off":
+	default:
+		return o, usage("--costs %q: expected on or off", f.costs)
+	}
+	if o.Globals, err = parseGlobals(f.globals); err != nil {
+		return o, err
+	}
+	var w workloads.Options
+	if w.Duplicates, err = choice("--rtapp-dup", f.dup, map[string]rtapp.Dup{"expand": rtapp.DupExpand, "last": rtapp.DupLast}); err != nil {
+		return o, err
+	}
+	if w.Unknown, err = choice("--rtapp-unknown", f.unknown,
+		map[string]rtapp.Unknown{"refuse": rtapp.UnknownRefuse, "warn": rtapp.UnknownWarn}); err != nil {
+		return o, err
+	}
+	o.Workload, err = a.workload(workload, w)
+	return o, err
+}
+
+func choice[T any](flag, value string, of map[string]T) (T, error) {
+	v, ok := of[value]
+	if !ok {
+		var names []string
+		for n := range of {
+			names = append(names, n)
+		}
+		slices.Sort(names)
+		return v, usage("%s %q: expected %s", flag, value, strings.Join(names, " or "))
+	}
+	return v, nil
+}
+
+// parseGlobals reads "name = value" as veristat does: integers in any base, true and false, and text.
+func parseGlobals(list []string) (map[string]any, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	globals := map[string]any{}
+	for _, g := range list {
+		name, value, ok := strings.Cut(g, "=")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if !ok || name == "" || value == "" {
+			return nil, usage("-G %q: expected \"name = value\"", g)
+		}
+		if n, err := strconv.ParseInt(value, 0, 64); err == nil {
+			globals[name] = n
+		} else if n, err := strconv.ParseUint(value, 0, 64); err == nil {
+			globals[name] = n
+		} else if b, err := strconv.ParseBool(value); err == nil {
+			globals[name] = b
+		} else {
+			globals[name] = value
+		}
+	}
+	return globals, nil
+}
+
+const examplePrefix = "example:"
+
+// workload reads and parses a workload, and prints its warnings.
+func (a *app) workload(name string, o workloads.Options) (*workloads.Workload, error) {
+	var data []byte
+	var err error
+	switch {
+	case name == "-":
+		name = "<stdin>"
+		data, err = readAll(a.in)
+	case strings.HasPrefix(name, examplePrefix):
+		data, err = workloads.Example(strings.TrimPrefix(name, examplePrefix))
+	default:
+		var f *os.File
+		if f, err = os.Open(name); err == nil {
+			data, err = readAll(f)
+			err = errors.Join(err, f.Close())
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	w, err := workloads.Parse(name, data, o)
+	if err != nil {
+		return nil, err
+	}
+	if !a.quiet {
+		for _, warning := range w.Warnings {
+			fmt.Fprintf(a.err, "schedsim: %s\n", warning)
+		}
+	}
+	return w, nil
+}
+
+// readAll reads at most what a workload may have, and a byte more, so that a longer one is noticed.
+func readAll(r io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(r, rtapp.MaxSize+1)) }
