@@ -138,6 +138,9 @@ func (p *Program) Name() string { return p.link.Name }
 // Link is what the linker knows of the program.
 func (p *Program) Link() *link.Program { return p.link }
 
+// Info is what kernel functions see of the program; the caller of Load may set its Context.
+func (p *Program) Info() *abi.Prog { return p.set.env.Progs[p.number].Info }
+
 // Run runs the program with R1 = ctx, the simulated address of its context (for struct_ops: a u64 per argument), and
 // returns R0. A *Fault means that the program ended on the way; what it did until then stays done.
 func (p *Program) Run(ctx uint64) (r0 uint64, f *Fault) {
@@ -148,13 +151,22 @@ func (p *Program) Run(ctx uint64) (r0 uint64, f *Fault) {
 	return r0, nil
 }
 
+// RunSub runs the subprogram at a code address that a program handed out (a callback) as an invocation of its own.
+func (s *Set) RunSub(fn uint64, a abi.Args) (r0 uint64, f *Fault) {
+	r0, ef := s.code.RunSub(fn, a)
+	if ef != nil {
+		return 0, s.fault(ef)
+	}
+	return r0, nil
+}
+
 // runAsync runs an asynchronous callback; its result is nobody's.
 func (s *Set) runAsync(fn uint64, a abi.Args) {
 	if s.code == nil {
 		return // closed
 	}
-	if _, f := s.code.RunSub(fn, a); f != nil && s.async == nil {
-		s.async = s.fault(f)
+	if _, f := s.RunSub(fn, a); f != nil && s.async == nil {
+		s.async = f
 	}
 }
 

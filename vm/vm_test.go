@@ -323,6 +323,9 @@ func TestAsync(t *testing.T) {
 			if f := s.TakeFault(); f != nil {
 				t.Errorf("the fault came twice: %v", f)
 			}
+			if _, f := s.RunSub(0x10, abi.Args{}); f == nil || f.Msg != "call of 0x10, which is not a function" {
+				t.Errorf("fault %v", f)
+			}
 			s.Close()
 			if len(h.fire) != 0 {
 				t.Error("a timer outlives its set")

@@ -13,7 +13,7 @@ type Env struct {
 	Mem  *mem.Space
 	Host abi.Host
 	Maps *maps.Table
-	// HZ is CONFIG_HZ, for jiffies and the coarse clock; 0 means 1000.
+	// HZ is CONFIG_HZ, for jiffies and the coarse clock; 0 means DefaultHZ.
 	HZ uint64
 	// RunSub runs a timer's callback at its code address.
 	RunSub func(fn uint64, a abi.Args)
@@ -25,8 +25,8 @@ type Env struct {
 	running *timer            // whose callback runs, nil if none
 }
 
-// DefaultHZ is the tick rate when Env does not say.
-const DefaultHZ = 1000
+// DefaultHZ is the tick rate when Env does not say: that of most distributions' kernels.
+const DefaultHZ = 250
 
 // Table returns the helpers by number, nil for those that are not modelled. It also makes e release timers with the map
 // values that they lie in.
