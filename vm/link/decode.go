@@ -80,6 +80,11 @@ func (l *linker) decode(n int) (*code, error) {
 		if err := d.decode(&in); err != nil {
 			return nil, fmt.Errorf("instruction %d: %w", here, err)
 		}
+		if d.bad != "" {
+			c.insns = append(c.insns, ir.Insn{Op: ir.Invalid, Imm: int64(len(c.poison)), Orig: here})
+			c.poison = append(c.poison, d.bad)
+			continue
+		}
 		switch {
 		case in.Op.IsJump():
 			t := int64(here) + 1 + int64(d.jump)
@@ -189,10 +194,12 @@ type decoder struct {
 	imm          int32
 	hi           uint32
 	jump         int32 // distance in slots
+	bad          string
 }
 
-// decode checks registers and reserved fields as check_alu_op, check_ld_imm and relatives of the kernel's verifier do, and
-// sets everything but the target of in.
+// decode checks registers and reserved fields as check_and_resolve_insns of the kernel's verifier does, and sets everything
+// but the target of in. What the verifier refuses only where it can be reached goes to bad and
+// becomes a poisoned instruction, since constant folding sees less dead code than the verifier.
 func (d *decoder) decode(in *ir.Insn) error {
 	if d.dst > 10 || d.src > 10 {
 		return fmt.Errorf("register r%d does not exist", max(d.dst, d.src))
@@ -208,7 +215,7 @@ func (d *decoder) decode(in *ir.Insn) error {
 		err = d.memory(in)
 	}
 	if err == nil && (in.Op.WritesDst() && in.Dst == 10 || in.Op.WritesSrc() && in.Src == 10) {
-		err = fmt.Errorf("r10 is read-only")
+		d.bad = "r10 is read-only"
 	}
 	return err
 }
@@ -284,11 +291,11 @@ func (d *decoder) alu(in *ir.Insn) error {
 		switch {
 		case kind == 3 || kind == 9:
 			if d.imm == 0 {
-				return fmt.Errorf("division by the constant 0")
+				d.bad = "division by the constant 0"
 			}
 		case kind == 6 || kind == 7 || kind == 12:
 			if d.imm < 0 || d.imm >= 64 || !wide && d.imm >= 32 {
-				return fmt.Errorf("invalid shift by %d", d.imm)
+				d.bad = fmt.Sprintf("invalid shift by %d", d.imm)
 			}
 		}
 		return d.reserved(d.src == 0)

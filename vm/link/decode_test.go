@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -112,17 +113,12 @@ func TestErrors(t *testing.T) {
 		{name: "unknown store", o: object(insn(0x82, 0, 0, 0, 0), exit), want: "unknown opcode 0x82"},
 		{name: "signed load of 8 bytes", o: object(insn(0x99, 0, 1, 0, 0), exit), want: "unknown opcode 0x99"},
 		{name: "register", o: object(insn(0xbf, 11, 0, 0, 0), exit), want: "register r11 does not exist"},
-		{name: "frame pointer", o: object(insn(0xbf, 10, 0, 0, 0), exit), want: "r10 is read-only"},
-		{name: "fetch to the frame pointer", o: object(insn(0xdb, 1, 10, 0, 0x01), exit), want: "r10 is read-only"},
 		{name: "mov with both operands", o: object(insn(0xbf, 1, 2, 0, 3), exit), want: "opcode 0xbf uses reserved fields"},
 		{name: "mov of 24 bits", o: object(insn(0xbf, 1, 2, 24, 0), exit), want: "uses reserved fields"},
 		{name: "add with offset", o: object(insn(0x0f, 1, 2, 1, 0), exit), want: "uses reserved fields"},
 		{name: "add of a constant and a register", o: object(insn(0x07, 1, 2, 0, 0), exit), want: "uses reserved fields"},
 		{name: "neg with operand", o: object(insn(0x87, 1, 0, 0, 1), exit), want: "uses reserved fields"},
 		{name: "swap of 24 bits", o: object(insn(0xd4, 1, 0, 0, 24), exit), want: "uses reserved fields"},
-		{name: "division by 0", o: object(insn(0x37, 1, 0, 0, 0), exit), want: "division by the constant 0"},
-		{name: "shift by 64", o: object(insn(0x67, 1, 0, 0, 64), exit), want: "invalid shift by 64"},
-		{name: "32-bit shift by 32", o: object(insn(0x64, 1, 0, 0, 32), exit), want: "invalid shift by 32"},
 		{name: "load with immediate", o: object(insn(0x79, 1, 2, 0, 4), exit), want: "uses reserved fields"},
 		{name: "atomic of 8 bits", o: object(insn(0xd3, 1, 2, 0, 0), exit), want: "unknown atomic operation 0x0"},
 		{name: "unknown atomic", o: object(insn(0xdb, 1, 2, 0, 0x30), exit), want: "unknown atomic operation 0x30"},
@@ -153,6 +149,72 @@ func TestErrors(t *testing.T) {
 				t.Errorf("%v: is ErrUnsupported: %t", err, !tc.unsupported)
 			}
 		})
+	}
+}
+
+// TestBadInstructions: what the verifier refuses only where it can be reached is poisoned.
+func TestBadInstructions(t *testing.T) {
+	k := newTestKernel(t)
+	for _, tc := range []struct {
+		name string
+		bad  []byte
+		want string
+	}{
+		{"frame pointer", insn(0xbf, 10, 0, 0, 0), "r10 is read-only"},
+		{"fetch to the frame pointer", insn(0xdb, 1, 10, 0, 0x01), "r10 is read-only"},
+		{"division by 0", insn(0x37, 1, 0, 0, 0), "division by the constant 0"},
+		{"shift by 64", insn(0x67, 1, 0, 0, 64), "invalid shift by 64"},
+		{"32-bit shift by 32", insn(0x64, 1, 0, 0, 32), "invalid shift by 32"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			o, err := Link(object(tc.bad, exit), k, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := o.Programs[0]
+			if in := p.Code.Insns[0]; in.Op != ir.Invalid || p.Poison[in.Imm] != tc.want || p.Live[1] {
+				t.Errorf("%+v, poison %q, live %v", in, p.Poison, p.Live)
+			}
+		})
+	}
+	t.Run("dead use of deep stack", func(t *testing.T) {
+		if _, err := Link(object(movK(1, 0), jeqK(1, 0, 1), insn(0x7a, 10, 0, -520, 0), exit), k, Options{}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestProgramErrors: errors of programs that nobody asked for stay with them.
+func TestProgramErrors(t *testing.T) {
+	k := newTestKernel(t)
+	for _, tc := range []struct {
+		name string
+		auto bool
+		opt  Options
+		fail bool
+	}{
+		{"auto-loaded", true, Options{}, true},
+		{"optional", false, Options{}, false},
+		{"keep going", true, Options{KeepGoing: true}, false},
+	} {
+		for _, bad := range [][]byte{insn(0xff, 0, 0, 0, 0), insn(0x7a, 10, 0, -520, 0)} {
+			t.Run(fmt.Sprintf("%s/%#x", tc.name, bad[0]), func(t *testing.T) {
+				in := object(bad, exit)
+				in.Programs[0].AutoLoad = tc.auto
+				o, err := Link(in, k, tc.opt)
+				if (err != nil) != tc.fail {
+					t.Fatalf("error %v", err)
+				}
+				if err != nil {
+					return
+				}
+				p := o.Programs[0]
+				if p.Err == nil || p.Poison[p.Code.Insns[0].Imm] != p.Err.Error() || p.Code.Insns[0].Op != ir.Invalid {
+					t.Errorf("program error %v, poison %q", p.Err, p.Poison)
+				}
+				checkProgram(t, o, p)
+			})
+		}
 	}
 }
 

@@ -12,10 +12,15 @@ import (
 // call it too.
 func (o *Object) Fold() error {
 	for _, p := range o.Programs {
+		if p.Err != nil {
+			continue
+		}
 		f := newFolder(o, p)
 		f.run()
 		if err := f.finish(); err != nil {
-			return fmt.Errorf("program %q: %w", p.Name, err)
+			if err = o.refuse(p, err); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -476,8 +481,12 @@ func (f *folder) leave(at int32, r0 val) {
 // finish lists what is live.
 func (f *folder) finish() error {
 	p := f.p
-	if f.badOff >= 0 {
-		return fmt.Errorf("instruction %d%s: uses the stack below its 512 bytes", f.code.Insns[f.badOff].Orig, at(f.code.Line(f.badOff)))
+	if i := f.badOff; i >= 0 {
+		where := fmt.Sprintf("instruction %d", f.code.Insns[i].Orig)
+		if line := f.code.Line(i); line != "" {
+			where += " (" + line + ")"
+		}
+		return fmt.Errorf("%s: uses the stack below its 512 bytes", where)
 	}
 	p.Calls, p.Helpers = nil, nil
 	for i := range f.code.Insns {
@@ -496,11 +505,4 @@ func (f *folder) finish() error {
 		p.Subs[i].Live = f.head[p.Code.Subs[i].Start] != nil
 	}
 	return nil
-}
-
-func at(line string) string {
-	if line == "" {
-		return ""
-	}
-	return " (" + line + ")"
 }

@@ -23,6 +23,8 @@ type Options struct {
 	// FillEnums sets every u64 variable __X in read-only data to the value of the kernel's enumerator X, as
 	// SCX_ENUM_INIT does. Globals win.
 	FillEnums bool
+	// KeepGoing notes errors of single programs in their Err instead of refusing the object.
+	KeepGoing bool
 	// Arena accepts objects that use an arena. Without it they are refused with ErrUnsupported.
 	Arena bool
 }
@@ -70,7 +72,7 @@ func (l *linker) link(opt Options) error {
 		return fmt.Errorf("kernel BTF: %w", err)
 	}
 	l.core = core{local: l.in.BTF, kernel: l.kernel, cands: map[btf.TypeID][]btf.Type{}}
-	l.out = &Object{Name: l.in.Name, License: l.in.License, BTF: l.in.BTF, target: l.target}
+	l.out = &Object{Name: l.in.Name, License: l.in.License, BTF: l.in.BTF, target: l.target, keepGoing: opt.KeepGoing}
 	if a := l.in.Arena; a != nil && !opt.Arena {
 		if a.Map >= 0 {
 			return fmt.Errorf("map %q: arena: %w", l.in.Maps[a.Map].Name, ErrUnsupported)
@@ -104,7 +106,9 @@ func (l *linker) link(opt Options) error {
 	for _, p := range l.in.Programs {
 		lp, err := l.program(p)
 		if err != nil {
-			return fmt.Errorf("section %s, program %q: %w", strconv.Quote(p.Section), p.Name, err)
+			if err = l.out.refuse(lp, err); err != nil {
+				return err
+			}
 		}
 		l.out.Programs = append(l.out.Programs, lp)
 	}
@@ -112,6 +116,19 @@ func (l *linker) link(opt Options) error {
 		return err
 	}
 	return l.out.Fold()
+}
+
+// refuse deals with an error of one program: it is the object's error, or the program is made one that cannot run.
+func (o *Object) refuse(p *Program, err error) error {
+	err = fmt.Errorf("section %s, program %q: %w", strconv.Quote(p.Section), p.Name, err)
+	if p.AutoLoad && !o.keepGoing {
+		return err
+	}
+	p.Err = err
+	p.Code = &ir.Program{Name: p.Name, Insns: []ir.Insn{{Op: ir.Invalid}}, Subs: []ir.Sub{{Name: p.Name, End: 1}}, Line: func(int32) string { return "" }}
+	p.Subs, p.Poison, p.Live = []Sub{{Type: p.Type, Live: true}}, []string{err.Error()}, []bool{true}
+	p.Refs, p.Calls, p.Helpers = nil, nil, nil
+	return nil
 }
 
 func copyMap(m *elf.Map) *Map {
@@ -127,7 +144,7 @@ func copyMap(m *elf.Map) *Map {
 	return n
 }
 
-// program puts a main function and the functions that it reaches together, in the order in which
+// program always returns a Program, whose Code is not set when there is an error. It puts a main function and the functions that it reaches together, in the order in which
 // bpf_object__reloc_code appends them: each one after its first caller's earlier callees.
 func (l *linker) program(p *elf.Program) (*Program, error) {
 	main := l.in.Funcs[p.Func]
@@ -157,7 +174,7 @@ func (l *linker) program(p *elf.Program) (*Program, error) {
 	}
 	top, err := push(p.Func)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	for stack := []frame{top}; len(stack) > 0; {
 		f := &stack[len(stack)-1]
@@ -174,7 +191,7 @@ func (l *linker) program(p *elf.Program) (*Program, error) {
 		order = append(order, fn)
 		nf, err := push(fn)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		stack = append(stack, nf)
 	}

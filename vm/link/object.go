@@ -19,7 +19,8 @@ type Object struct {
 	// Warnings tell what a strict reader might want to know: members or relocations that were dropped.
 	Warnings []string
 
-	target Target
+	target    Target
+	keepGoing bool
 }
 
 // Map is a map to be created.
@@ -73,6 +74,9 @@ type Program struct {
 	Subs []Sub
 	// Poison are the reasons why instructions of kind ir.Invalid fault when they are executed, by their Imm.
 	Poison []string
+	// Err tells why the program could not be linked; its Code then faults at once. Only programs that are not loaded
+	// by themselves can have one, unless Options.KeepGoing was set.
+	Err error
 }
 
 // Sub is what the linker knows of a subprogram beyond ir.Sub.
