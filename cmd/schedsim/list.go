@@ -21,8 +21,11 @@ func (a *app) listCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List schedulers, callbacks, kernel functions or example workloads",
-		Args:  exactArgs(0, ""),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args:  cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage("cannot list %q: expected schedulers, callbacks, kfuncs or examples", args[0])
+			}
 			return usage("what to list is missing: schedulers, callbacks, kfuncs or examples; see '%s --help'", cmd.CommandPath())
 		},
 	}

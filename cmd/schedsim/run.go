@@ -102,8 +102,8 @@ func (a *app) policyEnd(results []*runner.Result) error {
 		if e == nil {
 			continue
 		}
-		fmt.Fprintf(a.err, "schedsim: exit scheduler=%q kind=%d name=%s code=%#x reason=%q msg=%q t=%.9fs\n",
-			res.Report.Info.Scheduler, e.Kind, e.Name, uint64(e.Code), e.Reason, e.Message, float64(e.AtNS)/1e9)
+		fmt.Fprintf(a.err, "schedsim: exit kind=%d name=%s code=%#x reason=%q msg=%q t=%.9fs scheduler=%q\n",
+			e.Kind, e.Name, uint64(e.Code), e.Reason, e.Message, float64(e.AtNS)/1e9, res.Report.Info.Scheduler)
 		if e.Kind >= ops.ExitError {
 			failed = errPolicy
 		}

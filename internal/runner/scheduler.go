@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 
 	"github.com/schedsim/schedsim/ops/kernels"
@@ -28,7 +29,7 @@ type LoadError struct {
 // Error names the scheduler.
 func (e *LoadError) Error() string {
 	msg := e.Err.Error()
-	if strings.Contains(msg, e.Scheduler) {
+	if strings.Contains(msg, filepath.Base(e.Scheduler)) {
 		return msg
 	}
 	return e.Scheduler + ": " + msg
