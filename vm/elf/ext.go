@@ -105,14 +105,12 @@ func (r *reader) records(b []byte, minSize uint32, f func(fn *Func, slot int32, 
 
 // funcsOf are the functions of a section by address. Should a file have two sections of a name, the first is meant.
 func (r *reader) funcsOf(section string) []*Func {
-	at := r.section(section)
-	var fns []*Func
-	for i, f := range r.o.Funcs {
-		if f.Section == section {
-			if fn, ok := r.funcAt[place{at, uint64(f.Off)}]; ok && fn == i {
-				fns = append(fns, f)
-			}
+	fns, ok := r.named[section]
+	if !ok {
+		for _, fn := range r.funcsIn[r.section(section)] {
+			fns = append(fns, r.o.Funcs[fn])
 		}
+		r.named[section] = fns
 	}
 	return fns
 }

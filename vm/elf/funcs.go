@@ -61,6 +61,7 @@ func (r *reader) functions() error {
 			Global: bind != elf.STB_LOCAL && vis != elf.STV_HIDDEN && vis != elf.STV_INTERNAL, Weak: bind == elf.STB_WEAK,
 		}
 		r.funcAt[at] = len(r.o.Funcs)
+		r.funcsIn[f.section] = append(r.funcsIn[f.section], len(r.o.Funcs))
 		if f.section != r.text {
 			if programs[fu.Name] {
 				return fmt.Errorf("section %s: a second program %s", quote(sec.Name), quote(fu.Name))
@@ -91,13 +92,7 @@ func (r *reader) relocations() error {
 		if s.Type != elf.SHT_PROGBITS || s.Flags&elf.SHF_EXECINSTR == 0 {
 			continue
 		}
-		// The functions of this section, by address.
-		var fns []int
-		for fn, f := range r.o.Funcs {
-			if at, ok := r.funcAt[place{i, uint64(f.Off)}]; ok && at == fn {
-				fns = append(fns, fn)
-			}
-		}
+		fns := r.funcsIn[i]
 		if len(fns) == 0 {
 			continue
 		}

@@ -42,6 +42,8 @@ type reader struct {
 	dataMap  map[int]int // section index -> index in o.Maps
 	mapAt    map[uint32]int
 	funcAt   map[place]int
+	funcsIn  map[int][]int // section index -> functions by address
+	named    map[string][]*Func
 	externAt map[*elf.Symbol]int // index in o.Externs
 }
 
@@ -64,7 +66,7 @@ func Read(name string, r io.ReaderAt) (o *Object, err error) {
 		}
 	}()
 	rd := &reader{o: &Object{Name: name}, budget: maxContents, contents: map[int][]byte{}, interned: map[uint32]string{}, text: -1, maps: -1, arena: -1, jumps: -1,
-		dataMap: map[int]int{}, mapAt: map[uint32]int{}, funcAt: map[place]int{}, externAt: map[*elf.Symbol]int{}}
+		dataMap: map[int]int{}, mapAt: map[uint32]int{}, funcAt: map[place]int{}, funcsIn: map[int][]int{}, named: map[string][]*Func{}, externAt: map[*elf.Symbol]int{}}
 	if err := rd.read(r); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

@@ -45,6 +45,7 @@ type linker struct {
 	externs      []extern
 	codes        []*code // by function
 	kconfigIndex int
+	autoLoad     map[string]bool // by program, as struct_ops tables change it
 }
 
 // Link links an object for a kernel. Errors name the object and the program or symbol; those of objects that use what is
@@ -59,7 +60,7 @@ func Link(o *elf.Object, t Target, opt Options) (linked *Object, err error) {
 			linked, err = nil, fmt.Errorf("%s: malformed BTF (%v)", o.Name, p)
 		}
 	}()
-	l := &linker{in: o, target: t, codes: make([]*code, len(o.Funcs)), kconfigIndex: -1}
+	l := &linker{in: o, target: t, codes: make([]*code, len(o.Funcs)), kconfigIndex: -1, autoLoad: map[string]bool{}}
 	if err := l.link(opt); err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Name, err)
 	}
@@ -103,6 +104,9 @@ func (l *linker) link(opt Options) error {
 			return err
 		}
 	}
+	if err := l.structOps(); err != nil {
+		return err
+	}
 	for _, p := range l.in.Programs {
 		lp, err := l.program(p)
 		if err != nil {
@@ -111,9 +115,6 @@ func (l *linker) link(opt Options) error {
 			}
 		}
 		l.out.Programs = append(l.out.Programs, lp)
-	}
-	if err := l.structOps(); err != nil {
-		return err
 	}
 	return l.out.Fold()
 }
@@ -148,7 +149,7 @@ func copyMap(m *elf.Map) *Map {
 // bpf_object__reloc_code appends them: each one after its first caller's earlier callees.
 func (l *linker) program(p *elf.Program) (*Program, error) {
 	main := l.in.Funcs[p.Func]
-	out := &Program{Name: p.Name, Section: p.Section, Kind: p.Kind, Attach: p.Attach, Sleepable: p.Sleepable, AutoLoad: p.AutoLoad, Type: main.Type}
+	out := &Program{Name: p.Name, Section: p.Section, Kind: p.Kind, Attach: p.Attach, Sleepable: p.Sleepable, AutoLoad: l.autoLoad[p.Name], Type: main.Type}
 	order := []int{p.Func}
 	subOf := map[int]int{p.Func: 0}
 	var codes []*code

@@ -375,6 +375,50 @@ func TestStructOps(t *testing.T) {
 	}
 }
 
+// TestStructOpsAutoLoad: the tables that want a program decide whether it is loaded.
+func TestStructOpsAutoLoad(t *testing.T) {
+	for _, tc := range []struct {
+		name         string
+		optionalProg bool
+		first        bool // the table that wants start and stop is created by itself
+		want         bool
+	}{
+		{"plain", false, true, true},
+		{"optional program of a table", true, true, true},
+		{"program of an optional table", false, false, false},
+		{"optional both", true, false, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			in := read(t, "ops.bpf.o")
+			for _, p := range in.Programs {
+				p.AutoLoad = !tc.optionalProg
+			}
+			for _, so := range in.StructOps {
+				so.AutoCreate = tc.first || so.Name != "first_ops"
+			}
+			o, err := Link(in, newTestKernel(t), Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := o.program(t, "ops_stop").AutoLoad; got != tc.want {
+				t.Errorf("ops_stop: auto-load %t, want %t", got, tc.want)
+			}
+			if !o.program(t, "ops_start").AutoLoad || o.program(t, "ops_forgotten").AutoLoad {
+				t.Error("ops_start is wanted by second_ops too, ops_forgotten by no member that exists")
+			}
+		})
+	}
+	in := read(t, "ops.bpf.o")
+	member(in, "timeout").Name = "timout"
+	for _, so := range in.StructOps {
+		so.AutoCreate = so.Name != "first_ops"
+	}
+	o, err := Link(in, newTestKernel(t), Options{})
+	if err != nil || len(o.StructOps) != 1 || !slices.ContainsFunc(o.Warnings, func(w string) bool { return strings.Contains(w, `member "timout"`) }) {
+		t.Errorf("an optional table that the kernel does not know: %v", err)
+	}
+}
+
 func TestGlobals(t *testing.T) {
 	helpers := func(o *Object) (ids []int32) {
 		for _, h := range o.program(t, "sum").Helpers {

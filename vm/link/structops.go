@@ -8,36 +8,66 @@ import (
 	"github.com/schedsim/schedsim/vm/elf"
 )
 
-// structOps matches the members of struct_ops tables with the kernel's struct, following bpf_map__init_kern_struct_ops.
+// structOps matches the members of struct_ops tables with the kernel's struct, following bpf_map__init_kern_struct_ops, and
+// decides which programs load by themselves, following bpf_object_adjust_struct_ops_autoload: those that a table wants, be
+// they optional or not, and not those that only an optional table or an unknown member wants.
 func (l *linker) structOps() error {
+	for _, p := range l.in.Programs {
+		l.autoLoad[p.Name] = p.AutoLoad
+	}
+	wanted := map[string]bool{} // false: by optional tables only
 	for _, so := range l.in.StructOps {
-		name := essential(so.Type.Name)
-		types, err := l.kernelTypes(name)
+		out, err := l.table(so)
 		if err != nil {
-			return err
-		}
-		var kernel *btf.Struct
-		for _, t := range types {
-			if st, ok := t.(*btf.Struct); ok && kernel == nil {
-				kernel = st
+			err = fmt.Errorf("struct_ops %q: %w", so.Name, err)
+			if so.AutoCreate {
+				return err
 			}
-		}
-		if kernel == nil {
-			return fmt.Errorf("struct_ops %q: the kernel has no struct %q", so.Name, name)
-		}
-		out := &StructOps{Name: so.Name, Type: name, Link: so.Link, AutoCreate: so.AutoCreate}
-		for i := range so.Members {
-			m, ok, err := l.member(so, &so.Members[i], kernel)
-			if err != nil {
-				return fmt.Errorf("struct_ops %q: member %q: %w", so.Name, so.Members[i].Name, err)
-			}
-			if ok {
-				out.Members = append(out.Members, m)
-			}
+			l.out.Warnings = append(l.out.Warnings, err.Error())
+			continue
 		}
 		l.out.StructOps = append(l.out.StructOps, out)
+		for _, m := range out.Members {
+			if m.Prog != "" {
+				wanted[m.Prog] = wanted[m.Prog] || so.AutoCreate
+			}
+		}
+	}
+	for _, p := range l.in.Programs {
+		if w, ok := wanted[p.Name]; ok && p.Kind == elf.KindStructOps {
+			l.autoLoad[p.Name] = w
+		}
 	}
 	return nil
+}
+
+// table matches one table.
+func (l *linker) table(so *elf.StructOps) (*StructOps, error) {
+	name := essential(so.Type.Name)
+	types, err := l.kernelTypes(name)
+	if err != nil {
+		return nil, err
+	}
+	var kernel *btf.Struct
+	for _, t := range types {
+		if st, ok := t.(*btf.Struct); ok && kernel == nil {
+			kernel = st
+		}
+	}
+	if kernel == nil {
+		return nil, fmt.Errorf("the kernel has no struct %q", name)
+	}
+	out := &StructOps{Name: so.Name, Type: name, Link: so.Link, AutoCreate: so.AutoCreate}
+	for i := range so.Members {
+		m, ok, err := l.member(so, &so.Members[i], kernel)
+		if err != nil {
+			return nil, fmt.Errorf("member %q: %w", so.Members[i].Name, err)
+		}
+		if ok {
+			out.Members = append(out.Members, m)
+		}
+	}
+	return out, nil
 }
 
 func (l *linker) member(so *elf.StructOps, m *elf.Member, kernel *btf.Struct) (Member, bool, error) {
@@ -59,16 +89,7 @@ func (l *linker) member(so *elf.StructOps, m *elf.Member, kernel *btf.Struct) (M
 		if m.Prog != "" {
 			// As libbpf does: a program that only an unknown member wants is not loaded.
 			l.out.Warnings = append(l.out.Warnings, fmt.Sprintf("struct_ops %q: member %q is not known to the kernel, program %q is dropped", so.Name, m.Name, m.Prog))
-			used := false
-			for i := range so.Members {
-				o := &so.Members[i]
-				used = used || o != m && o.Prog == m.Prog
-			}
-			for _, p := range l.out.Programs {
-				if p.Name == m.Prog && !used {
-					p.AutoLoad = false
-				}
-			}
+			l.autoLoad[m.Prog] = false
 		}
 		return out, false, nil
 	}
@@ -88,7 +109,7 @@ func (l *linker) member(so *elf.StructOps, m *elf.Member, kernel *btf.Struct) (M
 		if m.Prog == "" {
 			return out, true, nil
 		}
-		for _, p := range l.out.Programs {
+		for _, p := range l.in.Programs {
 			if p.Name == m.Prog {
 				if p.Kind != elf.KindStructOps {
 					return out, false, fmt.Errorf("program %q is in section %q, expected struct_ops", p.Name, p.Section)
