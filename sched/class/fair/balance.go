@@ -6,7 +6,7 @@ import (
 
 // Load balancing. Each CPU pulls work for the groups around it: a CPU that goes idle from anywhere at once, a busy one
 // at intervals that grow with the size of the domain, and an idle one whose tick has stopped when a busy CPU asks for it
-// (nohz). The decisions follow the kernel's; active balancing, which moves a running task, is not modelled.
+// (nohz). When that fails for a while, a running task is stopped to be moved (active balancing).
 
 // maxPinned is the longest interval, in ms, while all tasks are pinned (MAX_PINNED_INTERVAL).
 const maxPinned = 512
@@ -19,7 +19,7 @@ func (c *Class) shouldBalance(env *lbEnv) bool {
 	if env.idle == cpuNewlyIdle {
 		return c.m.NrRunning(env.dst.cpu) == 0
 	}
-	g := env.sd.groups[0]
+	g := env.sd.localGroup()
 	skip := c.work2
 	clear(skip)
 	idleSMT := sim.NoCPU
@@ -72,11 +72,11 @@ func (c *Class) balance(cpu sim.CPU, sd *domain, idle idleKind) (moved int, more
 			env.loopMax = min(nrMigrate, c.m.NrRunning(env.src.cpu))
 			moved = c.pullAll(&env)
 			if sd.parent != nil && env.somePinned && env.imbalance > 0 {
-				sd.parent.groups[0].imbalance = true
+				sd.parent.localGroup().imbalance = true
 			}
 			if env.allPinned {
 				env.cpus.del(env.src.cpu)
-				if !env.cpus.subsetOf(sd.groups[0].set) {
+				if !env.cpus.subsetOf(sd.localGroup().set) {
 					env.loop = 0
 					continue
 				}
@@ -84,18 +84,28 @@ func (c *Class) balance(cpu sim.CPU, sd *domain, idle idleKind) (moved int, more
 				return 0, more
 			}
 		}
-		if moved == 0 {
+		started := false
+		if moved != 0 {
+			sd.failed = 0
+		} else {
 			if idle != cpuNewlyIdle {
 				sd.failed++
 			}
-		} else {
-			sd.failed = 0
+			if env.needActive() {
+				var ok bool
+				if started, ok = c.startActive(&env, cpu); !ok {
+					c.backOff(&env)
+					return 0, more
+				}
+			}
 		}
-		sd.interval = sd.minInterval
+		if !started || env.needActive() {
+			sd.interval = sd.minInterval
+		}
 		return moved, more
 	}
 	if sd.parent != nil && !env.allPinned {
-		sd.parent.groups[0].imbalance = false
+		sd.parent.localGroup().imbalance = false
 	}
 	c.balanced(&env)
 	return 0, more
@@ -118,8 +128,12 @@ func (c *Class) pullAll(env *lbEnv) int {
 
 // balanced makes the next attempt later (the end of sched_balance_rq).
 func (c *Class) balanced(env *lbEnv) {
+	env.sd.failed = 0
+	c.backOff(env)
+}
+
+func (c *Class) backOff(env *lbEnv) {
 	sd := env.sd
-	sd.failed = 0
 	if env.idle == cpuNewlyIdle {
 		return
 	}

@@ -51,7 +51,7 @@ func TestBalance(t *testing.T) {
 		{"1n2l4c1t", 8, 200 * sim.Millisecond, 1, 1, [2]int{0, 0}},
 		{"2n1l4c1t", 8, 200 * sim.Millisecond, 1, 1, [2]int{0, 0}},
 		{"2n1l4c1t", 9, 500 * sim.Millisecond, .75, .98, [2]int{60, 300}},
-		{"2n2l4c2t", 20, 200 * sim.Millisecond, 1, 1, [2]int{0, 0}},
+		{"2n2l4c2t", 20, 3 * sim.Second, 1, 1, [2]int{0, 0}},
 		{"2n2l4c2t", 32, sim.Second, 1, 1, [2]int{0, 0}},
 	} {
 		for _, how := range []string{"forked", "stacked"} {
@@ -279,4 +279,51 @@ func TestNothingLost(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestActiveBalance: two hogs begin on the threads of one core, where nothing waits. The one that may is moved to the
+// idle core although it runs.
+func TestActiveBalance(t *testing.T) {
+	b := newBench(t, "1n1l2c2t", Options{}, sim.Costs{})
+	one := b.spawn(sim.TaskSpec{Comm: "pinned", CPUs: []sim.CPU{2}, Behavior: hog{}})
+	i := 0
+	two := b.spawn(sim.TaskSpec{Comm: "free", CPUs: []sim.CPU{0}, Behavior: behave(func(*sim.Task, sim.Time) sim.Step {
+		switch i++; i {
+		case 1:
+			return sim.Step{Kind: sim.StepRun, Dur: sim.Millisecond}
+		case 2:
+			return sim.Step{Kind: sim.StepSetAffinity, CPUs: cpus(0, 4)}
+		}
+		return sim.Step{Kind: sim.StepRun, Dur: 3600 * sim.Second}
+	})})
+	b.run(2 * sim.Second)
+	tp := b.m.Topo()
+	if tp.CPUs[one.CPU()].Core == tp.CPUs[two.CPU()].Core {
+		t.Errorf("both run on core %d", tp.CPUs[one.CPU()].Core)
+	}
+	if n := b.migrations[two.PID]; n != 1 {
+		t.Errorf("the free task moved %d times, want once", n)
+	}
+	if got := b.cpuTime(two); got < 1999*sim.Millisecond {
+		t.Errorf("the free task ran %v of 2 s", got)
+	}
+}
+
+// TestIdleScan: periodic balancing learns from the utilization how far to look for an idle CPU.
+func TestIdleScan(t *testing.T) {
+	for _, tc := range []struct {
+		hogs int
+		want int // 4 * (1 - (1.17 * utilization)^2), rounded down
+	}{{0, 4}, {1, 3}, {2, 2}, {4, 0}} {
+		t.Run(fmt.Sprint(tc.hogs), func(t *testing.T) {
+			b := newBench(t, "1n1l4c1t", Options{}, sim.Costs{})
+			for range tc.hogs {
+				b.spawn(sim.TaskSpec{Comm: "hog", Behavior: hog{}})
+			}
+			b.run(2 * sim.Second)
+			if got := b.c.llcs[0].nrIdleScan; got != tc.want {
+				t.Errorf("%d, want %d", got, tc.want)
+			}
+		})
+	}
 }

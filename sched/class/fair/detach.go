@@ -14,10 +14,10 @@ func (c *Class) canMigrate(e *entity, env *lbEnv) bool {
 	}
 	if !allowed(t, env.dst.cpu) || t.MigrationDisabled != 0 {
 		env.somePinned = true
-		if env.idle == cpuNewlyIdle || env.dstPinned || t.MigrationDisabled != 0 {
+		if env.idle == cpuNewlyIdle || env.dstPinned || env.active || t.MigrationDisabled != 0 {
 			return false
 		}
-		for _, cpu := range env.sd.groups[0].cpus {
+		for _, cpu := range env.sd.localGroup().cpus {
 			if env.cpus.has(cpu) && allowed(t, cpu) {
 				env.dstPinned, env.newDst = true, cpu
 				break
@@ -29,7 +29,7 @@ func (c *Class) canMigrate(e *entity, env *lbEnv) bool {
 	if t.OnCPU || e == env.src.curr {
 		return false
 	}
-	return !c.taskHot(e, env) || env.sd.failed > env.sd.niceTries
+	return env.active || !c.taskHot(e, env) || env.sd.failed > env.sd.niceTries
 }
 
 // taskHot follows task_hot.
@@ -65,8 +65,7 @@ func (c *Class) pullTasks(env *lbEnv) int {
 			src.tasks.moveFront(e)
 			continue
 		}
-		c.m.Deactivate(e.t, sim.DeqNoClock)
-		c.m.SetTaskCPU(e.t, env.dst.cpu)
+		c.detachTask(e, env)
 		e.lnext, chain = chain, e
 		moved++
 		if env.idle == cpuNewlyIdle {
@@ -96,6 +95,12 @@ func (env *lbEnv) take(e *entity) bool {
 	}
 	env.imbalance -= n
 	return true
+}
+
+// detachTask takes e from its runqueue (detach_task).
+func (c *Class) detachTask(e *entity, env *lbEnv) {
+	c.m.Deactivate(e.t, sim.DeqNoClock)
+	c.m.SetTaskCPU(e.t, env.dst.cpu)
 }
 
 // attachTask queues e, detached before, on its new CPU (attach_task).

@@ -11,7 +11,6 @@
 //     ignored;
 //   - asymmetric capacity (misfit tasks, capacity-aware wakeups), asymmetric packing, energy-aware placement, cluster
 //     levels, cache-aware balancing (CONFIG_SCHED_CACHE), NUMA balancing, uclamp and thermal pressure;
-//   - active balancing, which stops a running task to move it;
 //   - the time that balancing takes: newidle balancing is limited by its success rate, not by its cost.
 //
 // PELT averages advance with real time on every CPU, whatever its capacity.

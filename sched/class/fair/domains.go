@@ -38,8 +38,9 @@ const (
 // machine. Levels that add nothing to the one below do not exist.
 type domain struct {
 	flags         domainFlags
-	span          *group // the CPUs
-	groups        []*group
+	span          *group   // the CPUs
+	groups        []*group // in the order of their CPUs; see group
+	local         int      // the one around the domain's CPU
 	parent, child *domain
 
 	imbalancePct int
@@ -53,6 +54,17 @@ type domain struct {
 
 	newidleCall, newidleSuccess, newidleRatio int
 	newidleStamp                              int64
+}
+
+// localGroup is the group around the domain's CPU.
+func (sd *domain) localGroup() *group { return sd.groups[sd.local] }
+
+// group returns the i-th group as the domain's CPU sees them: its own first, then round.
+func (sd *domain) group(i int) *group {
+	if i += sd.local; i >= len(sd.groups) {
+		i -= len(sd.groups)
+	}
+	return sd.groups[i]
 }
 
 // group is a set of CPUs between which a domain balances (struct sched_group with its sched_group_capacity). The CPUs of
@@ -82,7 +94,6 @@ type domains struct {
 	base   []*domain // the lowest domain of each CPU, nil on a machine of one
 	smt    []*group  // the threads of each CPU's core
 	llcs   []*llc    // each CPU's
-	node   []int32
 	hasSMT bool
 	work   cpuset // load_balance_mask
 	work2  cpuset // should_we_balance_tmpmask, select_rq_mask
@@ -102,92 +113,91 @@ func (c *Class) buildDomains(t *topo.Topology) {
 	n := len(t.CPUs)
 	d := &c.domains
 	*d = domains{nr: n, caps: make([]uint64, n), base: make([]*domain, n), smt: make([]*group, n),
-		llcs: make([]*llc, n), node: make([]int32, n), work: newCPUSet(n), work2: newCPUSet(n)}
+		llcs: make([]*llc, n), work: newCPUSet(n), work2: newCPUSet(n)}
 	for i, in := range t.CPUs {
 		d.caps[i] = uint64(in.Capacity)
-		d.node[i] = in.Node
 	}
-	levels := []level{
-		{sdShareCapacity | sdShareLLC | sdPreferSibling, func(i topo.Info) int32 { return i.Core }},
-		{sdShareLLC | sdPreferSibling, func(i topo.Info) int32 { return i.LLC }},
-		{sdPreferSibling, func(i topo.Info) int32 { return i.Node }},
+	d.smt = partition(t, 0, func(in topo.Info) int32 { return in.Core })
+	for _, g := range d.smt {
+		d.hasSMT = d.hasSMT || g.weight() > 1
+	}
+	for i, g := range partition(t, 0, func(in topo.Info) int32 { return in.LLC }) {
+		if first := int(g.cpus[0]); first < i {
+			d.llcs[i] = d.llcs[first]
+		} else {
+			// Before the run the machine was idle.
+			d.llcs[i] = &llc{group: g, idleCores: true, nrIdleScan: g.weight()}
+		}
+	}
+
+	cur := partition(t, 0, func(in topo.Info) int32 { return in.ID }) // the widest group so far around each CPU
+	top := make([]*domain, n)
+	for _, lv := range []level{
+		{sdShareCapacity | sdShareLLC | sdPreferSibling, func(in topo.Info) int32 { return in.Core }},
+		{sdShareLLC | sdPreferSibling, func(in topo.Info) int32 { return in.LLC }},
+		{sdPreferSibling, func(in topo.Info) int32 { return in.Node }},
 		{sdNUMA, func(topo.Info) int32 { return 0 }},
-	}
-	cur := make([]*group, n) // the widest group so far around each CPU
-	for i := range cur {
-		cur[i] = d.newGroup(t, 0, func(in topo.Info) bool { return int(in.ID) == i })
-	}
-	for li, lv := range levels {
-		spans := make([]*group, n)
-		for i, in := range t.CPUs {
-			if first := firstWith(t, lv.id, lv.id(in)); first < i {
-				spans[i] = spans[first]
-			} else {
-				spans[i] = d.newGroup(t, lv.flags, func(o topo.Info) bool { return lv.id(o) == lv.id(in) })
-			}
-		}
-		switch li {
-		case 0:
-			d.smt = spans
-			for _, g := range spans {
-				d.hasSMT = d.hasSMT || g.weight() > 1
-			}
-		case 1:
-			for i, g := range spans {
-				if first := int(g.cpus[0]); first < i {
-					d.llcs[i] = d.llcs[first]
-				} else {
-					// Before the run the machine was idle.
-					d.llcs[i] = &llc{group: g, idleCores: true, nrIdleScan: g.weight()}
-				}
-			}
-		}
-		next := make([]*group, n)
-		copy(next, cur)
+	} {
+		spans := partition(t, lv.flags, lv.id)
+		groups := make([][]*group, n) // of each span, by its first CPU
 		for i, span := range spans {
 			if span.weight() == cur[i].weight() {
-				continue // the level adds nothing here
+				spans[i] = cur[i] // the level adds nothing here
+				continue
 			}
-			d.addDomain(i, lv.flags, span, cur)
-			next[i] = span
+			first := span.cpus[0]
+			if groups[first] == nil {
+				groups[first] = groupsOf(span, cur)
+			}
+			top[i] = d.addDomain(i, lv.flags, span, groups[first], cur[i], top[i])
 		}
-		cur = next
+		cur = spans
 	}
 	for i := range d.base {
 		d.setNUMAImbalance(sim.CPU(i))
 	}
 }
 
-func firstWith(t *topo.Topology, id func(topo.Info) int32, v int32) int {
+// partition groups the CPUs by id and returns each CPU's group.
+func partition(t *topo.Topology, flags domainFlags, id func(topo.Info) int32) []*group {
+	byID := map[int32]*group{} // only looked up
+	byCPU := make([]*group, len(t.CPUs))
+	cores := map[*group]map[int32]bool{}
 	for i, in := range t.CPUs {
-		if id(in) == v {
-			return i
+		g := byID[id(in)]
+		if g == nil {
+			g = &group{set: newCPUSet(len(t.CPUs)), flags: flags}
+			byID[id(in)] = g
+			cores[g] = map[int32]bool{}
 		}
+		g.cpus = append(g.cpus, sim.CPU(i))
+		g.set.add(sim.CPU(i))
+		g.capacity += uint64(in.Capacity)
+		if !cores[g][in.Core] {
+			cores[g][in.Core] = true
+			g.cores++
+		}
+		byCPU[i] = g
 	}
-	panic("BUG: fair: CPU without itself")
+	return byCPU
 }
 
-// newGroup collects the CPUs for which in is true.
-func (d *domains) newGroup(t *topo.Topology, flags domainFlags, in func(topo.Info) bool) *group {
-	g := &group{set: newCPUSet(len(t.CPUs)), flags: flags}
-	cores := map[int32]bool{} // only counted
-	for i, info := range t.CPUs {
-		if in(info) {
-			g.cpus = append(g.cpus, sim.CPU(i))
-			g.set.add(sim.CPU(i))
-			g.capacity += uint64(info.Capacity)
-			cores[info.Core] = true
+// groupsOf lists the groups among by that make up span, in the order of their first CPUs.
+func groupsOf(span *group, by []*group) []*group {
+	var gs []*group
+	for _, cpu := range span.cpus {
+		if g := by[cpu]; g.cpus[0] == cpu {
+			gs = append(gs, g)
 		}
 	}
-	g.cores = len(cores)
-	return g
+	return gs
 }
 
-// addDomain puts a domain on top of cpu's chain (sd_init). cur are the groups below.
-func (d *domains) addDomain(cpu int, flags domainFlags, span *group, cur []*group) {
+// addDomain puts a domain on top of cpu's chain, which ends with child (sd_init). local is cpu's group.
+func (d *domains) addDomain(cpu int, flags domainFlags, span *group, groups []*group, local *group, child *domain) *domain {
 	w := int64(span.weight())
-	sd := &domain{flags: flags, span: span, imbalancePct: 117, minInterval: w, maxInterval: 2 * w, interval: w,
-		newidleCall: 512, newidleSuccess: 256, newidleRatio: 512}
+	sd := &domain{flags: flags, span: span, groups: groups, child: child, imbalancePct: 117,
+		minInterval: w, maxInterval: 2 * w, interval: w, newidleCall: 512, newidleSuccess: 256, newidleRatio: 512}
 	switch {
 	case flags&sdShareCapacity != 0:
 		sd.imbalancePct = 110
@@ -196,32 +206,15 @@ func (d *domains) addDomain(cpu int, flags domainFlags, span *group, cur []*grou
 	default:
 		sd.niceTries = 1
 	}
-	// The local group comes first, the others follow in the order of their CPUs and wrap around.
-	at := 0
-	for i, o := range span.cpus {
-		if int(o) == cpu {
-			at = i
-		}
+	for groups[sd.local] != local {
+		sd.local++
 	}
-	for i := range span.cpus {
-		g := cur[span.cpus[(at+i)%len(span.cpus)]]
-		known := false
-		for _, o := range sd.groups {
-			known = known || o == g
-		}
-		if !known {
-			sd.groups = append(sd.groups, g)
-		}
-	}
-	if d.base[cpu] == nil {
+	if child != nil {
+		child.parent = sd
+	} else {
 		d.base[cpu] = sd
-		return
 	}
-	child := d.base[cpu]
-	for child.parent != nil {
-		child = child.parent
-	}
-	child.parent, sd.child = sd, child
+	return sd
 }
 
 // setNUMAImbalance allows a small imbalance between nodes (adjust_numa_imbalance in topology.c): an eighth of a node

@@ -24,8 +24,8 @@ func (d *domains) describe(cpu int) string {
 		default:
 			b.WriteString("pkg")
 		}
-		for _, g := range sd.groups {
-			fmt.Fprintf(&b, " %v", g.cpus)
+		for i := range sd.groups {
+			fmt.Fprintf(&b, " %v", sd.group(i).cpus)
 		}
 		fmt.Fprintf(&b, " pct %d interval %d\n", sd.imbalancePct, sd.interval)
 	}

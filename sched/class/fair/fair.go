@@ -33,6 +33,10 @@ type cpuQueue struct {
 	hrtickAt sim.Time
 	hrtickOn bool
 
+	push    sim.StopWork // active balancing: the running task goes to pushTo
+	pushTo  sim.CPU
+	pushing bool
+
 	nextBalance int64 // in ticks
 	idleStamp   int64 // ns; when the CPU went idle, 0 while busy
 }
@@ -50,6 +54,7 @@ func NewWith(m *sim.Machine, o Options) *Class {
 		q.init(&c.config)
 		q.cpu = sim.CPU(i)
 		q.hrtick.Fire = func(sim.Time) { c.hrtickFire(q) }
+		q.push.Do = func() { c.activeBalance(q) }
 	}
 	c.buildDomains(m.Topo())
 	return c

@@ -174,7 +174,8 @@ func (c *Class) findIdlestGroup(sd *domain, t *sim.Task, cpu sim.CPU) *group {
 	var idlest, local *group
 	var ls groupStats
 	is := groupStats{avgLoad: 1<<32 - 1, typ: groupOverloaded}
-	for _, g := range sd.groups {
+	for i := range sd.groups {
+		g := sd.group(i)
 		if !anyAllowed(t, g) {
 			continue
 		}

@@ -31,6 +31,7 @@ type lbEnv struct {
 
 	allPinned, somePinned bool
 	dstPinned             bool
+	active                bool
 	newDst                sim.CPU
 	loop, loopMax         int
 }
@@ -71,7 +72,8 @@ func (c *Class) domainStats(env *lbEnv, st *lbStats) {
 	*st = lbStats{bs: groupStats{idleCPUs: int(^uint(0) >> 1)}}
 	var util uint64
 	overloaded := false
-	for _, g := range env.sd.groups {
+	for i := range env.sd.groups {
+		g := env.sd.group(i)
 		local := g.set.has(env.dst.cpu)
 		s := c.groupStats(env, g, local, &overloaded)
 		if local {
@@ -129,7 +131,7 @@ func (st *lbStats) busier(s *groupStats, g *group) bool {
 // updateIdleScan limits the search for an idle CPU by the square of the utilization (update_idle_cpu_scan).
 func (c *Class) updateIdleScan(env *lbEnv, util uint64) {
 	l := c.llcs[env.dst.cpu]
-	if !c.has(SISUtil) || env.idle == cpuNewlyIdle || env.sd.span != l.group {
+	if !c.has(SISUtil) || env.idle == cpuNewlyIdle || env.sd.flags&sdShareLLC == 0 || env.sd.span.weight() != l.weight() {
 		return
 	}
 	w := uint64(l.weight())
