@@ -113,10 +113,19 @@ func (l *loader) selectPrograms() {
 	}
 }
 
+// maxInner is how many maps user space may create in the object's arrays of maps.
+const maxInner = 4096
+
 // createMaps creates the maps of the object in its order. One that cannot be modelled leaves a gap unless code needs it.
 func (l *loader) createMaps() error {
 	s := l.s
-	t, err := maps.NewTable(s.opt.Mem, s.opt.Host.NrCPUs(), len(l.o.Maps))
+	room := 0
+	for _, m := range l.o.Maps {
+		if m.Inner != nil {
+			room = min(room+int(min(m.MaxEntries, maxInner)), maxInner)
+		}
+	}
+	t, err := maps.NewTable(s.opt.Mem, s.opt.Host.NrCPUs(), room+len(l.o.Maps))
 	if err != nil {
 		return fmt.Errorf("%s: %w", l.o.Name, err)
 	}
@@ -126,9 +135,7 @@ func (l *loader) createMaps() error {
 	}
 	l.refused = map[int]error{}
 	for i, m := range l.o.Maps {
-		spec := maps.Spec{Name: m.Name, Type: maps.Type(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
-			Flags: m.Flags, Data: m.Data, Fields: specialFields(m)}
-		mm, err := t.New(spec)
+		mm, err := t.New(mapSpec(m))
 		if err != nil {
 			if !l.mapIsUsed(i) {
 				t.Skip()
@@ -138,6 +145,36 @@ func (l *loader) createMaps() error {
 			return fmt.Errorf("%s: %w%s", l.o.Name, err, l.mapUser(i))
 		}
 		s.mapOf[m.Name] = mm
+	}
+	return l.fillSlots()
+}
+
+func mapSpec(m *link.Map) maps.Spec {
+	s := maps.Spec{Name: m.Name, Type: maps.Type(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
+		Flags: m.Flags, Data: m.Data, Fields: specialFields(m)}
+	if m.Inner != nil {
+		inner := mapSpec(m.Inner)
+		s.Inner = &inner
+	}
+	return s
+}
+
+// fillSlots puts maps into arrays of maps as the object's initialisers say.
+func (l *loader) fillSlots() error {
+	for _, m := range l.o.Maps {
+		outer, ok := l.s.mapOf[m.Name].(*maps.ArrayOfMaps)
+		if !ok {
+			continue
+		}
+		for _, slot := range m.Slots {
+			inner := l.s.mapOf[slot.Name]
+			if inner == nil {
+				return fmt.Errorf("%s: map %q: element %d: map %q was not created", l.o.Name, m.Name, slot.Index, slot.Name)
+			}
+			if e := outer.Set(slot.Index, inner); e != 0 {
+				return fmt.Errorf("%s: map %q: element %d: map %q: %w", l.o.Name, m.Name, slot.Index, slot.Name, e)
+			}
+		}
 	}
 	return nil
 }

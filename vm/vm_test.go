@@ -411,6 +411,42 @@ func TestSpecialFields(t *testing.T) {
 	}
 }
 
+// Arrays of maps hold what their initialisers name, and take maps that user space creates.
+func TestMapInMap(t *testing.T) {
+	queue := func(name string) *link.Map { return &link.Map{Name: name, Type: 22, ValueSize: 8, MaxEntries: 4} }
+	object := func(slots ...elf.Slot) *link.Object {
+		outer := &link.Map{Name: "outer", Type: elf.MapTypeArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 3, Inner: queue("outer.inner"), Slots: slots}
+		p := program("push", // push(queue in element r1[0], r1 + 8)
+			ir.Insn{Op: ir.Mov64X, Dst: 6, Src: 1}, ir.Insn{Op: ir.Mov64X, Dst: 2, Src: 1}, ir.Insn{Op: ir.LdImm64, Dst: 1}, helper("map_lookup_elem"),
+			ir.Insn{Op: ir.JEq64K, Dst: 0, Target: 9},
+			ir.Insn{Op: ir.Mov64X, Dst: 1, Src: 0}, ir.Insn{Op: ir.Mov64X, Dst: 2, Src: 6}, ir.Insn{Op: ir.Add64K, Dst: 2, Imm: 8}, helper("map_push_elem"), exit)
+		p.Refs = []link.Ref{{Insn: 2, Kind: link.RefMap, Map: 0}}
+		return &link.Object{Name: "m.bpf.o", Maps: []*link.Map{outer, queue("q")}, Programs: []*link.Program{p}}
+	}
+	m := space(t)
+	s, err := vm.Load(object(elf.Slot{Index: 1, Name: "q"}), vm.Options{Mem: m, Host: &host{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	inner, err := s.Map("outer").(*maps.ArrayOfMaps).NewInner(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range uint64(4) {
+		if _, f := s.Program("push").Run(context(t, m, i, 77)); f != nil {
+			t.Error(f)
+		}
+	}
+	if a, b := s.Map("q").(*maps.Queue).Len(), inner.(*maps.Queue).Len(); a != 1 || b != 1 {
+		t.Errorf("%d and %d elements, want one in each", a, b)
+	}
+	_, err = vm.Load(object(elf.Slot{Index: 1, Name: "nothing"}), vm.Options{Mem: m, Host: &host{}})
+	if want := `m.bpf.o: map "outer": element 1: map "nothing" was not created`; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
 func TestEngineByName(t *testing.T) {
 	for name, want := range map[string]string{"interp": "interp", "auto": "", "": ""} {
 		e, err := vm.EngineByName(name)

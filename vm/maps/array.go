@@ -75,13 +75,15 @@ func (a *Array) Update(key, value []byte, flags uint64, cpu int32) abi.Errno {
 func (a *Array) Delete([]byte) abi.Errno { return abi.EINVAL }
 
 // Next follows bpf_array_get_next_key.
-func (a *Array) Next(key, next []byte) abi.Errno {
+func (a *Array) Next(key, next []byte) abi.Errno { return nextIndex(a.MaxEntries, key, next) }
+
+func nextIndex(entries uint32, key, next []byte) abi.Errno {
 	i := uint32(0)
 	if key != nil {
 		switch k := binary.LittleEndian.Uint32(key); {
-		case k == a.MaxEntries-1:
+		case k == entries-1:
 			return abi.ENOENT
-		case k < a.MaxEntries:
+		case k < entries:
 			i = k + 1
 		}
 	}

@@ -417,6 +417,56 @@ func TestHashOrder(t *testing.T) {
 	}
 }
 
+func TestArrayOfMaps(t *testing.T) {
+	tab := table(t, 5)
+	inner := Spec{Name: "inner", Type: TypeQueue, ValueSize: 4, MaxEntries: 8}
+	outer := create(t, tab, Spec{Name: "outer", Type: TypeArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 3, Inner: &inner}).(*ArrayOfMaps)
+	longer := inner
+	longer.MaxEntries = 99
+	other := inner
+	other.ValueSize = 8
+	q, w := create(t, tab, longer), create(t, tab, other)
+	for _, tc := range []struct {
+		name string
+		i    uint32
+		m    Map
+		want abi.Errno
+	}{
+		{"like the template", 1, q, 0},
+		{"other value size", 1, w, abi.EINVAL},
+		{"beyond the end", 3, q, abi.E2BIG},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if e := outer.Set(tc.i, tc.m); e != tc.want {
+				t.Errorf("%v, want %v", e, tc.want)
+			}
+		})
+	}
+	if at := outer.Lookup(u32(1), 0); at != q.Info().Addr || tab.At(at) != q {
+		t.Errorf("element 1 is %#x, want %#x", at, q.Info().Addr)
+	}
+	if outer.Lookup(u32(0), 0) != 0 || outer.Lookup(u32(3), 0) != 0 {
+		t.Error("an empty element has a map")
+	}
+	m, err := outer.NewInner(2)
+	if err != nil || outer.Lookup(u32(2), 0) != m.Info().Addr || m.Info().MaxEntries != 8 {
+		t.Fatalf("new inner map: %v", err)
+	}
+	if e := outer.Delete(u32(2)); e != 0 || outer.Delete(u32(2)) != abi.ENOENT || outer.Delete(u32(9)) != abi.E2BIG {
+		t.Errorf("delete: %v", e)
+	}
+	if _, err := outer.NewInner(0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := outer.NewInner(0); !errors.Is(err, abi.ENOMEM) {
+		t.Errorf("a map beyond the table's room: %v", err)
+	}
+	if _, err := tab.New(Spec{Name: "m", Type: TypeArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 3}); !errors.Is(err, abi.EINVAL) {
+		t.Errorf("without a template: %v", err)
+	}
+	tab.Close()
+}
+
 func TestStorage(t *testing.T) {
 	tab := table(t, 2)
 	s := create(t, tab, Spec{Name: "s", Type: TypeTaskStorage, KeySize: 4, ValueSize: 16, Flags: FlagNoPrealloc}).(*Storage)

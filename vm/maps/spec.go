@@ -15,6 +15,7 @@ const (
 	TypeArray       Type = 2
 	TypePerCPUArray Type = 6
 	TypeLRUHash     Type = 9
+	TypeArrayOfMaps Type = 12
 	TypeQueue       Type = 22
 	TypeStack       Type = 23
 	TypeTaskStorage Type = 29
@@ -115,6 +116,8 @@ type Spec struct {
 	Fields []Field
 	// Data is the initial content of an array's first element.
 	Data []byte
+	// Inner is the template of the maps in an array of maps.
+	Inner *Spec
 }
 
 // field is the first special field of the kind, nil if there is none.
@@ -146,6 +149,8 @@ func (s *Spec) check() error {
 		} else if s.Flags&FlagNumaNode != 0 {
 			return refuse(abi.EINVAL, "a per-CPU map has no NUMA node")
 		}
+	case TypeArrayOfMaps:
+		flags = FlagNumaNode | FlagRdonly | FlagWronly
 	case TypeHash, TypeLRUHash:
 		flags = FlagNoPrealloc | FlagNoCommonLRU | FlagNumaNode | flagAccess | FlagZeroSeed
 	case TypeQueue, TypeStack:
@@ -170,6 +175,18 @@ func (s *Spec) check() error {
 			return refuse(abi.EINVAL, "max_entries 0")
 		case s.ValueSize > intMax, s.Type == TypePerCPUArray && roundUp8(s.ValueSize) > pcpuMin:
 			return refuse(abi.E2BIG, "value size %d", s.ValueSize)
+		}
+	case TypeArrayOfMaps:
+		switch {
+		case s.KeySize != 4 || s.ValueSize != 4:
+			return refuse(abi.EINVAL, "key size %d and value size %d, both are 4 in an array of maps", s.KeySize, s.ValueSize)
+		case s.MaxEntries == 0:
+			return refuse(abi.EINVAL, "max_entries 0")
+		case s.Inner == nil || s.Inner.Inner != nil:
+			return refuse(abi.EINVAL, "an array of maps needs a template that is no map of maps")
+		}
+		if err := s.Inner.check(); err != nil {
+			return fmt.Errorf("map %q: %w", s.Name, err)
 		}
 	case TypeHash, TypeLRUHash:
 		switch {

@@ -87,7 +87,7 @@ func (t *Table) New(s Spec) (Map, error) {
 		return nil, err
 	}
 	if len(t.list) == t.room {
-		panic(fmt.Sprintf("BUG: more than %d maps", t.room))
+		return nil, fmt.Errorf("map %q: more than %d maps: %w", s.Name, t.room, abi.ENOMEM)
 	}
 	h := Head{Spec: s, Addr: t.objects + uint64(len(t.list))*ObjectSize, t: t}
 	var m Map
@@ -99,6 +99,8 @@ func (t *Table) New(s Spec) (Map, error) {
 		m = newHash(h)
 	case TypeQueue, TypeStack:
 		m, err = newQueue(h)
+	case TypeArrayOfMaps:
+		m, err = newArrayOfMaps(h)
 	default:
 		m = newStorage(h)
 	}
