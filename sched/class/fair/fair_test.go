@@ -145,6 +145,8 @@ func TestGoldenHogs(t *testing.T) {
 			between(t, "switches a second", float64(b.switches), tc.switches, tc.restTol)
 			between(t, "median slice", percentile(b.slices, 50), tc.p50, .02)
 			between(t, "slice p90", percentile(b.slices, 90), tc.p90, .02)
+			t.Logf("shares %.4f %.4f %.4f, %d switches, slices p50 %v p90 %v, %d migrations", share(0), share(5), share(-5),
+				b.switches, percentile(b.slices, 50), percentile(b.slices, 90), b.moves())
 		})
 	}
 }
@@ -197,6 +199,8 @@ func TestGoldenPeriodic(t *testing.T) {
 			between(t, "median slice", percentile(b.slices, 50), tc.p50, .02)
 			between(t, "slice p90", percentile(b.slices, 90), tc.p90, .02)
 			between(t, "wakeup latency p99", percentile(b.latency, 99), tc.wake, .03)
+			t.Logf("%d switches a second, slices p50 %v p90 %v, wakeup latency p99 %v", b.switches/seconds,
+				percentile(b.slices, 50), percentile(b.slices, 90), percentile(b.latency, 99))
 		})
 	}
 }

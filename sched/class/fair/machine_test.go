@@ -128,6 +128,13 @@ func (b *bench) check() {
 // cpuTime is the time that t had until now.
 func (b *bench) cpuTime(t *sim.Task) sim.Duration { return b.m.CPUTime(t) }
 
+// moves is the number of migrations.
+func (b *bench) moves() int {
+	n := 0
+	b.m.Tasks(func(t *sim.Task) { n += b.migrations[t.PID] })
+	return n
+}
+
 // percentile returns the p-th percentile of d.
 func percentile(d []sim.Duration, p int) sim.Duration {
 	if len(d) == 0 {
