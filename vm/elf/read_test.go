@@ -90,7 +90,7 @@ func TestGlobals(t *testing.T) {
 			{"table", 16, false, false, "\x01\x00\x00\x00\x02\x00\x00\x00\x03\x00\x00\x00\x04\x00\x00\x00"},
 		},
 		".rodata.fixed": {{"fixed", 8, false, false, "\x0b\x00\x00\x00\x0c\x00\x00\x00"}},
-		".data":         {{"start", 4, false, false, "\x2a\x00\x00\x00"}, {"delta", 2, true, false, "\xf9\xff"}},
+		".data":         {{"start", 4, false, false, "\x2a\x00\x00\x00"}, {"delta", 2, true, false, "\xf9\xff"}, {"sum.calls", 4, true, false, "\x01\x00\x00\x00"}},
 		".data.percpu":  {{"per_cpu", 8, false, false, "\x00\x00\x00\x00\x00\x00\x00\x00"}},
 		".data.lock":    {{"lock_word", 4, false, false, "\x09\x00\x00\x00"}},
 		".bss":          {{"counter", 8, false, false, ""}, {"hidden_counter", 4, true, false, ""}, {"big", 800000, false, false, ""}},

@@ -14,21 +14,17 @@ import (
 // char arrays, a slice or array of integers for arrays of them, or exactly the variable's size in []byte for any type.
 // Name may lead into the variable: "cfg.limit", "table[3].weight".
 func (o *Object) SetVar(name string, value any) error {
-	var where Var
 	var in *Map
-	var names []string
+	var find Finder
 	for _, m := range o.Maps {
-		for _, v := range m.Vars {
-			names = append(names, v.Name)
-			if v.Name == BaseName(name) && (in == nil || where.Static && !v.Static) && m.Section != ".kconfig" {
-				where, in = v, m
-			}
+		if m.Section != ".kconfig" && find.In(m.Vars, name) {
+			in = m
 		}
 	}
 	if in == nil {
-		return fmt.Errorf("%s: variable %s: there is none%s", o.Name, quote(name), DidYouMean(BaseName(name), names))
+		return fmt.Errorf("%s: variable %s: there is none%s", o.Name, quote(name), find.Hint(name))
 	}
-	v, err := where.At(name)
+	v, err := find.Var.At(name)
 	if err == nil {
 		var b []byte
 		if b, err = v.Encode(value); err == nil {
@@ -38,6 +34,42 @@ func (o *Object) SetVar(name string, value any) error {
 	}
 	return fmt.Errorf("%s: variable %s: %w", o.Name, quote(name), err)
 }
+
+// Finder looks for a variable in one data section after the other: one with exactly the name (which may hold dots: the
+// compiler calls a static variable of a function "func.var"), else the one that a path begins with; global ones before
+// static ones.
+type Finder struct {
+	Var  Var // the best so far
+	rank int
+	all  []string
+}
+
+// In searches the variables of one section for name, and tells whether one of them is the best so far.
+func (f *Finder) In(vars []Var, name string) (better bool) {
+	base := BaseName(name)
+	for _, v := range vars {
+		f.all = append(f.all, v.Name)
+		rank := 0
+		switch v.Name {
+		case name:
+			rank = 4
+		case base:
+			rank = 2
+		default:
+			continue
+		}
+		if !v.Static {
+			rank++
+		}
+		if rank > f.rank {
+			f.Var, f.rank, better = v, rank, true
+		}
+	}
+	return better
+}
+
+// Hint is the tail of the message when nothing was found.
+func (f *Finder) Hint(name string) string { return DidYouMean(BaseName(name), f.all) }
 
 // Patch writes b at off, extending data where it is short. It always returns a copy: data may be part of the file.
 func Patch(data []byte, off uint32, b []byte) []byte {

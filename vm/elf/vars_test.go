@@ -29,6 +29,8 @@ func TestSetVar(t *testing.T) {
 		{"in bss", "big[99999]", 9, "\x09\x00\x00\x00\x00\x00\x00\x00", ""},
 		{"number from JSON", "start", float64(12), "\x0c\x00\x00\x00", ""},
 
+		{"static in a function", "sum.calls", 3, "\x03\x00\x00\x00", ""},
+
 		{"unknown", "strat", 1, "", `variable "strat": there is none; did you mean "start"?`},
 		{"unknown member", "limits.hihg", 1, "", `no member "hihg"; did you mean "high"?`},
 		{"too big", "start", 1 << 40, "", "does not fit 4 bytes"},
@@ -66,7 +68,7 @@ func TestSetVar(t *testing.T) {
 			}
 			for _, m := range o.Maps {
 				for _, v := range m.Vars {
-					if v.Name == BaseName(tc.path) {
+					if v.Name == BaseName(tc.path) || v.Name == tc.path {
 						at, err := v.At(tc.path)
 						if err != nil {
 							t.Fatal(err)

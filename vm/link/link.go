@@ -73,7 +73,7 @@ func (l *linker) link(opt Options) error {
 		return fmt.Errorf("kernel BTF: %w", err)
 	}
 	l.core = core{local: l.in.BTF, kernel: l.kernel, cands: map[btf.TypeID][]btf.Type{}}
-	l.out = &Object{Name: l.in.Name, License: l.in.License, BTF: l.in.BTF, target: l.target, keepGoing: opt.KeepGoing}
+	l.out = &Object{Name: l.in.Name, License: l.in.License, Arena: l.in.Arena, BTF: l.in.BTF, target: l.target, keepGoing: opt.KeepGoing}
 	if a := l.in.Arena; a != nil && !opt.Arena {
 		if a.Map >= 0 {
 			return fmt.Errorf("map %q: arena: %w", l.in.Maps[a.Map].Name, ErrUnsupported)

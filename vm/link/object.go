@@ -14,6 +14,8 @@ type Object struct {
 	Maps          []*Map
 	Programs      []*Program
 	StructOps     []*StructOps
+	// Arena is the data that lives in the arena, nil if there is none. See Options.Arena.
+	Arena *elf.Arena
 	// BTF describes the object's own types.
 	BTF *btf.Spec
 	// Warnings tell what a strict reader might want to know: members or relocations that were dropped.

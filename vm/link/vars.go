@@ -28,23 +28,16 @@ func (o *Object) SetVar(name string, value any) error {
 // lies in.
 func (o *Object) Var(name string) (*Map, Var, error) {
 	var in *Map
-	var at Var
-	var names []string
+	var find elf.Finder
 	for _, m := range o.Maps {
-		if m.Section == ".kconfig" {
-			continue
-		}
-		for _, v := range m.Vars {
-			names = append(names, v.Name)
-			if v.Name == elf.BaseName(name) && (in == nil || at.Static && !v.Static) {
-				in, at = m, v
-			}
+		if m.Section != ".kconfig" && find.In(m.Vars, name) {
+			in = m
 		}
 	}
 	if in == nil {
-		return nil, Var{}, fmt.Errorf("variable %q: there is none%s", name, elf.DidYouMean(elf.BaseName(name), names))
+		return nil, Var{}, fmt.Errorf("variable %q: there is none%s", name, find.Hint(name))
 	}
-	v, err := at.At(name)
+	v, err := find.Var.At(name)
 	if err != nil {
 		return nil, Var{}, fmt.Errorf("variable %q: %w", name, err)
 	}
@@ -60,7 +53,11 @@ func (o *Object) setVar(name string, value any) (frozen bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("variable %q: %w", name, err)
 	}
-	m.Data = elf.Patch(m.Data, v.Off, b)
+	if end := uint64(v.Off) + uint64(len(b)); end <= uint64(len(m.Data)) {
+		copy(m.Data[v.Off:], b)
+	} else {
+		m.Data = elf.Patch(m.Data, v.Off, b)
+	}
 	return m.Frozen, nil
 }
 

@@ -26,8 +26,10 @@ static long (*const trace_printk)(const char *fmt, u32 size, ...) = (void *)6;
 
 SEC("syscall") int sum(void *ctx)
 {
+	static volatile u32 calls = 1;
 	u64 r = counter + hidden_counter + big[99999] + start + delta + per_cpu[0] + lock_word + fixed[1];
 	counter = r;
+	calls++;
 	hidden_counter = r;
 	big[5] = r;
 	if (verbose)
