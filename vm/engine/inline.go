@@ -13,7 +13,8 @@ type Inline struct {
 }
 
 // Array is a map whose key is an index of 4 bytes. With i < Entries, Lookup returns Base + i*Elem for a map without CPUs, and
-// Base + i*Elem + cpu*Stride where cpu < CPUs for one with; otherwise 0.
+// Base + i*Elem + cpu*Stride where cpu < CPUs for one with; otherwise 0. Where the key
+// cannot be read, Lookup sets Call.Fault.
 type Array struct {
 	Map                uint64 // what programs hand to Lookup
 	Base, Elem, Stride uint64

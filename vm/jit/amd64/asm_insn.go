@@ -347,3 +347,21 @@ func (a *Asm) LeaLabel(dst Reg, l Label) {
 	a.fixups = append(a.fixups, fixup{a.Pos(), l, false})
 	a.imm32(0)
 }
+
+// The helpers that run without a call are counted in XMM0, with all bits of XMM1 set: a counter in memory would make each
+// of them wait for the one before, and no general register is left.
+
+// ZeroHelpers begins to count.
+func (a *Asm) ZeroHelpers() {
+	a.emit(0x66, 0x0f, 0xef, 0xc0) // pxor xmm0, xmm0
+	a.emit(0x66, 0x0f, 0x76, 0xc9) // pcmpeqd xmm1, xmm1
+}
+
+// CountHelper adds one.
+func (a *Asm) CountHelper() { a.emit(0x66, 0x0f, 0xfb, 0xc1) } // psubq xmm0, xmm1
+
+// StoreHelpers is [m] = the count.
+func (a *Asm) StoreHelpers(m Mem) {
+	a.emit(0x66)
+	a.opRM(W32, []byte{0x0f, 0xd6}, 0, m, false) // movq m, xmm0
+}

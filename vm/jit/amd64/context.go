@@ -28,7 +28,7 @@ type context struct {
 	limit [4]uint64
 	space uint64 // the limit that limit was made of
 	used  uint64 // 1: a set has this context
-	// inlined counts the helpers that were not called, since Go looked last; cpu is the processor.
+	// inlined is the number of helpers that ran without a call since Go entered; cpu is the processor.
 	inlined uint64
 	cpu     uint64
 }

@@ -253,10 +253,7 @@ func (c *code) run(target int32) (uint64, *engine.Fault) {
 		insns := st.Limit - uint64(x.left)
 		st.Insns = insns
 		*s.count++
-		if x.inlined != 0 {
-			call.Helpers += x.inlined
-			x.inlined = 0
-		}
+		call.Helpers += x.inlined
 		// Safety: the arguments lie on the private stack, which nothing changes or unmaps during the call.
 		r0 := s.fn(call, (*abi.Args)(x.sp))
 		if call.Fault != "" {
@@ -273,7 +270,6 @@ func (c *code) run(target int32) (uint64, *engine.Fault) {
 	}
 	st.Insns = st.Limit - uint64(x.left)
 	call.Helpers += x.inlined
-	x.inlined = 0
 	if x.exit != exitDone {
 		return 0, c.fault(x)
 	}

@@ -25,7 +25,8 @@ TEXT ·enter(SB), NOSPLIT|NOFRAME, $0-8
 
 // func resume(c *context)
 //
-// The private stack holds R1-R5, which become zero, the registers that the call keeps, and where it goes on.
+// The private stack holds R1-R5, which become zero, the registers that the call keeps, and where it goes on. X0 and X1 count
+// the helpers that need no call.
 TEXT ·resume(SB), NOSPLIT|NOFRAME, $0-8
 	MOVQ c+0(FP), R12
 	MOVQ BP, context_goBP(R12)
@@ -46,4 +47,6 @@ TEXT ·resume(SB), NOSPLIT|NOFRAME, $0-8
 	XORL DX, DX
 	XORL CX, CX
 	XORL R8, R8
+	PXOR X0, X0
+	PCMPEQL X1, X1
 	JMP R10

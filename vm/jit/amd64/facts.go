@@ -2,16 +2,16 @@ package amd64
 
 import "github.com/schedsim/schedsim/vm/ir"
 
-// facts are what is known of registers at a place in straight code. They are forgotten where jumps arrive.
+// facts are what is known of the registers at a place in a subprogram.
 type facts [11]fact
 
 // fact is what is known of one register.
 type fact struct {
 	kind origin
-	// value is the constant, or the distance from R10.
+	// value is the constant, the distance from R10, or the instruction of the lookup.
 	value uint64
-	// The bytes from register+lo to register+hi are accessible; lo == hi: nothing is known. That holds as long as the
-	// register does, since the address space only grows.
+	// The bytes from register+lo to register+hi are accessible, or will be once it is known not to be null; lo == hi:
+	// nothing is known. That holds as long as the register does, since the address space only grows.
 	lo, hi int64
 }
 
@@ -22,12 +22,15 @@ const (
 	unknown  origin = iota
 	constant        // the register is value
 	frame           // the register is R10 + value
+	// orNull: the register is the result of the lookup at instruction value when that ran last. Registers with the same
+	// value are equal, so that a comparison with null tells something about all of them.
+	orNull
 )
 
 // maxSpan bounds the distances in a fact, so that no arithmetic overflows.
 const maxSpan = 1 << 30
 
-// forget begins a new piece of straight code.
+// forget begins a subprogram.
 func (f *facts) forget() {
 	*f = facts{}
 	f[10].kind = frame
@@ -38,13 +41,13 @@ func (f *facts) constant(r ir.Reg) (uint64, bool) { return f[r].value, f[r].kind
 
 // within tells whether size bytes at r + off are known to be accessible.
 func (f *facts) within(r ir.Reg, off int32, size int) bool {
-	return f[r].lo <= int64(off) && int64(off)+int64(size) <= f[r].hi
+	return f[r].kind != orNull && f[r].lo <= int64(off) && int64(off)+int64(size) <= f[r].hi
 }
 
 // checked notes that size bytes at r + off are accessible. What lies between two such places is, too.
 func (f *facts) checked(r ir.Reg, off int32, size int) {
 	lo, hi := int64(off), int64(off)+int64(size)
-	if lo < -maxSpan || hi > maxSpan {
+	if f[r].kind == orNull || lo < -maxSpan || hi > maxSpan {
 		return
 	}
 	if f[r].lo != f[r].hi {
@@ -53,7 +56,54 @@ func (f *facts) checked(r ir.Reg, off int32, size int) {
 	f[r].lo, f[r].hi = lo, hi
 }
 
-// step follows an instruction that has just been lowered.
+// element notes that instruction i has left the address of size bytes or null in R0.
+func (f *facts) element(i int32, size uint64) {
+	id := uint64(i)
+	for r := range f {
+		if f[r].kind == orNull && f[r].value == id { // of the time before
+			f[r] = fact{}
+		}
+	}
+	f[0] = fact{kind: orNull, value: id, hi: int64(size)}
+}
+
+// branch follows the conditional jump in to where it jumps or does not.
+func (f *facts) branch(in *ir.Insn, taken bool) {
+	if f[in.Dst].kind != orNull || in.Imm != 0 || in.Op != ir.JEq64K && in.Op != ir.JNe64K {
+		return
+	}
+	null := taken == (in.Op == ir.JEq64K)
+	id := f[in.Dst].value
+	for r := range f {
+		switch {
+		case f[r].kind != orNull || f[r].value != id:
+		case null:
+			f[r] = fact{kind: constant}
+		default:
+			f[r].kind, f[r].value = unknown, 0
+		}
+	}
+}
+
+// meet is what holds of a register when either a or b does.
+func (a fact) meet(b fact) fact {
+	if a == b {
+		return a
+	}
+	if a.kind == orNull || b.kind == orNull {
+		return fact{}
+	}
+	m := fact{lo: max(a.lo, b.lo), hi: min(a.hi, b.hi)}
+	if m.lo >= m.hi {
+		m.lo, m.hi = 0, 0
+	}
+	if a.kind == b.kind && a.value == b.value {
+		m.kind, m.value = a.kind, a.value
+	}
+	return m
+}
+
+// step follows an instruction.
 func (f *facts) step(in *ir.Insn) {
 	d := &f[in.Dst]
 	switch op := in.Op; {
@@ -61,11 +111,12 @@ func (f *facts) step(in *ir.Insn) {
 		*d = fact{kind: constant, value: uint64(in.Imm)}
 	case op == ir.Mov64X:
 		*d = f[in.Src]
-	case op == ir.Add64K:
+	case op == ir.Add64K && d.kind != orNull && in.Imm >= -maxSpan && in.Imm <= maxSpan:
 		d.value += uint64(in.Imm)
-		d.lo -= in.Imm
-		d.hi -= in.Imm
-		if in.Imm < -maxSpan || in.Imm > maxSpan || d.lo < -maxSpan || d.hi > maxSpan {
+		if d.kind == unknown {
+			d.value = 0
+		}
+		if d.lo, d.hi = d.lo-in.Imm, d.hi-in.Imm; d.lo == d.hi || d.lo < -maxSpan || d.hi > maxSpan {
 			d.lo, d.hi = 0, 0
 		}
 	case op.WritesDst():

@@ -177,6 +177,9 @@ func (g *generator) insn(emit func(ir.Insn)) {
 		case k < 20:
 			base = 6
 		}
+		if base != 10 && g.n(3) == 0 {
+			emit(ir.Insn{Op: ir.Add64K, Dst: base, Imm: int64(g.n(64) - 32)})
+		}
 		op := ir.Ld8 + ir.Op(g.n(int(ir.AtomicAdd32-ir.Ld8)))
 		if g.n(3) == 0 {
 			op = ir.AtomicAdd32 + ir.Op(g.n(int(ir.StRel64-ir.AtomicAdd32)+1))
@@ -189,12 +192,12 @@ func (g *generator) insn(emit func(ir.Insn)) {
 			in.Src = g.reg()
 		}
 		emit(in)
-	case k < 26:
+	case k < 25:
 		op := ir.Ja + ir.Op(g.n(int(ir.MayGoto-ir.Ja)+1))
 		emit(ir.Insn{Op: op, Dst: g.read(), Src: g.read(), Imm: g.imm(), Target: int32(g.byte())})
-	case k < 28:
+	case k < 27:
 		emit(ir.Insn{Op: ir.CallSub, Target: int32(g.byte())})
-	case k == 28:
+	case k == 27:
 		r := g.reg()
 		if g.n(8) > 0 {
 			emit(ir.Insn{Op: ir.LdImm64, Dst: r, Imm: int64(g.byte()), Off: 1})
@@ -202,9 +205,9 @@ func (g *generator) insn(emit func(ir.Insn)) {
 			emit(ir.Insn{Op: ir.LdImm64, Dst: r, Imm: int64(engine.CodeAddr(g.n(3), 0)) + int64(g.byte())})
 		}
 		emit(ir.Insn{Op: ir.CallReg, Dst: r})
-	case k == 29:
+	case k == 28 || k == 29:
 		emit(ir.Insn{Op: ir.CallKfunc, Imm: int64(g.n(2))})
-	case k == 30:
+	case k >= 30 && g.n(8) > 0:
 		g.helper(emit)
 	default:
 		switch g.n(24) {
@@ -260,9 +263,24 @@ func (g *generator) lookup(emit func(ir.Insn)) {
 	a := arrays(g.mem)
 	emit(ir.Insn{Op: ir.LdImm64, Dst: 1, Imm: int64(a[g.n(len(a))].Map)})
 	emit(ir.Insn{Op: ir.CallHelper, Imm: helperLookup})
-	if g.n(4) > 0 {
-		emit(ir.Insn{Op: ir.JEq64K, Dst: 0, Target: 1 | 2<<2})
-		emit(ir.Insn{Op: ir.FetchAdd64, Dst: 0, Src: g.reg(), Off: int32(g.n(9))})
+	if g.n(8) == 0 {
+		return
+	}
+	// A copy, a comparison with null of one of the two, and accesses through both, right or wrong.
+	regs := []ir.Reg{0, ir.Reg(6 + g.n(4))}
+	emit(ir.Insn{Op: ir.Mov64X, Dst: regs[1], Src: regs[g.n(8)/7]})
+	if g.n(4) == 0 {
+		emit(ir.Insn{Op: ir.Add64K, Dst: regs[g.n(2)], Imm: int64(g.n(3)) * 8})
+	}
+	emit(ir.Insn{Op: []ir.Op{ir.JEq64K, ir.JEq64K, ir.JEq64K, ir.JNe64K}[g.n(4)], Dst: regs[g.n(2)], Imm: int64(g.n(16) / 15), Target: int32(1 | g.n(4)<<2)})
+	for range g.n(4) {
+		r := regs[g.n(2)]
+		switch op := ir.Ld8 + ir.Op(g.n(int(ir.StRel64-ir.Ld8)+1)); {
+		case op.IsLoad():
+			emit(ir.Insn{Op: op, Dst: g.reg(), Src: r, Off: int32(g.n(48))})
+		default:
+			emit(ir.Insn{Op: op, Dst: r, Src: g.reg(), Off: int32(g.n(48)), Imm: g.imm()})
+		}
 	}
 }
 

@@ -40,6 +40,7 @@ type lowering struct {
 	called bool  // other programs' code may call it
 	start  int32 // the first instruction that is not counted yet
 	facts  facts
+	known  *analysis
 }
 
 // site is a place that calls a helper or kfunc.
@@ -138,18 +139,24 @@ func (l *lowering) sub(s *ir.Sub) {
 	a, insns := l.a, l.prog.Code.Insns
 	l.prologue(s)
 	l.start = s.Start
+	l.known = l.analyze(s)
 	l.facts.forget()
 	for i := s.Start; i < s.End; i++ {
 		if t, ok := l.targets[i]; ok {
 			l.count(i)
-			l.facts.forget()
 			a.Bind(t)
+			if f := l.known.in[i]; f != nil {
+				l.facts = *f
+			} else { // no way leads here
+				l.facts.forget()
+			}
 		}
 		in := &insns[i]
 		switch {
 		case l.alu(in), l.memory(i, in):
 		case in.Op.IsJump():
 			l.jump(i, in)
+			l.facts.branch(in, false)
 		case in.Op.IsCall():
 			l.callInsn(i, in)
 		case in.Op == ir.Exit:
@@ -159,7 +166,7 @@ func (l *lowering) sub(s *ir.Sub) {
 			a.Jmp(l.fault(i, exitPoison))
 			l.start = i + 1
 		}
-		l.facts.step(in)
+		l.step(&l.facts, i, in)
 	}
 }
 

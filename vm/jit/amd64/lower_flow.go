@@ -185,6 +185,7 @@ func (l *lowering) runtime() (entry int32) {
 	for _, r := range []Reg{RAX, RBX, R13, R14, R15} {
 		a.Zero(r)
 	}
+	a.ZeroHelpers()
 	a.Load(8, RBP, l.field(offFP))
 	a.LeaLabel(regT1, l.done)
 	a.Push(regT1)
@@ -195,6 +196,7 @@ func (l *lowering) runtime() (entry int32) {
 	a.Lea(W64, regT2, l.field(0))
 	a.Store(8, At(regT2, offR0), RAX)
 	a.Store(8, At(regT2, offLeft), regLeft)
+	a.StoreHelpers(At(regT2, offInlined))
 	a.StoreImm(8, At(regT2, offExit), exitDone)
 	l.toGo(regT2)
 
@@ -210,6 +212,7 @@ func (l *lowering) runtime() (entry int32) {
 	a.Lea(W64, regT1, l.field(0))
 	a.Store(8, At(regT1, offExit), regT2)
 	a.Store(8, At(regT1, offLeft), regLeft)
+	a.StoreHelpers(At(regT1, offInlined))
 	a.Store(8, At(regT1, offSP), RSP)
 	l.toGo(regT1)
 
@@ -219,6 +222,7 @@ func (l *lowering) runtime() (entry int32) {
 	a.Store(8, l.field(offLeft), regLeft)
 	a.Store(8, l.field(offValue), regT2)
 	a.Store(8, l.field(offFP), RBP)
+	a.StoreHelpers(l.field(offInlined))
 	a.Lea(W64, regT2, l.field(0))
 	l.toGo(regT2)
 	return entry

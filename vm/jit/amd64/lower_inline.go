@@ -9,32 +9,22 @@ import (
 
 // inlined lowers calls of helpers that need no call (engine.Inline); false: this one does.
 func (l *lowering) inlined(i int32, in *ir.Insn) bool {
-	if in.Op != ir.CallHelper || in.Imm <= 0 || in.Imm >= int64(len(l.helpers)) || l.helpers[in.Imm] == nil {
-		return false
+	if m := l.arrayOf(&l.facts, in); m != nil {
+		l.lookup(i, in, m)
+		return true
 	}
-	switch in.Imm {
-	case l.inline.CPUID:
+	if in.Op == ir.CallHelper && in.Imm == l.inline.CPUID && l.hasHelper(in.Imm) {
 		l.needCPU = true
 		l.a.Load(4, RAX, l.field(offCPU))
-		l.inlineEnd()
+		l.inlineEnd(i)
 		return true
-	case l.inline.Lookup:
-		addr, known := l.facts.constant(1)
-		for k := range l.inline.Arrays {
-			if m := &l.inline.Arrays[k]; known && m.Map == addr {
-				return l.lookup(i, in, m)
-			}
-		}
 	}
 	return false
 }
 
 // lookup lowers bpf_map_lookup_elem on an array. Where the key cannot be read, the helper is called after all: it knows
 // what to say.
-func (l *lowering) lookup(i int32, in *ir.Insn, m *engine.Array) bool {
-	if !fits32(int64(m.Elem)) || !fits32(int64(m.Stride)) || !fits32(int64(m.Base)) {
-		return false
-	}
+func (l *lowering) lookup(i int32, in *ir.Insn, m *engine.Array) {
 	a := l.a
 	none, done, join := a.NewLabel(), a.NewLabel(), a.NewLabel()
 	n := i + 1 - l.start // not counted yet
@@ -45,6 +35,7 @@ func (l *lowering) lookup(i int32, in *ir.Insn, m *engine.Array) bool {
 			a.AluRI(Sub, W64, regLeft, n)
 			l.callHost(i, l.helpers[in.Imm], &l.calls.Helpers)
 			a.AluRI(Add, W64, regLeft, n)
+			a.Zero(RAX) // code behind relies on an element or null
 			a.Jmp(join)
 		})
 		return slow
@@ -60,19 +51,18 @@ func (l *lowering) lookup(i int32, in *ir.Insn, m *engine.Array) bool {
 		l.times(regT1, m.Stride)
 	}
 	l.times(RAX, m.Elem)
-	a.AluRI(Add, W64, RAX, int32(m.Base))
+	a.AluRI(Add, W64, RAX, int32(m.Base)) // which sign-extends from 32 bits
 	if m.CPUs != 0 {
 		a.AluRR(Add, W64, RAX, regT1)
 	}
 	a.Bind(done)
-	l.inlineEnd()
+	l.inlineEnd(i)
 	a.Bind(join)
 	l.later(func() {
 		a.Bind(none)
 		a.Zero(RAX)
 		a.Jmp(done)
 	})
-	return true
 }
 
 // times multiplies r by n.
@@ -89,10 +79,13 @@ func (l *lowering) times(r Reg, n uint64) {
 	}
 }
 
-// inlineEnd does what every call of a helper does besides its work.
-func (l *lowering) inlineEnd() {
-	l.a.AluMI(Add, W64, l.field(offInlined), 1)
-	for _, r := range []Reg{RDI, RSI, RDX, RCX, R8} {
-		l.a.Zero(r)
+// inlineEnd does what every call of a helper does besides its work: it counts, and zeroes the arguments where that can be
+// seen.
+func (l *lowering) inlineEnd(i int32) {
+	l.a.CountHelper()
+	for r := ir.Reg(1); r <= 5; r++ {
+		if l.known.live[i-l.known.s.Start]>>r&1 != 0 {
+			l.a.Zero(hostReg[r])
+		}
 	}
 }

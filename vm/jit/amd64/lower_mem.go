@@ -64,7 +64,6 @@ func (l *lowering) checked(reg ir.Reg, off int32, size int, fail func() Label) M
 	}
 	a.AluRM(Cmp, W64, regT2, l.field(offLimit+8*int32(bits.TrailingZeros(uint(size)))))
 	a.Jcc(CondA, fail())
-	l.facts.checked(reg, off, size)
 	return AtIndex(regBias, r, off)
 }
 

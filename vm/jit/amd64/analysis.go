@@ -1,0 +1,180 @@
+package amd64
+
+import (
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/mem"
+)
+
+// analysis is what is known of a subprogram before it is lowered.
+type analysis struct {
+	l *lowering
+	s *ir.Sub
+	// in are the facts at jump targets, by instruction; nil where no path was found.
+	in map[int32]*facts
+	// live has a bit per register for each instruction of the subprogram: its value after the instruction may matter.
+	live []uint16
+}
+
+// maxPasses is the number of passes over a subprogram after which facts about accessible bytes no longer survive changes at
+// loop heads, so that the search ends.
+const maxPasses = 4
+
+// analyze finds facts that hold on every path, as the kernel's verifier does for values but with one state per place: where
+// paths meet, what differs is forgotten.
+func (l *lowering) analyze(s *ir.Sub) *analysis {
+	an := &analysis{l: l, s: s, in: map[int32]*facts{}}
+	for pass := 0; an.forward(pass >= maxPasses); pass++ {
+	}
+	an.backward()
+	return an
+}
+
+// forward follows the code once and tells whether facts changed at a place that it had passed.
+func (an *analysis) forward(widen bool) (again bool) {
+	insns, targets := an.l.prog.Code.Insns, an.l.targets
+	var f facts
+	f.forget()
+	reached := true
+	for i := an.s.Start; i < an.s.End; i++ {
+		if _, ok := targets[i]; ok {
+			if reached {
+				an.merge(i, &f, false)
+			}
+			if reached = an.in[i] != nil; reached {
+				f = *an.in[i]
+			}
+		}
+		if !reached {
+			continue
+		}
+		in := &insns[i]
+		if in.Op.IsJump() {
+			taken := f
+			taken.branch(in, true)
+			if an.merge(in.Target, &taken, widen && in.Target <= i) && in.Target <= i {
+				again = true
+			}
+			f.branch(in, false)
+		}
+		an.l.step(&f, i, in)
+		reached = in.Op != ir.Ja && in.Op != ir.Exit && in.Op != ir.Invalid
+	}
+	return again
+}
+
+// merge adds a path to the jump target at and tells whether less is known there now.
+func (an *analysis) merge(at int32, f *facts, widen bool) bool {
+	old := an.in[at]
+	if old == nil {
+		c := *f
+		an.in[at] = &c
+		return true
+	}
+	changed := false
+	for r := range old {
+		m := old[r].meet(f[r])
+		if m == old[r] {
+			continue
+		}
+		if widen {
+			m.lo, m.hi = 0, 0
+			if m.kind == orNull {
+				m = fact{}
+			}
+		}
+		old[r], changed = m, true
+	}
+	return changed
+}
+
+// backward finds live registers.
+func (an *analysis) backward() {
+	insns := an.l.prog.Code.Insns[an.s.Start:an.s.End]
+	an.live = make([]uint16, len(insns))
+	before := make([]uint16, len(insns)) // live before the instruction
+	for changed := true; changed; {
+		changed = false
+		for i := len(insns) - 1; i >= 0; i-- {
+			in := &insns[i]
+			var out uint16
+			if in.Op != ir.Ja && in.Op != ir.Exit && in.Op != ir.Invalid && i+1 < len(insns) {
+				out = before[i+1]
+			}
+			if in.Op.IsJump() {
+				out |= before[in.Target-an.s.Start]
+			}
+			an.live[i] = out
+			reads, writes := registers(in)
+			if b := out&^writes | reads; b != before[i] {
+				before[i], changed = b, true
+			}
+		}
+	}
+}
+
+// registers are those that in reads and writes, as bits. What it may or may not write is not among the latter.
+func registers(in *ir.Insn) (reads, writes uint16) {
+	const all, args = 1<<11 - 1, 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5
+	switch op := in.Op; {
+	case op == ir.CallSub || op == ir.CallReg:
+		return all, 0
+	case op == ir.CallHelper || op == ir.CallKfunc:
+		return args, args | 1
+	case op == ir.Exit: // the caller of a subprogram sees R0-R5
+		return args | 1, 0
+	case op == ir.LdImm64 || op == ir.Mov64K || op == ir.Mov32K:
+		return 0, 1 << in.Dst
+	case op == ir.Mov64X || op == ir.Mov32X || op.IsLoad():
+		return 1 << in.Src, 1 << in.Dst
+	}
+	return 1<<in.Dst | 1<<in.Src | 1, 0
+}
+
+// step follows instruction i, after which f holds unless it faulted or jumped.
+func (l *lowering) step(f *facts, i int32, in *ir.Insn) {
+	switch {
+	case in.Op.IsLoad():
+		f.checked(in.Src, in.Off, in.Op.Size())
+	case in.Op.Size() > 0:
+		f.checked(in.Dst, in.Off, in.Op.Size())
+	}
+	m := l.arrayOf(f, in)
+	f.step(in)
+	if m != nil {
+		f.element(i, m.Elem)
+	}
+}
+
+// arrayOf returns the array that in looks an element up in; nil: it does something else.
+func (l *lowering) arrayOf(f *facts, in *ir.Insn) *engine.Array {
+	if in.Op != ir.CallHelper || in.Imm != l.inline.Lookup || !l.hasHelper(in.Imm) {
+		return nil
+	}
+	addr, known := f.constant(1)
+	if !known {
+		return nil
+	}
+	for k := range l.inline.Arrays {
+		if m := &l.inline.Arrays[k]; m.Map == addr && l.plausible(m) {
+			return m
+		}
+	}
+	return nil
+}
+
+// plausible tells whether all elements of m are accessible and its numbers fit an instruction.
+func (l *lowering) plausible(m *engine.Array) bool {
+	const most = 1 << 30
+	cpus := uint64(max(m.CPUs, 1))
+	if m.Elem > most || m.Stride > most || m.Elem*uint64(m.Entries) > most || m.Stride*cpus > most {
+		return false
+	}
+	off := m.Base - mem.Base
+	return off < l.limit && m.Elem*uint64(m.Entries)+m.Stride*(cpus-1) <= l.limit-off
+}
+
+// hasHelper tells whether there is a helper number n.
+func (l *lowering) hasHelper(n int64) bool {
+	return n > 0 && n < int64(len(l.helpers)) && l.helpers[n] != nil
+}
