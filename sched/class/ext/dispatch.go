@@ -47,7 +47,7 @@ func (k *Kernel) dispatchSched(r *rq, prev *sim.Task) verdict {
 		}
 		// A policy that dispatches only what cannot run here must not hold the CPU for ever.
 		if loops--; loops == 0 {
-			k.kickCPU(r.cpu, 0)
+			k.reschedLate(r) // the kernel kicks the CPU
 			break
 		}
 		if c.nrTasks == 0 {
@@ -98,6 +98,10 @@ func (k *Kernel) Pick(cpu sim.CPU, prev *sim.Task) *sim.Task {
 	}
 	r := &k.rqs[cpu]
 	r.kickSync++
+	if now := k.m.Now(); r.pickAt != now {
+		r.pickAt, r.picks = now, 0
+	}
+	r.picks++
 	v := k.balanceOne(r, prev)
 	if r.flags&rqBalCBPending != 0 {
 		r.flags &^= rqBalCBPending

@@ -36,6 +36,10 @@ func (k *Kernel) vetEnqFlags(dsqID uint64, enqFlags *uint64) bool {
 
 // insertPreamble follows scx_dsq_insert_preamble and sets the slice.
 func (k *Kernel) insertPreamble(t *sim.Task, dsqID, slice uint64, enqFlags *uint64) bool {
+	if t == nil {
+		k.scxError("called with NULL task")
+		return false
+	}
 	if *enqFlags&ops.EnqInternalMask != 0 {
 		k.scxError("invalid enq_flags 0x%x", *enqFlags)
 		return false

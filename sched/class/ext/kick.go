@@ -48,7 +48,7 @@ func (k *Kernel) kickCPUs(this *rq) {
 	for i := range k.rqs {
 		if r := &k.rqs[i]; this.toKickIfIdle.has(r.cpu) {
 			if !k.canSkipIdleKick(r) && (k.m.Online(r.cpu) || r == this) {
-				k.m.Resched(r.cpu)
+				k.reschedKicked(r)
 			}
 			this.toKickIfIdle.clear(r.cpu)
 		}
@@ -56,6 +56,31 @@ func (k *Kernel) kickCPUs(this *rq) {
 	if wait {
 		this.kickSyncPending = true
 		k.m.Resched(this.cpu)
+	}
+}
+
+// A policy may kick a CPU each time that it has nothing to run there, or dispatch for ever what cannot run. On a real
+// machine that burns time; on a machine without costs time would stand still. So a CPU that was kicked through the
+// scheduler maxPicksAtOnce times at one moment, or went through ops.dispatch until the kernel gave up, is rescheduled
+// spinTime later.
+const (
+	maxPicksAtOnce = 64
+	spinTime       = 10 * sim.Microsecond
+)
+
+// reschedKicked reschedules a CPU that was kicked.
+func (k *Kernel) reschedKicked(r *rq) {
+	if r.picks >= maxPicksAtOnce && r.pickAt == k.m.Now() {
+		k.reschedLate(r)
+		return
+	}
+	k.m.Resched(r.cpu)
+}
+
+// reschedLate reschedules a CPU whose policy spins.
+func (k *Kernel) reschedLate(r *rq) {
+	if !r.late.Armed() {
+		k.m.Arm(&r.late, r.cpu, max(k.m.Now().Add(spinTime), k.m.RQClock(r.cpu)))
 	}
 }
 
@@ -72,7 +97,7 @@ func (k *Kernel) kickOneCPU(r, this *rq) bool {
 			this.ksyncs[r.cpu] = r.kickSync
 			wait = true
 		}
-		k.m.Resched(r.cpu)
+		k.reschedKicked(r)
 	}
 	this.toPreempt.clear(r.cpu)
 	this.toWait.clear(r.cpu)

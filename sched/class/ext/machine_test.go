@@ -222,8 +222,8 @@ func (k *Kernel) check() error {
 		if err := walk(&r.bypass, fmt.Sprintf("bypass DSQ %d", i)); err != nil {
 			return err
 		}
-		for t := r.ddspDeferred.first(); t != nil; t = nil {
-			if err := place(t, fmt.Sprintf("deferred list %d", i)); err != nil {
+		for n := r.ddspDeferred.next; n != &r.ddspDeferred; n = n.next {
+			if err := place(n.t, fmt.Sprintf("deferred list %d", i)); err != nil {
 				return err
 			}
 		}

@@ -52,6 +52,11 @@ type rq struct {
 	reenqLocalSeq uint64
 	reenqUsers    []reenqUser
 
+	// picks counts the picks at the time pickAt; late reschedules after too many, see reschedKicked.
+	picks  int
+	pickAt sim.Time
+	late   sim.Timer
+
 	// The works that the kernel defers to irq works and balance callbacks.
 	deferred, kick, disable, repick sim.IRQWork
 }
@@ -91,6 +96,7 @@ func (r *rq) init(k *Kernel, cpu sim.CPU, n int) {
 	r.deferred.Do = func() { k.runDeferred(r) }
 	r.kick.Do = func() { k.kickCPUs(r) }
 	r.disable.Do = k.disableWork
+	r.late.Fire = func(sim.Time) { k.m.Resched(r.cpu) }
 	r.repick.Do = func() { k.m.Resched(r.cpu) }
 }
 
