@@ -1,5 +1,7 @@
 package abi
 
+import "strconv"
+
 // Errno is a Linux error number: what helpers, kfuncs and map operations return negated.
 type Errno int64
 
@@ -35,5 +37,5 @@ func (e Errno) Error() string {
 	if s, ok := errnoNames[e]; ok {
 		return s
 	}
-	return "errno"
+	return "errno " + strconv.FormatInt(int64(e), 10)
 }

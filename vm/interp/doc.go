@@ -5,6 +5,6 @@
 // (kernel/bpf/fixups.c) for what the kernel's interpreter leaves undefined: division by zero, division of the smallest
 // number by -1. Calls, stacks and counting are those of vm/engine.
 //
-// The loop of exec is a switch over ir.Insn without a translation step: a Go closure per instruction was measured to be
-// slower, and a denser code of our own would be a second thing to keep right. Start at Engine.Compile.
+// The loop of exec is a switch over ir.Insn without a translation step: a code of our own would be a second thing to keep
+// right. Start at Engine.Compile.
 package interp

@@ -1,5 +1,5 @@
-// Package maps models BPF maps over simulated memory. It follows kernel/bpf/arraymap.c, hashtab.c, queue_stack_maps.c and
-// bpf_local_storage.c (7.2) in limits, flags and error numbers.
+// Package maps models BPF maps over simulated memory. It follows kernel/bpf/arraymap.c, hashtab.c, queue_stack_maps.c,
+// map_in_map.c and bpf_local_storage.c (7.2) in limits, flags and error numbers.
 //
 // All values live in the address space, where programs load and store them directly; keys of hash maps too. What the
 // kernel keeps in list heads and hash chains is kept in Go, so that no program can corrupt it. There is one thread, so
