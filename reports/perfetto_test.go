@@ -161,6 +161,47 @@ func ftraceText(t *testing.T, at int64, m []field) string {
 	return ""
 }
 
+// checkTrace compares the scheduling events and the names of a trace with the records it was made from.
+func checkTrace(t *testing.T, d *decoded, records []sim.Record, names NameFunc) {
+	t.Helper()
+	want := map[int64][]string{}
+	threads := map[int64]string{}
+	task := func(cpu sim.CPU, pid int32) string {
+		if pid == 0 {
+			return fmt.Sprintf("swapper/%d:0 [120]", cpu)
+		}
+		i := names(pid)
+		threads[int64(pid)] = fmt.Sprintf("%s of %d", i.Comm, i.TGID)
+		return fmt.Sprintf("%s:%d [%d]", i.Comm, pid, 120+i.Nice)
+	}
+	for _, r := range records {
+		cpu, s := int64(r.CPU), ""
+		switch r.Kind {
+		case sim.KindSwitch:
+			state := map[sim.State]int{sim.StateRunning: 0, sim.StateInterruptible: 1, sim.StateDead: 16}[sim.State(r.B)]
+			s = fmt.Sprintf("%d [%d] switch %s %d -> %s", r.At, r.A, task(r.CPU, int32(r.A)), state, task(r.CPU, r.Task))
+		case sim.KindWaking:
+			s = fmt.Sprintf("%d [%d] waking %s 1 on %d", r.At, r.A, task(r.CPU, r.Task), r.B)
+		case sim.KindWakeup:
+			if r.A == 1 {
+				s = fmt.Sprintf("%d [0] new %s 1 on %d", r.At, task(r.CPU, r.Task), r.CPU)
+			}
+		}
+		if s != "" {
+			want[cpu] = append(want[cpu], s)
+		}
+	}
+	if diff := cmp.Diff(want, d.ftrace); diff != "" {
+		t.Errorf("events (-records +trace):\n%.2000s", diff)
+	}
+	if diff := cmp.Diff(threads, d.threads); diff != "" {
+		t.Errorf("threads (-records +trace):\n%s", diff)
+	}
+	if d.clocks != 1 {
+		t.Errorf("%d clock snapshots", d.clocks)
+	}
+}
+
 // TestPerfettoIsTheRun: what the trace says is what the records say.
 func TestPerfettoIsTheRun(t *testing.T) {
 	for _, size := range []struct{ cpus, tasks, steps int }{{1, 1, 5}, {2, 5, 200}, {4, 9, 12000}} {
@@ -171,43 +212,7 @@ func TestPerfettoIsTheRun(t *testing.T) {
 		if err := p.Close(); err != nil {
 			t.Fatal(err)
 		}
-		d := decodeTrace(t, b.Bytes())
-		want := map[int64][]string{}
-		threads := map[int64]string{}
-		task := func(cpu sim.CPU, pid int32) string {
-			if pid == 0 {
-				return fmt.Sprintf("swapper/%d:0 [120]", cpu)
-			}
-			i := names(pid)
-			threads[int64(pid)] = fmt.Sprintf("%s of %d", i.Comm, pid)
-			return fmt.Sprintf("%s:%d [%d]", i.Comm, pid, 120+i.Nice)
-		}
-		for _, r := range y.records {
-			cpu, s := int64(r.CPU), ""
-			switch r.Kind {
-			case sim.KindSwitch:
-				state := map[sim.State]int{sim.StateRunning: 0, sim.StateInterruptible: 1, sim.StateDead: 16}[sim.State(r.B)]
-				s = fmt.Sprintf("%d [%d] switch %s %d -> %s", r.At, r.A, task(r.CPU, int32(r.A)), state, task(r.CPU, r.Task))
-			case sim.KindWaking:
-				s = fmt.Sprintf("%d [%d] waking %s 1 on %d", r.At, r.A, task(r.CPU, r.Task), r.B)
-			case sim.KindWakeup:
-				if r.A == 1 {
-					s = fmt.Sprintf("%d [0] new %s 1 on %d", r.At, task(r.CPU, r.Task), r.CPU)
-				}
-			}
-			if s != "" {
-				want[cpu] = append(want[cpu], s)
-			}
-		}
-		if diff := cmp.Diff(want, d.ftrace); diff != "" {
-			t.Errorf("%v: events (-records +trace):\n%.2000s", size, diff)
-		}
-		if diff := cmp.Diff(threads, d.threads); diff != "" {
-			t.Errorf("%v: threads (-records +trace):\n%s", size, diff)
-		}
-		if d.clocks != 1 {
-			t.Errorf("%d clock snapshots", d.clocks)
-		}
+		checkTrace(t, decodeTrace(t, b.Bytes()), y.records, names)
 	}
 }
 
