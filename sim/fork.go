@@ -62,26 +62,35 @@ func (m *Machine) checkCPUs(cpus []CPU) error {
 	return nil
 }
 
-// Spawn creates a task as fork and wake_up_new_task do: now, or at spec.Start if that is later. The task counts as
-// forked by the current task of ThisCPU. Its PID is taken now; until Start it is not among Tasks, and its state is
-// StateNew.
+// Spawn creates a task as fork and wake_up_new_task do: now, or at spec.Start if that is later. Within Run the current
+// task of ThisCPU is its parent, otherwise the idle task of CPU 0, which stands for init. Its PID is taken now; until
+// Start it is not among Tasks, and its state is StateNew.
 func (m *Machine) Spawn(spec TaskSpec) (*Task, error) {
-	if err := m.check(&spec); err != nil {
-		return nil, fmt.Errorf("task %q: %w", spec.Comm, err)
+	parent := m.cpus[0].idle
+	if m.running {
+		parent = m.cpus[m.this].curr
 	}
-	t, err := m.copyProcess(&spec, m.cpus[m.this].curr)
+	t, err := m.spawn(&spec, parent)
 	if err != nil {
 		return nil, fmt.Errorf("task %q: %w", spec.Comm, err)
 	}
-	if spec.Start > m.now {
+	return t, nil
+}
+
+func (m *Machine) spawn(s *TaskSpec, parent *Task) (*Task, error) {
+	if err := m.check(s); err != nil {
+		return nil, err
+	}
+	t, err := m.copyProcess(s, parent)
+	if err != nil {
+		return nil, err
+	}
+	if s.Start > m.now {
 		t.timerOn = m.this
-		m.q.Arm(&t.timer, int64(spec.Start), phaseTimer)
+		m.q.Arm(&t.timer, int64(s.Start), phaseTimer)
 		return t, nil
 	}
-	if err := m.fork(t); err != nil {
-		return nil, fmt.Errorf("task %q: %w", spec.Comm, err)
-	}
-	return t, nil
+	return t, m.fork(t)
 }
 
 // copyProcess makes the task that a spec describes, without telling anyone (the data part of copy_process).
@@ -108,29 +117,70 @@ func (m *Machine) copyProcess(s *TaskSpec, parent *Task) (*Task, error) {
 		k.CPUsMask().Set(int32(c))
 	}
 	k.SetNrCPUsAllowed(int32(k.CPUsMask().Weight()))
-	t.parent = parent
-	k.SetRealParent(parent.K.Addr)
-	k.SetParent(parent.K.Addr)
-	switch {
-	case s.KThread:
+	t.forker = parent.PID
+	m.setParent(t, parent)
+	if s.KThread {
 		k.SetFlags(kobj.FlagKThread)
-	case s.Thread && parent.K.MM() != 0:
-		k.SetTGID(parent.K.TGID())
-		k.SetGroupLeader(parent.K.GroupLeader())
-		k.SetRealParent(parent.K.RealParent())
-		k.SetMM(parent.K.MM())
-	default:
-		if t.mm, err = kobj.NewMM(m.mem, m.layout); err != nil {
-			m.freeTask(t)
-			return nil, err
-		}
-		k.SetMM(t.mm)
+		return t, nil
+	}
+	if l := m.leaderFor(s, parent); l != nil {
+		m.joinProcess(t, l)
+		return t, nil
+	}
+	if t.mm, err = kobj.NewMM(m.mem, m.layout); err != nil {
+		m.freeTask(t)
+		return nil, err
+	}
+	k.SetMM(t.mm)
+	if s.Process != "" {
+		m.processes[s.Process] = t
 	}
 	return t, nil
 }
 
+// setParent makes parent the parent of t.
+func (m *Machine) setParent(t, parent *Task) {
+	t.parent = parent
+	parent.forked = true
+	t.K.SetRealParent(parent.K.Addr)
+	t.K.SetParent(parent.K.Addr)
+}
+
+// leaderFor returns the leader of the process in which the task will be a thread, nil if it gets its own.
+func (m *Machine) leaderFor(s *TaskSpec, parent *Task) *Task {
+	switch {
+	case s.Process != "":
+		l := m.processes[s.Process]
+		if l != nil && l.gone && l.refs == 0 {
+			return nil // the process has come to its end
+		}
+		return l
+	case !s.Thread || parent.K.MM() == 0:
+		return nil
+	case parent.leader != nil:
+		return parent.leader
+	}
+	return parent
+}
+
+// joinProcess makes t a thread of l's process, with its parent. The leader's task_struct stays until the last thread
+// is gone.
+func (m *Machine) joinProcess(t, l *Task) {
+	m.Hold(l)
+	if !l.parent.gone {
+		m.setParent(t, l.parent)
+	}
+	t.leader = l
+	t.K.SetTGID(l.PID)
+	t.K.SetGroupLeader(l.K.Addr)
+	t.K.SetMM(l.K.MM())
+}
+
 // fork makes t known to the classes and wakes it for the first time: sched_fork, sched_cgroup_fork, sched_post_fork.
 func (m *Machine) fork(t *Task) error {
+	if t.parent.gone { // while t waited for its start
+		m.setParent(t, m.cpus[0].idle)
+	}
 	t.Class = m.classFor(t)
 	t.rank = m.rankOf(t.Class)
 	t.K.SetStartTime(uint64(m.now))
@@ -143,16 +193,15 @@ func (m *Machine) fork(t *Task) error {
 			for _, f := range m.hooked.cancelFork {
 				f(t)
 			}
-			m.freeTask(t)
 			t.gone = true
+			m.freeTask(t)
 			return err
 		}
 	}
 	m.tasks.link(t)
 	if m.sink != nil {
-		m.Emit(Record{Kind: KindFork, CPU: m.this, Task: t.PID, A: uint64(t.parent.PID)})
+		m.Emit(Record{Kind: KindFork, CPU: m.this, Task: t.PID, A: uint64(t.forker)})
 	}
-	t.parent = nil
 	for _, f := range m.hooked.postFork {
 		f(t)
 	}
@@ -195,17 +244,28 @@ func (m *Machine) reap(t *Task) {
 	}
 	m.tasks.unlink(t)
 	t.gone = true
+	if t.forked { // its children get a new parent (forget_original_parent)
+		for c := m.tasks.first; c != nil; c = c.next {
+			if c.parent == t {
+				m.setParent(c, m.cpus[0].idle)
+			}
+		}
+	}
 	if t.refs == 0 {
 		m.freeTask(t)
 	}
 }
 
+// freeTask gives back t's task_struct and Index, and its hold on its process (free_task).
 func (m *Machine) freeTask(t *Task) {
 	m.tasks.drop(t)
 	if t.mm != 0 {
 		kobj.FreeMM(m.mem, m.layout, t.mm)
 	}
 	t.K.Free(m.mem)
+	if t.leader != nil {
+		m.Release(t.leader)
+	}
 }
 
 // Hold keeps the task_struct and the Index of t after its end until Release (get_task_struct).

@@ -74,6 +74,7 @@ type Machine struct {
 	tickPeriod Duration
 
 	tasks     taskTable
+	processes map[string]*Task // leaders by TaskSpec.Process
 	classFor  func(t *Task) Class
 	distribut CPU // where anyAndDistribute starts to look
 
@@ -125,7 +126,7 @@ func New(c Config) (*Machine, error) {
 	}
 	m := &Machine{
 		topo: c.Topo, layout: layout, mem: c.Mem, costs: c.Costs, seed: c.Seed, sink: c.Sink,
-		rands: map[string]*rand.Rand{}, tickPeriod: Second / Duration(hz),
+		rands: map[string]*rand.Rand{}, processes: map[string]*Task{}, tickPeriod: Second / Duration(hz),
 		cpus: make([]cpu, n), busy: make([]uint64, (n+63)/64),
 	}
 	if m.mem == nil {

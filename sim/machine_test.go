@@ -313,6 +313,8 @@ func TestTaskStruct(t *testing.T) {
 		{"thread tgid", thread.K.TGID(), parent.PID},
 		{"thread leader", thread.K.GroupLeader(), parent.K.Addr},
 		{"thread mm", thread.K.MM(), parent.K.MM()},
+		{"thread parent", thread.K.RealParent(), g.IdleTask(0).K.Addr},
+		{"first parent", parent.K.RealParent(), g.IdleTask(0).K.Addr},
 		{"child tgid", child.K.TGID(), child.PID},
 		{"child leader", child.K.GroupLeader(), child.K.Addr},
 		{"child parent", child.K.RealParent(), parent.K.Addr},
@@ -371,6 +373,45 @@ func TestTablesAfterExit(t *testing.T) {
 	g.Tasks(func(t *sim.Task) { names = append(names, t.Comm) })
 	if d := cmp.Diff([]string{"b", "c"}, names); d != "" {
 		t.Errorf("Tasks (-want +got)\n%s", d)
+	}
+}
+
+// TestProcess: tasks of one TaskSpec.Process are threads of the first one, whose task_struct stays as long as they do,
+// and children of a task that ends go to init.
+func TestProcess(t *testing.T) {
+	g := newRig(t, 1, nil)
+	spawn := func(comm, process string, b sim.Behavior) *sim.Task {
+		task, err := g.Spawn(sim.TaskSpec{Comm: comm, Process: process, Behavior: b})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return task
+	}
+	child := &sim.TaskSpec{Comm: "child", Behavior: steps(run(10 * ms))}
+	leader := spawn("leader", "p", steps(sim.Step{Kind: sim.StepFork, Spawn: child}, run(ms)))
+	thread := spawn("thread", "p", steps(sleep(5*ms), run(ms)))
+	other := spawn("other", "q", steps(run(ms)))
+	if thread.K.TGID() != leader.PID || thread.K.GroupLeader() != leader.K.Addr || thread.K.MM() != leader.K.MM() {
+		t.Errorf("thread: tgid %d, leader %#x", thread.K.TGID(), thread.K.GroupLeader())
+	}
+	if other.K.TGID() != other.PID || other.K.MM() == leader.K.MM() {
+		t.Errorf("other: tgid %d, want its own process", other.K.TGID())
+	}
+	g.run(t, sim.Time(4*ms))
+	if leader.State != sim.StateDead || g.TaskByAddr(leader.K.Addr) != leader {
+		t.Error("the task_struct of a dead leader is gone before its thread")
+	}
+	kid := g.TaskByPID(4)
+	if kid.Comm != "child" || kid.K.RealParent() != g.IdleTask(0).K.Addr {
+		t.Errorf("%s has parent %#x, want init's %#x", kid, kid.K.RealParent(), g.IdleTask(0).K.Addr)
+	}
+	addr := leader.K.Addr
+	g.run(t, sim.Time(50*ms))
+	if g.TaskByAddr(addr) != nil {
+		t.Error("the task_struct of the leader outlives the last thread")
+	}
+	if again := spawn("again", "p", steps(run(ms))); again.K.TGID() != again.PID {
+		t.Error("a new task joins a process that has ended")
 	}
 }
 

@@ -114,6 +114,7 @@ type TaskSpec struct {
 	Policy   Policy // PolicyNormal unless said otherwise
 	RTPrio   int    // 1..99 for PolicyFIFO and PolicyRR; 0 means 1
 	CgroupW  int    // cgroup cpu.weight, 1..10000; 0 means 100
+	Process  string // tasks with the same name here are threads of one process, led by the first; "" means see Thread
 	Thread   bool   // a thread of the process that forks it, not a process of its own
 	KThread  bool   // a kernel thread (PF_KTHREAD)
 }

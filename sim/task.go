@@ -124,7 +124,10 @@ type taskRun struct {
 	stepsAt Time
 	steps   int // steps begun at the time stepsAt
 
-	parent *Task  // forked it; nil for none, only valid during fork
+	parent *Task  // in the sense of real_parent; the idle task of CPU 0 stands for init
+	leader *Task  // of its process, nil if it is the leader itself; held
+	forker int32  // PID of the task that created it
+	forked bool   // it is or was a parent
 	mm     uint64 // address of the mm_struct that was made for it, 0 for kernel threads and further threads
 	refs   int32  // Machine.Hold minus Release
 	gone   bool   // dead and out of the tables
