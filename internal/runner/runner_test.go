@@ -147,7 +147,6 @@ func TestEnd(t *testing.T) {
 // broken is a policy that breaks in a chosen way.
 type broken struct {
 	open error
-	env  sched.Env
 	set  func(env sched.Env, t *ops.Table)
 }
 

@@ -1,6 +1,7 @@
 package rtapp
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -123,22 +124,33 @@ func (p *parser) root(f *File, v *hujson.Value) {
 	p.forkTargets(f, tasks)
 }
 
-// forkTargets checks that what is forked exists; rt-app finds out when it happens.
+// forkTargets checks that what is forked exists; rt-app finds out when it happens. What is resumed should exist too, or be
+// a condition that somebody waits for, which is the same thing to rt-app.
 func (p *parser) forkTargets(f *File, tasks *object) {
 	names := make([]string, len(tasks.members))
 	for i := range tasks.members {
 		names[i] = tasks.members[i].key
 	}
+	var waited []string
 	for _, t := range f.Tasks {
 		for _, ph := range t.Phases {
 			for _, e := range ph.Events {
-				if (e.Kind == Fork || e.Kind == Resume) && !slices.Contains(names, e.Ref) {
-					msg := e.Kind.String() + ": found no task " + strconv.Quote(e.Ref) + didYouMean(e.Ref, names)
-					if e.Kind == Fork {
-						p.errs = append(p.errs, &Error{p.file, e.ValPos, msg})
-					} else {
-						p.warns = append(p.warns, Warning{p.file, e.ValPos, msg + "; nobody will ever be resumed"})
-					}
+				if e.Kind == Wait || e.Kind == Sync {
+					waited = append(waited, e.Ref)
+				}
+			}
+		}
+	}
+	for _, t := range f.Tasks {
+		for _, ph := range t.Phases {
+			for _, e := range ph.Events {
+				switch {
+				case slices.Contains(names, e.Ref):
+				case e.Kind == Fork:
+					p.errs = append(p.errs, &Error{p.file, e.ValPos, fmt.Sprintf("fork: found no task %q%s", e.Ref, didYouMean(e.Ref, names))})
+				case e.Kind == Resume && !slices.Contains(waited, e.Ref):
+					p.warns = append(p.warns, Warning{p.file, e.ValPos,
+						fmt.Sprintf("resume: found no task %q, so nobody is ever resumed%s", e.Ref, didYouMean(e.Ref, names))})
 				}
 			}
 		}

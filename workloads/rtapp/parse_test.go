@@ -253,7 +253,8 @@ func TestWarnings(t *testing.T) {
 		{"duplicate, last", `{"tasks":{"a":{"run":1,"run":2}}}`, Options{Duplicates: DupLast},
 			`1:24: warning: duplicate key "run": this value replaces the one at line 1`},
 		{"resume nobody", `{"tasks":{"a":{"resume":"b"}}}`, Options{},
-			`1:25: warning: resume: found no task "b"; nobody will ever be resumed`},
+			`1:25: warning: resume: found no task "b", so nobody is ever resumed`},
+		{"resume a condition", `{"tasks":{"a":{"resume":"c"},"b":{"wait":{"ref":"c","mutex":"m"}}}}`, Options{}, ``},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f, err := Parse("f.json", []byte(tc.in), tc.o)
