@@ -46,7 +46,7 @@ type table struct {
 	rows [][]string
 }
 
-// write lays the table out. Where it is too wide, it leaves columns out, and says which.
+// write lays the table out. Where it is too wide, it leaves columns out, and says which if they say something.
 func (t *table) write(w io.Writer, o TextOptions) error {
 	keep := make([]bool, len(t.cols))
 	for i := range keep {
@@ -58,16 +58,14 @@ func (t *table) write(w io.Writer, o TextOptions) error {
 		if err != nil {
 			return err
 		}
-		worst := -1
-		for i, c := range t.cols {
-			if keep[i] && c.drop > 0 && (worst < 0 || c.drop > t.cols[worst].drop) {
-				worst = i
+		if o.Width > 0 && widest(text) > o.Width {
+			if i := t.expendable(keep); i >= 0 {
+				keep[i] = false
+				if !t.blank(i) {
+					hidden = append(hidden, t.cols[i].name)
+				}
+				continue
 			}
-		}
-		if o.Width > 0 && worst >= 0 && widest(text) > o.Width {
-			keep[worst] = false
-			hidden = append(hidden, t.cols[worst].name)
-			continue
 		}
 		head, body, _ := strings.Cut(text, "\n")
 		if _, err := fmt.Fprintf(w, "%s\n%s", o.paint(ansiBold, head), body); err != nil {
@@ -78,6 +76,31 @@ func (t *table) write(w io.Writer, o TextOptions) error {
 		}
 		return err
 	}
+}
+
+// expendable chooses the column to leave out next: one that says nothing, else the one with the highest drop. -1 for none.
+func (t *table) expendable(keep []bool) int {
+	worst := -1
+	for i, c := range t.cols {
+		switch {
+		case !keep[i] || c.drop == 0:
+		case t.blank(i):
+			return i
+		case worst < 0 || c.drop > t.cols[worst].drop:
+			worst = i
+		}
+	}
+	return worst
+}
+
+// blank tells whether column i has nothing but dashes.
+func (t *table) blank(i int) bool {
+	for _, r := range t.rows {
+		if r[i] != "-" {
+			return false
+		}
+	}
+	return true
 }
 
 // wrap breaks text into lines of at most width columns, at blanks.

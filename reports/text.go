@@ -48,10 +48,10 @@ func (r *Report) writeHead(w io.Writer, o TextOptions) error {
 // taskColumns head the table of tasks and that of groups.
 func taskColumns(first ...column) []column {
 	return append(first, []column{
-		{name: "cpu time"}, {name: "share"}, {name: "run delay", drop: 8}, {name: "switches", drop: 5},
-		{name: "preempted", drop: 7}, {name: "migrated", drop: 6},
-		{name: "wakeups", drop: 9}, {name: "wake p50", drop: 4}, {name: "wake p99"}, {name: "wake max", drop: 3},
-		{name: "work", drop: 1}, {name: "resp p50", drop: 11}, {name: "resp p99", drop: 10}, {name: "resp max", drop: 12},
+		{name: "cpu time"}, {name: "share"}, {name: "run delay", drop: 3}, {name: "switches", drop: 6},
+		{name: "preempted", drop: 8}, {name: "migrated", drop: 7},
+		{name: "wakeups", drop: 9}, {name: "wake p50", drop: 5}, {name: "wake p99", drop: 1}, {name: "wake max", drop: 4},
+		{name: "work", drop: 2}, {name: "resp p50", drop: 11}, {name: "resp p99", drop: 10}, {name: "resp max", drop: 12},
 		{name: "misses", drop: 2},
 	}...)
 }
