@@ -258,6 +258,9 @@ func (m *Machine) reap(t *Task) {
 
 // freeTask gives back t's task_struct and Index, and its hold on its process (free_task).
 func (m *Machine) freeTask(t *Task) {
+	for _, f := range m.onFree {
+		f(t)
+	}
 	m.tasks.drop(t)
 	if t.mm != 0 {
 		kobj.FreeMM(m.mem, m.layout, t.mm)
@@ -267,6 +270,9 @@ func (m *Machine) freeTask(t *Task) {
 		m.Release(t.leader)
 	}
 }
+
+// OnTaskFree makes f run when a task_struct is about to be given back: nobody will see the task again.
+func (m *Machine) OnTaskFree(f func(t *Task)) { m.onFree = append(m.onFree, f) }
 
 // Hold keeps the task_struct and the Index of t after its end until Release (get_task_struct).
 func (m *Machine) Hold(t *Task) { t.refs++ }

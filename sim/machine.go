@@ -68,6 +68,7 @@ type Machine struct {
 	cpus    []cpu
 	classes []classEntry // by rank
 	hooked  hookLists
+	onFree  []func(*Task)
 	busy    []uint64 // bit set of CPUs that do not run their idle task
 
 	tick       eventq.Event

@@ -7,7 +7,11 @@ import (
 	"github.com/schedsim/schedsim/vm/abi"
 )
 
-var _ abi.Host = (*host)(nil)
+var (
+	_ abi.NUMAHost = (*host)(nil)
+	_ abi.CommHost = (*host)(nil)
+	_ abi.IRQHost  = (*host)(nil)
+)
 
 // host is the kernel around the programs of one policy.
 type host struct {
@@ -45,6 +49,15 @@ func (h *host) CurrentPID() (pid, tgid int32) {
 	t := h.m.Curr(h.m.ThisCPU())
 	return t.PID, t.K.TGID()
 }
+
+// CurrentComm is the name of the current task.
+func (h *host) CurrentComm() string { return h.m.Curr(h.m.ThisCPU()).Comm }
+
+// Node is the NUMA node of the processor that the program runs on.
+func (h *host) Node() int32 { return h.m.Topo().CPUs[h.m.ThisCPU()].Node }
+
+// IRQsDisabled tells that a runqueue is locked: callbacks under its lock run with interrupts off.
+func (h *host) IRQsDisabled() bool { return h.p.env.Kernel.Frame().Locked != sim.NoCPU }
 
 // Rand32 draws from the policy's own stream.
 func (h *host) Rand32() uint32 { return h.rand.Uint32() }

@@ -142,6 +142,7 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 		Kfuncs: kfuncs.All(&kfuncs.Host{Machine: e.Machine, Kernel: e.Kernel, Mem: p.opt.Mem, Print: p.host.Printk, Layout: p.opt.Kernel}),
 		Engine: p.opt.Engine,
 		Budget: p.opt.Budget,
+		HZ:     e.Machine.HZ(),
 	})
 	if err != nil {
 		return nil, err
@@ -149,6 +150,11 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 	if err := p.args.init(p.opt.Mem, p.opt.Kernel); err != nil {
 		return nil, err
 	}
+	e.Machine.OnTaskFree(func(t *sim.Task) {
+		if p.set != nil {
+			p.set.DropOwner(t.K.Addr)
+		}
+	})
 	return p.bind(b)
 }
 
