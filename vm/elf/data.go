@@ -79,7 +79,7 @@ func (r *reader) vars(section int) ([]Var, error) {
 	for _, vs := range ds.Vars {
 		v, ok := vs.Type.(*btf.Var)
 		if !ok {
-			return nil, fmt.Errorf("section %s: BTF lists %T, expected variables", quote(s.Name), vs.Type)
+			return nil, fmt.Errorf("section %s: BTF lists %s, expected variables", quote(s.Name), TypeName(vs.Type))
 		}
 		nv := Var{Name: v.Name, Off: vs.Offset, Size: vs.Size, Type: v.Type, Static: v.Linkage == btf.StaticVar}
 		if !nv.Static {
@@ -130,7 +130,7 @@ func (r *reader) externs() error {
 				}
 				decls[t.Name] = decl{t.Type, kind}
 			default:
-				return fmt.Errorf("section %s: BTF lists %T, expected functions and variables", sec, vs.Type)
+				return fmt.Errorf("section %s: BTF lists %s, expected functions and variables", sec, TypeName(vs.Type))
 			}
 		}
 	}

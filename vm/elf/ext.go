@@ -125,10 +125,10 @@ func (r *reader) funcInfo(fn *Func, slot int32, rec []byte) error {
 	}
 	ft, ok := t.(*btf.Func)
 	if !ok {
-		return fmt.Errorf("type %d of %s is %T, expected a function", u32(rec[4:]), fn.Name, t)
+		return fmt.Errorf("type %d of %s is %s, expected a function", u32(rec[4:]), fn.Name, TypeName(t))
 	}
 	if _, ok := ft.Type.(*btf.FuncProto); !ok {
-		return fmt.Errorf("type of %s is %T, expected a prototype", fn.Name, ft.Type)
+		return fmt.Errorf("type of %s is %s, expected a prototype", fn.Name, TypeName(ft.Type))
 	}
 	fn.Type = ft
 	return nil

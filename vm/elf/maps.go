@@ -32,7 +32,7 @@ func (r *reader) declaredMaps() error {
 	for _, vs := range ds.Vars {
 		v, ok := vs.Type.(*btf.Var)
 		if !ok {
-			return fmt.Errorf("section .maps: BTF lists %T, expected variables", vs.Type)
+			return fmt.Errorf("section .maps: BTF lists %s, expected variables", TypeName(vs.Type))
 		}
 		sym := syms[v.Name]
 		if sym == nil {
@@ -46,7 +46,7 @@ func (r *reader) declaredMaps() error {
 		}
 		st, ok := btf.UnderlyingType(v.Type).(*btf.Struct)
 		if !ok {
-			return fmt.Errorf("map %s: declared as %T, expected a struct", quote(v.Name), btf.UnderlyingType(v.Type))
+			return fmt.Errorf("map %s: declared as %s, expected a struct", quote(v.Name), TypeName(v.Type))
 		}
 		m := &Map{Name: v.Name, Weak: isWeak(sym)}
 		if err := m.parse(st, false); err != nil {
@@ -101,7 +101,7 @@ func (m *Map) parse(st *btf.Struct, inner bool) error {
 		case "key", "value":
 			p, ok := btf.UnderlyingType(f.Type).(*btf.Pointer)
 			if !ok {
-				return fmt.Errorf("member %s is %T, expected a pointer", f.Name, f.Type)
+				return fmt.Errorf("member %s is %s, expected a pointer", f.Name, TypeName(f.Type))
 			}
 			var n int
 			if n, err = btf.Sizeof(p.Target); err == nil {
@@ -156,24 +156,24 @@ func (m *Map) parseValues(f btf.Member, inner bool) error {
 	}
 	arr, ok := btf.UnderlyingType(f.Type).(*btf.Array)
 	if !ok {
-		return fmt.Errorf("%T, expected an array", f.Type)
+		return fmt.Errorf("%s, expected an array", TypeName(f.Type))
 	}
 	p, ok := btf.UnderlyingType(arr.Type).(*btf.Pointer)
 	if !ok {
-		return fmt.Errorf("array of %T, expected pointers", arr.Type)
+		return fmt.Errorf("array of %s, expected pointers", TypeName(arr.Type))
 	}
 	if err := m.setSize("value", 4); err != nil {
 		return err
 	}
 	if !ofMaps {
 		if _, ok := btf.UnderlyingType(p.Target).(*btf.FuncProto); !ok {
-			return fmt.Errorf("pointers to %T, expected functions", p.Target)
+			return fmt.Errorf("pointers to %s, expected functions", TypeName(p.Target))
 		}
 		return nil
 	}
 	st, ok := btf.UnderlyingType(p.Target).(*btf.Struct)
 	if !ok {
-		return fmt.Errorf("pointers to %T, expected map definitions", p.Target)
+		return fmt.Errorf("pointers to %s, expected map definitions", TypeName(p.Target))
 	}
 	m.Inner = &Map{Name: m.Name + ".inner"}
 	if err := m.Inner.parse(st, true); err != nil {
@@ -185,11 +185,11 @@ func (m *Map) parseValues(f btf.Member, inner bool) error {
 func defInt(f btf.Member, v *uint32) error {
 	p, ok := btf.UnderlyingType(f.Type).(*btf.Pointer)
 	if !ok {
-		return fmt.Errorf("%T, expected a pointer to an array", f.Type)
+		return fmt.Errorf("%s, expected a pointer to an array", TypeName(f.Type))
 	}
 	a, ok := btf.UnderlyingType(p.Target).(*btf.Array)
 	if !ok {
-		return fmt.Errorf("pointer to %T, expected an array", p.Target)
+		return fmt.Errorf("pointer to %s, expected an array", TypeName(p.Target))
 	}
 	*v = a.Nelems
 	return nil

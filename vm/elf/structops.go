@@ -34,11 +34,11 @@ func (r *reader) structOps() error {
 		for _, vs := range ds.Vars {
 			v, ok := vs.Type.(*btf.Var)
 			if !ok {
-				return fmt.Errorf("section %s: BTF lists %T, expected variables", quote(s.Name), vs.Type)
+				return fmt.Errorf("section %s: BTF lists %s, expected variables", quote(s.Name), TypeName(vs.Type))
 			}
 			st, ok := btf.UnderlyingType(v.Type).(*btf.Struct)
 			if !ok {
-				return fmt.Errorf("struct_ops %s: declared as %T, expected a struct", quote(v.Name), btf.UnderlyingType(v.Type))
+				return fmt.Errorf("struct_ops %s: declared as %s, expected a struct", quote(v.Name), TypeName(v.Type))
 			}
 			sym := syms[v.Name]
 			if sym == nil {
@@ -101,7 +101,7 @@ func (r *reader) bindMember(so *StructOps, off uint32, sym *elf.Symbol) error {
 			continue
 		}
 		if !m.Func {
-			return fmt.Errorf("struct_ops %s: member %s is %v and refers to %s; only pointers to functions can be set to symbols", quote(so.Name), m.Name, m.Type, r.symName(sym))
+			return fmt.Errorf("struct_ops %s: member %s is %s and refers to %s; only pointers to functions can be set to symbols", quote(so.Name), m.Name, TypeName(m.Type), r.symName(sym))
 		}
 		at := sym.Value
 		if elf.ST_TYPE(sym.Info) == elf.STT_SECTION { // the addend stands in place

@@ -103,7 +103,7 @@ func (v Var) At(path string) (Var, error) {
 			}
 			arr, ok := t.(*btf.Array)
 			if !ok {
-				return v, fmt.Errorf("index [%d] of %v, which is no array", n, t)
+				return v, fmt.Errorf("index [%d] of %s, which is no array", n, TypeName(t))
 			}
 			size, err := btf.Sizeof(arr.Type)
 			if err != nil {
@@ -125,7 +125,7 @@ func (v Var) At(path string) (Var, error) {
 		}
 		m, ok, names := memberOf(t, name, 0)
 		if !ok {
-			return v, fmt.Errorf("%v has no member %s%s", t, quote(name), DidYouMean(name, names))
+			return v, fmt.Errorf("%s has no member %s%s", TypeName(t), quote(name), DidYouMean(name, names))
 		}
 		size, err := btf.Sizeof(m.Type)
 		if err != nil {
@@ -200,7 +200,7 @@ func encode(t btf.Type, size uint32, value reflect.Value) ([]byte, error) {
 		if value.Kind() == reflect.String {
 			i, ok := btf.UnderlyingType(u.Type).(*btf.Int)
 			if !ok || i.Size != 1 {
-				return nil, fmt.Errorf("a string given, expected an array of %v", u.Type)
+				return nil, fmt.Errorf("a string given, expected an array of %s", TypeName(u.Type))
 			}
 			if len(value.String()) >= int(size) {
 				return nil, fmt.Errorf("a string of %d bytes and its end do not fit %d", len(value.String()), size)
@@ -225,7 +225,7 @@ func encode(t btf.Type, size uint32, value reflect.Value) ([]byte, error) {
 		}
 		return b, nil
 	default:
-		return nil, fmt.Errorf("%s given, expected %d bytes: it is %v", goType(value), size, u)
+		return nil, fmt.Errorf("%s given, expected %d bytes: it is %s", goType(value), size, TypeName(u))
 	}
 }
 

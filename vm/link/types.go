@@ -43,54 +43,14 @@ func isUnsigned(t btf.Type) bool {
 	return ok && i.Encoding != btf.Signed
 }
 
-// kindOf names the kind of a type; 32- and 64-bit enums are one kind.
-func kindOf(t btf.Type) string {
-	switch t := t.(type) {
-	case *btf.Void:
-		return "void"
-	case *btf.Int:
-		return "int"
-	case *btf.Pointer:
-		return "ptr"
-	case *btf.Array:
-		return "array"
-	case *btf.Struct:
-		return "struct"
-	case *btf.Union:
-		return "union"
-	case *btf.Enum:
-		return "enum"
-	case *btf.Fwd:
-		if t.Kind == btf.FwdUnion {
-			return "forward union"
-		}
-		return "forward struct"
-	case *btf.Typedef:
-		return "typedef"
-	case *btf.Func:
-		return "func"
-	case *btf.FuncProto:
-		return "func_proto"
-	case *btf.Var:
-		return "var"
-	case *btf.Float:
-		return "float"
-	}
-	return fmt.Sprintf("%T", t)
-}
+func kindOf(t btf.Type) string { return elf.KindOf(t) }
 
 func sameKind(a, b btf.Type) bool {
 	ka, kb := kindOf(a), kindOf(b)
 	return ka == kb || strings.HasPrefix(ka, "forward") && strings.HasPrefix(kb, "forward")
 }
 
-// typeName is "struct task_struct" and the like, for messages.
-func typeName(t btf.Type) string {
-	if t.TypeName() == "" {
-		return "anonymous " + kindOf(t)
-	}
-	return kindOf(t) + " " + t.TypeName()
-}
+func typeName(t btf.Type) string { return elf.TypeName(t) }
 
 // compatible follows bpf_core_types_are_compat.
 func compatible(local, kernel btf.Type) bool {
