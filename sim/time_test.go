@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -89,6 +90,7 @@ func TestTicks(t *testing.T) {
 	start("b", 6e6, 2*ms, 2)  // 6..8: ends before the tick of that moment
 	start("c", 8e6, 5*ms, 1)  // 8..13: starts too late for the tick of that moment
 	start("d", 30e6, 3*ms, 0) // 30..33
+	start("e", 12e6, ms, 0)   // 12..13: runs at once, but just since then
 	g.run(t, sim.Time(sim.Second))
 	want := []string{
 		"4000000 6 cpu=0 task=1 0 0 0",
@@ -172,14 +174,15 @@ func TestMigrationCosts(t *testing.T) {
 
 func TestCapacity(t *testing.T) {
 	g := newRig(t, 2, func(c *sim.Config, _ *rig) { c.Topo.CPUs[1].Capacity = 300 })
-	big, little := &stamps{steps: []sim.Step{run(ms)}}, &stamps{steps: []sim.Step{run(ms)}}
+	big, little := &stamps{steps: []sim.Step{run(3 * ms)}}, &stamps{steps: []sim.Step{run(3 * ms)}}
 	g.spawn(t, "big", big, 0)
 	g.spawn(t, "little", little, 1)
 	g.run(t, sim.Time(sim.Second))
-	if big.at[1] != 1e6 {
-		t.Errorf("on a full CPU it took %v, want 1ms", big.at[1])
+	if big.at[1] != 3e6 {
+		t.Errorf("on a full CPU it took %v, want 3ms", big.at[1])
 	}
-	if want := sim.Time((1_000_000*1024 + 299) / 300); little.at[1] != want {
+	// Ticks at 4 and 8 ms bring the work up to date in between: nothing may be lost to rounding.
+	if want := sim.Time((3_000_000*1024 + 299) / 300); little.at[1] != want {
 		t.Errorf("on a CPU of capacity 300 it took %v, want %v", little.at[1], want)
 	}
 }
@@ -301,6 +304,134 @@ func TestWaitQueue(t *testing.T) {
 	}
 	if q.Len() != 0 || g.NrTasks() != 0 {
 		t.Errorf("%d waiters and %d tasks at the end", q.Len(), g.NrTasks())
+	}
+}
+
+// TestWaitQueueMiddle: a waiter that leaves by its timeout leaves the others in order.
+func TestWaitQueueMiddle(t *testing.T) {
+	g := newRig(t, 1, nil)
+	var q sim.WaitQueue
+	wait := func(d sim.Duration) sim.Behavior {
+		return steps(sim.Step{Kind: sim.StepWait, Queue: &q, Dur: d}, run(us))
+	}
+	g.spawn(t, "a", wait(0))
+	g.spawn(t, "b", wait(ms))
+	g.spawn(t, "c", wait(0))
+	g.spawn(t, "d", wait(2*ms))
+	g.run(t, sim.Time(3*ms))
+	if q.Len() != 2 {
+		t.Fatalf("%d waiters, want a and c", q.Len())
+	}
+	if n := g.WakeQueue(&q, 5, 0); n != 2 {
+		t.Errorf("WakeQueue woke %d tasks, want 2", n)
+	}
+	g.run(t, sim.Time(4*ms))
+	var woken []string
+	for _, r := range g.records {
+		if r.Kind == sim.KindExit {
+			woken = append(woken, fmt.Sprint(r.Task))
+		}
+	}
+	if d := cmp.Diff([]string{"2", "4", "1", "3"}, woken); d != "" {
+		t.Errorf("order of ends (-want +got)\n%s", d)
+	}
+}
+
+// TestIdleExit: an interrupt on a CPU that is just leaving the idle state does not make that any faster.
+func TestIdleExit(t *testing.T) {
+	g := newRig(t, 1, func(c *sim.Config, _ *rig) { c.Costs.IdleExit = 5 * us })
+	s := &stamps{steps: []sim.Step{sleep(ms), run(ms)}}
+	g.spawn(t, "a", s)
+	g.run(t, sim.Time(500*us))
+	tm := sim.Timer{Fire: func(sim.Time) {}}
+	g.Arm(&tm, 0, sim.Time(1007*us)) // the sleep ends at 1005
+	g.run(t, sim.Time(sim.Second))
+	if d := cmp.Diff([]sim.Time{5000, 1_010_000, 2_010_000}, s.at); d != "" {
+		t.Errorf("steps began at (-want +got)\n%s", d)
+	}
+}
+
+// TestStopCPU: a stopper's work runs above all classes, once for each time that it is queued.
+func TestStopCPU(t *testing.T) {
+	g := newRig(t, 2, nil)
+	g.spawn(t, "hog", forever(run(sim.Second)), 1)
+	g.run(t, sim.Time(ms))
+	n := 0
+	w := sim.StopWork{Do: func() {
+		n++
+		if c := g.Curr(1); c.Comm != "migration/1" || g.ThisCPU() != 1 {
+			t.Errorf("work runs in %s on cpu %d", c, g.ThisCPU())
+		}
+	}}
+	other := sim.StopWork{Do: func() { n += 10 }}
+	if !g.StopCPU(1, &w) || g.StopCPU(1, &w) || !g.StopCPU(1, &other) {
+		t.Error("StopCPU does not tell that the work is queued already")
+	}
+	g.run(t, sim.Time(2*ms))
+	if n != 11 || g.Curr(1).Comm != "hog" {
+		t.Errorf("work was done %d times, %s runs", n, g.Curr(1))
+	}
+	if !g.StopCPU(1, &w) {
+		t.Error("StopCPU refuses work that was done")
+	}
+	g.run(t, sim.Time(3*ms))
+	if n != 12 || g.NrRunning(1) != 1 {
+		t.Errorf("work was done %d times, %d tasks run", n, g.NrRunning(1))
+	}
+}
+
+// TestIRQWork: works run in order, before the CPU goes on with its task, and once for each time that they are queued;
+// a remote CPU gets them by an interrupt.
+func TestIRQWork(t *testing.T) {
+	g := newRig(t, 2, func(c *sim.Config, _ *rig) { c.Costs.IPI = 3 * us })
+	g.spawn(t, "hog", forever(run(sim.Second)), 0)
+	g.run(t, sim.Time(ms))
+	var log []string
+	note := func(what string) { log = append(log, fmt.Sprintf("%s on cpu %d at %v", what, g.ThisCPU(), g.Now())) }
+	remote := sim.IRQWork{Do: func() { note("remote") }}
+	second := sim.IRQWork{Do: func() { note("second") }}
+	first := sim.IRQWork{Do: func() { note("first"); g.QueueIRQWork(1, &remote) }}
+	tm := sim.Timer{Fire: func(sim.Time) {
+		if !g.QueueIRQWork(0, &first) || g.QueueIRQWork(0, &first) || !g.QueueIRQWork(0, &second) {
+			t.Error("QueueIRQWork does not tell that the work is queued already")
+		}
+		note("timer")
+	}}
+	g.Arm(&tm, 0, sim.Time(2*ms))
+	g.run(t, sim.Time(3*ms))
+	g.QueueIRQWork(0, &second) // from outside
+	g.run(t, sim.Time(4*ms))
+	want := []string{
+		"timer on cpu 0 at 2ms",
+		"first on cpu 0 at 2ms",
+		"second on cpu 0 at 2ms",
+		"remote on cpu 1 at 2.003ms",
+		"second on cpu 0 at 3ms",
+	}
+	if d := cmp.Diff(want, log); d != "" {
+		t.Errorf("works (-want +got)\n%s", d)
+	}
+}
+
+// TestReschedLazy: a running remote CPU schedules at its next interrupt, an idle or the own one at once.
+func TestReschedLazy(t *testing.T) {
+	g := newRig(t, 2, nil)
+	g.spawn(t, "a", forever(run(sim.Second)), 0)
+	b := g.spawn(t, "b", forever(run(sim.Second)), 1)
+	g.spawn(t, "c", forever(run(sim.Second)), 1)
+	g.run(t, sim.Time(ms))
+	tm := sim.Timer{Fire: func(sim.Time) {
+		g.rr.left[b.Index] = 0 // b may be replaced from now on
+		g.ReschedLazy(1)
+	}}
+	g.Arm(&tm, 0, sim.Time(2*ms))
+	g.run(t, sim.Time(3*ms))
+	if g.Curr(1) != b || g.NeedResched(1) {
+		t.Errorf("at 3ms %s runs, want b until the tick", g.Curr(1))
+	}
+	g.run(t, sim.Time(4*ms))
+	if g.Curr(1).Comm != "c" {
+		t.Errorf("at 4ms %s runs, want c", g.Curr(1))
 	}
 }
 

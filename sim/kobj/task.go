@@ -21,7 +21,8 @@ const (
 	FlagKThread uint32 = 0x0020_0000
 )
 
-// Task is a view of a task_struct.
+// Task is a view of a task_struct. A field has a getter with the field's name, which says what it is, and below it a
+// setter; the setters would only repeat that, so they have no comments of their own. The same goes for RQ.
 type Task struct{ object }
 
 // NewTask allocates a task_struct. Its cpus_ptr points at its cpus_mask, which is empty; all else is 0.
