@@ -8,7 +8,11 @@
 // The kernel's locks are not modelled and neither are the windows that open when it drops one: everything that the
 // kernel does under a chain of runqueue locks happens here at one instant. What the kernel defers to an irq work or a
 // balance callback (kicks, direct dispatches to the local DSQ of another CPU, re-enqueues, the end of a policy) is
-// deferred here too, to the end of the running event; see irqWork.
+// deferred here too, to the end of the running event (sim.IRQWork).
+//
+// Not modelled: sub-schedulers and the cid form of the ops (Enable refuses both), CPU hotplug, cgroups other than the
+// root, core scheduling (off in the reference kernel), the deadline server of the class (ext_server), the tick that a
+// CPU may stop for a task with an infinite slice, the effect of scx_bpf_cpuperf_set on the speed of a CPU.
 //
 // Read Kernel first, then enqueue.go and dispatch.go, which are the life of a task.
 package ext

@@ -58,6 +58,13 @@ func (k *Kernel) checkTable(t *ops.Table) error {
 	case t.SubCgroupID > 1:
 		return errors.New("sub_cgroup_id: sub-schedulers are not modelled")
 	}
+	if hasCgroupOps(t) {
+		own := false
+		k.m.Tasks(func(p *sim.Task) { own = own || p.CgroupW != 0 })
+		if own {
+			return errCgroup
+		}
+	}
 	for i := range len(t.Name) {
 		c := t.Name[i]
 		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.') {
@@ -135,7 +142,7 @@ func (k *Kernel) rootEnable() int32 {
 		k.tids = make(map[uint64]*sim.Task)
 	}
 
-	ret := int32(0)
+	ret := k.cgroupInit()
 	k.m.Tasks(func(t *sim.Task) {
 		if ret != 0 || taskState(t) == ops.TaskDead {
 			return

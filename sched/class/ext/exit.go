@@ -109,6 +109,7 @@ func (k *Kernel) rootDisable(sch *sched) {
 	k.scxBypass(true)
 	k.setEnableState(ops.Disabling)
 	k.switchedAll, k.switchingAll = false, false
+	k.cgroupExit()
 	k.initTasks = false
 
 	k.m.Tasks(func(t *sim.Task) {

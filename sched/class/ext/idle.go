@@ -115,15 +115,6 @@ func weight(w []uint64) int {
 	return n
 }
 
-func intersects(a, b []uint64) bool {
-	for i := range min(len(a), len(b)) {
-		if a[i]&b[i] != 0 {
-			return true
-		}
-	}
-	return false
-}
-
 func subset(a, b []uint64) bool {
 	for i := range a {
 		if a[i]&^b[i] != 0 {
@@ -132,8 +123,6 @@ func subset(a, b []uint64) bool {
 	}
 	return true
 }
-
-func empty(w []uint64) bool { return weight(w) == 0 }
 
 func test(w []uint64, cpu sim.CPU) bool { return w[cpu>>6]>>(cpu&63)&1 != 0 }
 

@@ -23,6 +23,7 @@ type Kernel struct {
 	enabled, switchingAll, switchedAll bool
 	// initTasks is scx_init_task_enabled: new tasks are initialised.
 	initTasks bool
+	cgroups   bool // SCX_TG_INITED of the root cgroup
 	// exitInfo is that of the running policy once it began to exit, then of the last one.
 	exitInfo *ops.ExitInfo
 	// enableSeq, hotplugSeq and nrRejected are the counters of /sys/kernel/sched_ext.

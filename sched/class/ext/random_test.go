@@ -171,7 +171,6 @@ func (w *wild) table(flags uint64) *ops.Table {
 type randomTask struct {
 	rng  *rand.Rand
 	left int // steps; negative: for ever
-	m    *sim.Machine
 	n    int
 }
 

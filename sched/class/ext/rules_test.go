@@ -144,7 +144,7 @@ func dsqRules() []ruleCase {
 			policy: with(func(r *rig, tb *ops.Table) {
 				tb.Running = func(*sim.Task) {
 					for id, want := range map[uint64]int32{
-						0: 0, ops.DSQLocal: 0, ops.DSQLocalOn | 0: 0, other: -ENOENT, ops.DSQGlobal: -ENOENT,
+						0: 0, ops.DSQLocal: 0, ops.DSQLocalOn: 0, other: -ENOENT, ops.DSQGlobal: -ENOENT,
 					} {
 						if n := r.k.DSQNrQueued(id); n != want {
 							r.Errorf("DSQ %#x: %d queued, want %d", id, n, want)
