@@ -250,8 +250,7 @@ func (c *code) run(target int32) (uint64, *engine.Fault) {
 	enter(x)
 	for x.exit&exitMask == exitCall {
 		s := &c.sites[x.exit>>exitBits]
-		insns := st.Limit - uint64(x.left)
-		st.Insns = insns
+		st.Insns = st.Limit - uint64(x.left)
 		*s.count++
 		call.Helpers += x.inlined
 		// Safety: the arguments lie on the private stack, which nothing changes or unmaps during the call.
@@ -259,10 +258,8 @@ func (c *code) run(target int32) (uint64, *engine.Fault) {
 		if call.Fault != "" {
 			return 0, c.callFault(s.insn)
 		}
+		// Programs and callbacks that ran meanwhile have left in x.left what they left of the budget.
 		x.r0 = r0
-		if st.Insns != insns { // another program or a callback ran
-			x.left = int64(st.Limit - st.Insns)
-		}
 		if n := c.mem.Limit(); n != x.space {
 			x.setLimit(n)
 		}

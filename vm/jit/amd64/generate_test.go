@@ -73,7 +73,7 @@ func (g *generator) offset(base ir.Reg) int32 {
 	if base == 10 {
 		return -int32(8 + g.n(508))
 	}
-	return int32(g.n(64))
+	return int32(g.n(64)) * int32(g.n(8)/2&1)
 }
 
 // programs makes a set.
@@ -170,9 +170,13 @@ func (g *generator) insn(emit func(ir.Insn)) {
 		case k < 12:
 			base = ir.Reg(g.n(10))
 			emit(ir.Insn{Op: ir.LdImm64, Dst: base, Imm: int64(g.mem + uint64(g.n(4096)))})
-		case k < 16: // a constant that the lowering does not see through
+		case k < 16: // a constant that the lowering does not see through, often at the end of memory
 			base = ir.Reg(g.n(10))
-			emit(ir.Insn{Op: ir.LdImm64, Dst: base, Imm: int64(g.mem + uint64(g.n(4096)))})
+			at := g.mem + enginetest.DataSize - uint64(g.n(16))
+			if g.n(4) > 0 {
+				at = g.mem + uint64(g.n(4096))
+			}
+			emit(ir.Insn{Op: ir.LdImm64, Dst: base, Imm: int64(at)})
 			emit(ir.Insn{Op: ir.Xor64K, Dst: base})
 		case k < 20:
 			base = 6

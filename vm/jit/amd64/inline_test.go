@@ -24,8 +24,9 @@ func arrays(data uint64) []engine.Array {
 		{Map: data + 8, Base: data + 256, Elem: 8, Entries: 6},
 		{Map: data + 16, Base: data + 512, Elem: 24, Entries: 5},
 		{Map: data + 24, Base: data + 1024, Elem: 16, Stride: 192, Entries: 3, CPUs: 4},
-		{Map: data + 32, Base: data + 2048, Elem: 40, Stride: 256, Entries: 3, CPUs: 2}, // not for all processors
+		{Map: data + 32, Base: data + 2048, Elem: 40, Stride: 256, Entries: 3, CPUs: 1}, // not for all processors
 		{Map: data + 40, Base: data + 3000, Elem: 8, Entries: 0},
+		{Map: data + 48, Base: data + enginetest.DataSize - 8, Elem: 8, Entries: 1},
 	}
 }
 
@@ -88,6 +89,7 @@ func TestInline(t *testing.T) {
 		{"over the end", 5, 1, 0},
 		{"negative", -1, 0, 0},
 		{"per CPU", 2, 2, mem + 1024 + 32 + 192},
+		{"not for this CPU", 0, 3, 0},
 		{"empty", 0, 4, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
