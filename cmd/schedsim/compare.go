@@ -46,7 +46,7 @@ func (a *app) compare(f *simFlags, schedulers []string, workload string) error {
 			return err
 		}
 	}
-	o, err := a.options(f, workload)
+	o, err := a.options(f, schedulers, workload)
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func (panicReader) Read([]byte) (int, error) { panic("BUG: x") }
 func TestGuarded(t *testing.T) {
 	var p *panicError
 	a := &app{}
-	o, err := a.options(&simFlags{kernel: "7.2", engine: "auto", costs: "off", dup: "last", unknown: "warn"}, "example:hogs")
+	o, err := a.options(&simFlags{kernel: "7.2", engine: "auto", costs: "off", dup: "last", unknown: "warn"}, nil, "example:hogs")
 	if err != nil {
 		t.Fatal(err)
 	}

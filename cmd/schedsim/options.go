@@ -66,8 +66,8 @@ func workloadText() string {
 	return fmt.Sprintf(workloadHelp, strings.Join(workloads.Examples(), ", "))
 }
 
-// options turns the flags into the options of a run, without the scheduler.
-func (a *app) options(f *simFlags, workload string) (runner.Options, error) {
+// options turns the flags into the options of a run; the scheduler, one of those given, is left to be set.
+func (a *app) options(f *simFlags, schedulers []string, workload string) (runner.Options, error) {
 	o := runner.Options{Seed: f.seed, Engine: f.engine, Notice: func(text string) { a.remark("%s", text) }}
 	var err error
 	switch {
@@ -107,6 +107,9 @@ func (a *app) options(f *simFlags, workload string) (runner.Options, error) {
 	}
 	if o.Globals, err = parseGlobals(f.globals); err != nil {
 		return o, err
+	}
+	if len(o.Globals) > 0 && !slices.ContainsFunc(schedulers, runner.IsObject) {
+		return o, usage("-G sets variables of objects, but no scheduler is one: %s", strings.Join(schedulers, ", "))
 	}
 	var w workloads.Options
 	if w.Duplicates, err = choice("--rtapp-dup", f.dup, map[string]rtapp.Dup{"expand": rtapp.DupExpand, "last": rtapp.DupLast}); err != nil {

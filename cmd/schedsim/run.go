@@ -56,7 +56,7 @@ func (a *app) simulate(f *simFlags, scheduler, trace, pprof, workload string) er
 	if err := runner.CheckScheduler(scheduler); err != nil {
 		return err
 	}
-	o, err := a.options(f, workload)
+	o, err := a.options(f, []string{scheduler}, workload)
 	if err != nil {
 		return err
 	}
