@@ -6,6 +6,9 @@ import (
 	"github.com/schedsim/schedsim/internal/eventq"
 )
 
+// maxEventsAtOnce bounds the events of one moment. Starting a million tasks at once takes a few million.
+const maxEventsAtOnce = 1 << 24
+
 // Run advances the machine to the time until, events of that time included, or until nothing can happen any more; in
 // that case the clock stays at the last event. An error is a workload that does something impossible; it ends the run
 // for good.
@@ -14,18 +17,21 @@ func (m *Machine) Run(until Time) error {
 	for m.err == nil && !m.stopped {
 		at, ok := m.q.Next()
 		if !ok || m.onlyTick() {
-			return nil
+			break
 		}
 		if at > int64(until) {
 			m.now = max(m.now, until)
-			m.this = 0
-			return nil
+			break
 		}
-		e := m.q.Pop()
-		m.now = Time(at)
+		if Time(at) != m.now {
+			m.now, m.momentStart = Time(at), m.fired
+		} else if m.fired-m.momentStart >= maxEventsAtOnce {
+			m.fail(fmt.Errorf("%d events at %v: a timer is armed for now again and again", maxEventsAtOnce, m.now))
+			break
+		}
 		m.fired++
 		m.running = true
-		e.Fire()
+		m.q.Pop().Fire()
 		m.running = false
 	}
 	m.this = 0

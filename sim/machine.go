@@ -90,7 +90,9 @@ type Machine struct {
 	sink   Sink
 	rec    Record // what Emit passes on
 	texts  []string
-	fired  uint64
+	fired  uint64 // events so far
+	// momentStart is fired at the first event of the time now.
+	momentStart uint64
 }
 
 // classEntry is a class with its hooks.

@@ -253,6 +253,17 @@ func TestTimers(t *testing.T) {
 	}
 }
 
+// TestEndlessTimer: a timer that is always armed for now ends the run with an error instead of hanging it.
+func TestEndlessTimer(t *testing.T) {
+	g := newRig(t, 1, nil)
+	var tm sim.Timer
+	tm.Fire = func(now sim.Time) { g.Arm(&tm, 0, now) }
+	g.Arm(&tm, 0, sim.Time(ms))
+	if err := g.Run(sim.Time(sim.Second)); err == nil || !strings.HasPrefix(err.Error(), "16777216 events at 1ms: ") {
+		t.Errorf("Run: %v", err)
+	}
+}
+
 // TestRunUntil: events at the end of a run belong to it, and the clock moves on to it while something is to come.
 func TestRunUntil(t *testing.T) {
 	g := newRig(t, 1, nil)
