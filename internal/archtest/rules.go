@@ -55,7 +55,7 @@ var Rules = []Rule{
 	{Path: "workloads/gen", May: []string{"sim"}},
 	{Path: "workloads/rtapp", May: []string{"sim", "workloads/gen"}},
 	{Path: "workloads", May: []string{"sim", "sim/kobj", "sim/topo", "workloads/..."}, TestAlso: []string{"sched/..."}},
-	{Path: "reports", May: []string{"sim", "ops", "workloads"}, TestAlso: []string{"sched/..."}},
+	{Path: "reports", May: []string{"sim", "ops", "workloads"}, TestAlso: []string{"sched/...", "sim/topo"}},
 
 	{Path: "internal/runner", May: []string{"..."}},
 	{Path: "internal/cmd/gentarget", May: []string{"ops/kernels/..."}},
