@@ -202,8 +202,8 @@ func (m *Machine) doSetCPUsAllowed(t *Task, mask []uint64) {
 func (m *Machine) anyAndDistribute(mask []uint64) CPU {
 	online := m.online.Words()
 	for range len(m.cpus) {
-		m.distribut = (m.distribut + 1) % CPU(len(m.cpus))
-		if c := m.distribut; mask[c/64]&online[c/64]>>(c%64)&1 != 0 {
+		m.distributed = (m.distributed + 1) % CPU(len(m.cpus))
+		if c := m.distributed; mask[c/64]&online[c/64]>>(c%64)&1 != 0 {
 			return c
 		}
 	}

@@ -74,10 +74,10 @@ type Machine struct {
 	tick       eventq.Event
 	tickPeriod Duration
 
-	tasks     taskTable
-	processes map[string]*Task // leaders by TaskSpec.Process
-	classFor  func(t *Task) Class
-	distribut CPU // where anyAndDistribute starts to look
+	tasks       taskTable
+	processes   map[string]*Task // leaders by TaskSpec.Process
+	classFor    func(t *Task) Class
+	distributed CPU // what anyAndDistribute returned last
 
 	topo   *topo.Topology
 	layout *kobj.Layout
