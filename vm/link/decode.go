@@ -18,7 +18,8 @@ type code struct {
 	kfuncs []kcall // CallKfunc -> kernel function
 	refs   []Ref   // Sub is an index in Object.Funcs
 	poison []string
-	needs  []int // functions called or referred to, in order of first use
+	core   []bool // the instruction holds the offset of a field that CO-RE relocated
+	needs  []int  // functions called or referred to, in order of first use
 }
 
 type link2 struct {
@@ -43,7 +44,7 @@ func (l *linker) decode(n int) (*code, error) {
 		return c, nil
 	}
 	f := l.in.Funcs[n]
-	raw, poison, err := l.core.patch(f)
+	raw, poison, offsets, err := l.core.patch(f)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +112,10 @@ func (l *linker) decode(n int) (*code, error) {
 	}
 	if last := c.insns[len(c.insns)-1]; last.Op != ir.Exit && last.Op != ir.Ja && last.Op != ir.Invalid {
 		return nil, fmt.Errorf("instruction %d: the last one is neither exit nor jump", last.Orig)
+	}
+	c.core = make([]bool, len(c.insns))
+	for i := range c.insns {
+		c.core[i] = offsets[c.insns[i].Orig]
 	}
 	l.codes[n] = c
 	return c, nil

@@ -57,7 +57,7 @@ func (f *folder) alu(at int32, in *ir.Insn, s *state) val {
 			return konst(dst.n - src.n)
 		}
 	}
-	if (form == ir.And64X || form == ir.Mul64X) && (src == konst(0) || dst == konst(0)) {
+	if (form == ir.And64X || form == ir.Mul64X) && (src.is(0) || dst.is(0)) {
 		return konst(0)
 	}
 	// An address in the stack plus something unknown may lie anywhere above it.
@@ -66,7 +66,11 @@ func (f *folder) alu(at int32, in *ir.Insn, s *state) val {
 			f.touch(at, max(int64(v.n), -512))
 		}
 	}
-	return scalar(dst, scalar(src, other))
+	v := scalar(dst, scalar(src, other))
+	if wide && (form == ir.Add64X || form == ir.Sub64X) {
+		v.flags = dst.flags | src.flags
+	}
+	return v
 }
 
 // scalar is rest, unless a possible stack address went into it.
@@ -192,7 +196,7 @@ func (f *folder) decide(in *ir.Insn, s *state) (taken, known bool) {
 	if a.kind == vConst && b.kind == vConst {
 		return compare(form, wide, a.n, b.n), true
 	}
-	if wide && (a.nonNull() && b == konst(0) || b.nonNull() && a == konst(0)) {
+	if wide && (a.nonNull() && b.is(0) || b.nonNull() && a.is(0)) {
 		switch form {
 		case ir.JEq64X:
 			return false, true
@@ -241,12 +245,12 @@ func compare(form ir.Op, wide bool, a, b uint64) bool {
 func refine(in *ir.Insn, s *state, taken bool) {
 	if in.Op == ir.JEq64K && taken || in.Op == ir.JNe64K && !taken {
 		if v := &s.regs[in.Dst]; v.kind == vOther {
-			*v = konst(uint64(in.Imm))
+			*v = val{kind: vConst, n: uint64(in.Imm), flags: v.flags}
 		}
 	}
 	if in.Imm == 0 && (in.Op == ir.JEq64K && !taken || in.Op == ir.JNe64K && taken) {
 		if v := &s.regs[in.Dst]; v.kind == vOther {
-			*v = val{kind: vNonNull}
+			*v = val{kind: vNonNull, flags: v.flags}
 		}
 	}
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/schedsim/schedsim/vm/ir"
 )
 
-// Fold computes what depends on constants: Live, Calls and Helpers of all programs, and the stack that subprograms use.
+// Fold computes what depends on constants: Live, Calls and Helpers of all programs, the stack that subprograms use, and
+// which loads are probes (ir.Insn.Probe).
 // Link calls it, and so do the methods that change read-only data; whoever changes Map.Data of a frozen map by hand must
 // call it too.
 func (o *Object) Fold() error {
@@ -50,9 +51,23 @@ const (
 type val struct {
 	kind  vkind
 	width uint8 // of a stack cell: bytes stored there
+	flags vflags
 	m     int32
 	n     uint64
 }
+
+// vflags say where a value may come from.
+type vflags uint8
+
+const (
+	// flagKernel: an address within an object of the kernel, as a CO-RE relocation shows.
+	flagKernel vflags = 1 << iota
+	// flagWalked: loaded from an object of the kernel. The verifier does not trust such pointers; loads through them
+	// yield 0 where there is no memory (PTR_TO_BTF_ID in convert_ctx_accesses, 7.2).
+	flagWalked
+)
+
+func (v val) is(n uint64) bool { return v.kind == vConst && v.n == n }
 
 var other = val{kind: vOther}
 
@@ -64,17 +79,21 @@ func (v val) nonNull() bool { return v.kind == vData || v.kind == vStack || v.ki
 
 // join is the least value that covers both.
 func join(a, b val) val {
+	flags := a.flags | b.flags
+	a.flags, b.flags = 0, 0
+	v := other
 	switch {
 	case a == b || b.kind == vNone:
-		return a
+		v = a
 	case a.kind == vNone:
-		return b
+		v = b
 	case a.mayBeStack() || b.mayBeStack():
-		return val{kind: vAny}
+		v = val{kind: vAny}
 	case a.nonNull() && b.nonNull():
-		return val{kind: vNonNull}
+		v = val{kind: vNonNull}
 	}
-	return other
+	v.flags = flags
+	return v
 }
 
 // stackCells are the 4-byte cells of a frame; cell i holds the bytes at frame pointer - 512 + 4*i.
@@ -194,7 +213,9 @@ func newFolder(o *Object, p *Program) *folder {
 	}
 	f.leader = make([]bool, n)
 	for i := range p.Code.Insns {
-		if in := &p.Code.Insns[i]; in.Op.IsJump() {
+		in := &p.Code.Insns[i]
+		in.Probe = false
+		if in.Op.IsJump() {
 			f.leader[in.Target] = true
 		}
 	}
@@ -238,6 +259,8 @@ func (f *folder) enter(sub int, args [5]val) {
 				s.regs[1+i] = a
 			case vStack: // the caller's stack, which is other memory to the callee
 				s.regs[1+i] = val{kind: vNonNull}
+			case vOther:
+				s.regs[1+i] = a
 			}
 		}
 	}
@@ -302,7 +325,15 @@ func (f *folder) step(at int32, s *state) (next int32, ok bool) {
 	case op.IsCall():
 		return next, f.call(at, in, s)
 	case op.IsLoad():
-		s.regs[in.Dst] = f.load(at, in, s)
+		base := s.regs[in.Src]
+		v := f.load(at, in, s)
+		if base.flags != 0 || f.p.core[at] {
+			v.flags |= flagWalked
+		}
+		if base.flags&flagWalked != 0 && op <= ir.Lds32 {
+			in.Probe = true
+		}
+		s.regs[in.Dst] = v
 	case op.IsStore():
 		v := konst(uint64(in.Imm))
 		if op < ir.St8K || op > ir.St64K {
@@ -321,7 +352,11 @@ func (f *folder) step(at int32, s *state) (next int32, ok bool) {
 	case op == ir.CastKern || op == ir.CastUser:
 		s.regs[in.Dst] = other
 	default:
-		s.regs[in.Dst] = f.alu(at, in, s)
+		v := f.alu(at, in, s)
+		if f.p.core[at] {
+			v.flags |= flagKernel
+		}
+		s.regs[in.Dst] = v
 	}
 	return next, true
 }
@@ -348,6 +383,8 @@ func (f *folder) address(at int32, in *ir.Insn) val {
 	case RefFunc:
 		f.enter(r.Sub, [5]val{})
 		f.p.Subs[r.Sub].Live = true
+	case RefKsymVar:
+		return val{kind: vNonNull, flags: flagKernel}
 	}
 	return val{kind: vNonNull}
 }
@@ -458,7 +495,7 @@ func (f *folder) leave(at int32, r0 val) {
 	sub := f.sub[at]
 	switch r0.kind {
 	case vStack, vAny: // of a frame that is gone
-		r0 = other
+		r0 = val{kind: vOther, flags: r0.flags}
 	}
 	v := join(f.ret[sub], r0)
 	if v == f.ret[sub] {

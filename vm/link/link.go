@@ -240,6 +240,7 @@ func (l *linker) program(p *elf.Program) (*Program, error) {
 			out.Refs = append(out.Refs, r)
 		}
 		out.Poison = append(out.Poison, c.poison...)
+		out.core = append(out.core, c.core...)
 		fn := l.in.Funcs[order[i]]
 		out.Code.Subs = append(out.Code.Subs, ir.Sub{Name: fn.Name, Start: base, End: base + int32(len(c.insns))})
 		out.Subs = append(out.Subs, Sub{Type: fn.Type, Global: fn.Global && i > 0})

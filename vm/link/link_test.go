@@ -163,6 +163,16 @@ func TestCoreAccess(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(access{})); diff != "" {
 		t.Errorf("accesses (-want +got):\n%s", diff)
 	}
+	// Of t->id = t->wide; t->next->parts[1].level, the last load alone goes through a pointer that came from a kernel object.
+	var probes []bool
+	for _, in := range o.program(t, "access").Code.Insns {
+		if in.Op.IsLoad() {
+			probes = append(probes, in.Probe)
+		}
+	}
+	if !slices.Equal(probes, []bool{false, false, true}) {
+		t.Errorf("probes %v", probes)
+	}
 	for _, tc := range []struct{ name, prog, want string }{
 		{"field", "poisoned", "needs the offset of struct thing___old.gone, which the kernel does not have"},
 		{"size of a signed field", "bad_size", "needs the offset of struct thing.signed_wide, which has 8 bytes in the kernel and 4 in the object"},

@@ -79,6 +79,8 @@ type Program struct {
 	// Err tells why the program could not be linked; its Code then faults at once. Only programs that are not loaded
 	// by themselves can have one, unless Options.KeepGoing was set.
 	Err error
+
+	core []bool // by instruction of Code: it holds the offset of a field that CO-RE relocated
 }
 
 // Sub is what the linker knows of a subprogram beyond ir.Sub.

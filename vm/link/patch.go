@@ -33,23 +33,23 @@ const (
 )
 
 // patch applies the CO-RE relocations of a function to a copy of its code, following bpf_core_patch_insn. poison maps slots
-// to the reason why their instruction must not be executed.
-func (c *core) patch(f *elf.Func) (code []byte, poison map[int32]string, err error) {
+// to the reason why their instruction must not be executed; offsets are the slots that hold offsets of fields.
+func (c *core) patch(f *elf.Func) (code []byte, poison map[int32]string, offsets map[int32]bool, err error) {
 	if len(f.Core) == 0 {
-		return f.Code, nil, nil
+		return f.Code, nil, nil, nil
 	}
 	code = append([]byte(nil), f.Code...)
 	for _, r := range f.Core {
 		if c.kernel == nil || c.local == nil {
-			return nil, nil, fmt.Errorf("instruction %d: CO-RE relocation without BTF", r.Insn)
+			return nil, nil, nil, fmt.Errorf("instruction %d: CO-RE relocation without BTF", r.Insn)
 		}
 		fx, err := c.resolve(r)
 		if err != nil {
-			return nil, nil, fmt.Errorf("instruction %d: CO-RE relocation: %w", r.Insn, err)
+			return nil, nil, nil, fmt.Errorf("instruction %d: CO-RE relocation: %w", r.Insn, err)
 		}
 		why, err := fx.apply(code[int(r.Insn)*8:])
 		if err != nil {
-			return nil, nil, fmt.Errorf("instruction %d: CO-RE relocation: %w", r.Insn, err)
+			return nil, nil, nil, fmt.Errorf("instruction %d: CO-RE relocation: %w", r.Insn, err)
 		}
 		if why != "" {
 			if poison == nil {
@@ -57,8 +57,14 @@ func (c *core) patch(f *elf.Func) (code []byte, poison map[int32]string, err err
 			}
 			poison[r.Insn] = "needs the " + why
 		}
+		if r.Kind == elf.CoreFieldByteOffset {
+			if offsets == nil {
+				offsets = map[int32]bool{}
+			}
+			offsets[r.Insn] = true
+		}
 	}
-	return code, poison, nil
+	return code, poison, offsets, nil
 }
 
 // apply changes the instruction at the start of code, or tells why it must not be executed.
