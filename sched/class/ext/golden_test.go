@@ -15,7 +15,9 @@ import (
 
 // stream is a recorded stream of callbacks with the workload that it implies; the files say how they came about.
 type stream struct {
+	cpus  int
 	phase int64 // ms from T0 to a tick
+	until int64 // ms from T0 to the end
 	tasks []streamTask
 	ops   []streamOp
 }
@@ -24,18 +26,22 @@ type streamTask struct {
 	pid   int32
 	nice  int
 	vtime uint64
+	cpu   int
 	wakes []streamWake
 }
 
 type streamWake struct{ at, run int64 } // ns; run < 0: for ever
 
 type streamOp struct {
+	CPU  int
 	Name string
 	PID  int32
 	A, B uint64
 }
 
-func (o streamOp) String() string { return fmt.Sprintf("%s %d %#x %#x", o.Name, o.PID, o.A, o.B) }
+func (o streamOp) String() string {
+	return fmt.Sprintf("%d %s %d %#x %#x", o.CPU, o.Name, o.PID, o.A, o.B)
+}
 
 func readStream(t *testing.T, name string) (s stream, at []int64) {
 	f, err := os.Open(name)
@@ -55,16 +61,24 @@ func readStream(t *testing.T, name string) (s stream, at []int64) {
 		switch {
 		case line[0] == '#':
 		case line[:2] == "op":
-			if _, err := fmt.Sscanf(line, "op %d %s %d %x %x", &ns, &o.Name, &o.PID, &o.A, &o.B); err != nil {
+			if _, err := fmt.Sscanf(line, "op %d %d %s %d %x %x", &ns, &o.CPU, &o.Name, &o.PID, &o.A, &o.B); err != nil {
 				t.Fatal(line, err)
 			}
 			s.ops, at = append(s.ops, o), append(at, ns)
+		case line[:5] == "until":
+			if _, err := fmt.Sscanf(line, "until %d", &s.until); err != nil {
+				t.Fatal(line, err)
+			}
+		case line[:4] == "cpus":
+			if _, err := fmt.Sscanf(line, "cpus %d", &s.cpus); err != nil {
+				t.Fatal(line, err)
+			}
 		case line[:4] == "tick":
 			if _, err := fmt.Sscanf(line, "tick %d", &s.phase); err != nil {
 				t.Fatal(line, err)
 			}
 		case line[:4] == "task":
-			if _, err := fmt.Sscanf(line, "task %d %d %d", &k.pid, &k.nice, &k.vtime); err != nil {
+			if _, err := fmt.Sscanf(line, "task %d %d %d %d", &k.pid, &k.nice, &k.vtime, &k.cpu); err != nil {
 				t.Fatal(line, err)
 			}
 			s.tasks = append(s.tasks, k)
@@ -89,9 +103,16 @@ func readStream(t *testing.T, name string) (s stream, at []int64) {
 	return s, at
 }
 
-// behavior sleeps and runs as the stream says, from t0 on.
-func (k streamTask) behavior(t0 sim.Time) sim.Behavior {
-	s := &steps{once: true}
+// behavior sleeps and runs as the stream says, from t0 on; it sleeps on the CPU where it is at T0.
+func (k streamTask) behavior(t0 sim.Time, cpus int) sim.Behavior {
+	all := make([]sim.CPU, cpus)
+	for i := range all {
+		all[i] = sim.CPU(i)
+	}
+	s := &steps{once: true, list: []sim.Step{
+		{Kind: sim.StepSetAffinity, CPUs: []sim.CPU{sim.CPU(k.cpu)}}, sleep(sim.Millisecond),
+		{Kind: sim.StepSetAffinity, CPUs: all},
+	}}
 	for _, w := range k.wakes {
 		d := sim.Duration(w.run)
 		if w.run < 0 {
@@ -108,7 +129,7 @@ func (k streamTask) behavior(t0 sim.Time) sim.Behavior {
 func recorder(k *Kernel, pid map[*sim.Task]int32, vtime bool, note func(streamOp)) *ops.Table {
 	const queue = 1
 	var now uint64
-	op := func(name string, t *sim.Task, a, b uint64) { note(streamOp{name, pid[t], a, b}) }
+	op := func(name string, t *sim.Task, a, b uint64) { note(streamOp{int(k.m.ThisCPU()), name, pid[t], a, b}) }
 	return &ops.Table{
 		Name:  "recorder",
 		Flags: ops.FlagKeepBuiltinIdle,
@@ -164,7 +185,7 @@ func recorder(k *Kernel, pid map[*sim.Task]int32, vtime bool, note func(streamOp
 }
 
 // TestGolden replays the workload of a recorded stream and expects the recorded callbacks, with their arguments, in
-// the recorded order.
+// the recorded order on each CPU.
 //
 // Two costs are on, because the kernel's way through the tick and out of idle cannot be left out: a task that follows
 // another at the end of its slice starts some 3 us after the tick (the recorded slices have 2.98 us left five ticks
@@ -173,13 +194,15 @@ func TestGolden(t *testing.T) {
 	for _, tc := range []struct {
 		name, file string
 		vtime      bool
+		idleExit   sim.Duration // until the CPU that woke is out of the interrupt in which all its tasks wake
 	}{
-		{"fifo", "testdata/fifo_hogs.txt", false},
-		{"vtime", "testdata/vtime_hogs.txt", true},
+		{"fifo", "testdata/fifo_hogs.txt", false, 8 * sim.Microsecond},
+		{"vtime", "testdata/vtime_hogs.txt", true, 8 * sim.Microsecond},
+		{"fifo on two CPUs", "testdata/fifo_hogs_2cpus.txt", false, 50 * sim.Microsecond},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			want, at := readStream(t, tc.file)
-			r := newRig(t, rigOptions{costs: sim.Costs{Tick: 3 * sim.Microsecond, IdleExit: 8 * sim.Microsecond}})
+			r := newRig(t, rigOptions{topo: fmt.Sprintf("1n1l%dc1t", want.cpus), costs: sim.Costs{Tick: 3 * sim.Microsecond, IdleExit: tc.idleExit}})
 			t0 := ms(40 + 4 - want.phase)
 			pid := map[*sim.Task]int32{}
 			var got []streamOp
@@ -190,7 +213,7 @@ func TestGolden(t *testing.T) {
 				}
 			}))
 			for _, k := range want.tasks {
-				p := r.spawn(sim.TaskSpec{Comm: fmt.Sprint(k.pid), Nice: k.nice, Behavior: k.behavior(t0)})
+				p := r.spawn(sim.TaskSpec{Comm: fmt.Sprint(k.pid), Nice: k.nice, Behavior: k.behavior(t0, want.cpus)})
 				pid[p] = k.pid
 			}
 			r.run(t0 - 1)
@@ -201,21 +224,35 @@ func TestGolden(t *testing.T) {
 					}
 				}
 			}
-			r.run(t0 + ms(250) - 1)
+			r.run(t0 + ms(want.until) - 1)
 			if err := r.k.check(); err != nil {
 				t.Error(err)
 			}
-			if d := cmp.Diff(want.ops, got); d != "" {
-				t.Fatalf("callbacks differ (-recorded +simulated):\n%s", d)
-			}
-			// The recorded times are not reproduced, but nothing may be further away than a tick's work.
-			for i := range got {
-				if d := int64(gotAt[i]-t0) - at[i]; d < -50_000 || d > 50_000 {
-					t.Fatalf("op %d (%v): at %v, recorded at %v", i, got[i], gotAt[i]-t0, sim.Time(at[i]))
+			for cpu := range want.cpus {
+				wantOps, wantAt := onCPU(want.ops, at, cpu)
+				gotOps, gotAt := onCPU(got, gotAt, cpu)
+				if d := cmp.Diff(wantOps, gotOps); d != "" {
+					t.Fatalf("callbacks on CPU %d differ (-recorded +simulated):\n%s", cpu, d)
+				}
+				// The recorded times are not reproduced, but nothing may be further away than a tick's work.
+				for i := range gotOps {
+					if d := int64(gotAt[i]-t0) - wantAt[i]; d < -60_000 || d > 60_000 {
+						t.Fatalf("op %d (%v): at %v, recorded at %v", i, gotOps[i], gotAt[i]-t0, sim.Time(wantAt[i]))
+					}
 				}
 			}
 		})
 	}
+}
+
+// onCPU returns the callbacks on one CPU.
+func onCPU[T any](all []streamOp, at []T, cpu int) (o []streamOp, a []T) {
+	for i := range all {
+		if all[i].CPU == cpu {
+			o, a = append(o, all[i]), append(a, at[i])
+		}
+	}
+	return o, a
 }
 
 // TestSliceEndsAtTick: slices are looked at by ticks only. A slice of 20 ms (5 ticks of 4 ms) ends at the fifth tick

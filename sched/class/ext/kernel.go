@@ -67,8 +67,8 @@ func New(m *sim.Machine) *Kernel {
 	return k
 }
 
-// setup builds what depends on the machine. It runs when the first policy is enabled or the first task is created,
-// whichever comes first.
+// setup builds what depends on the machine, which is complete only after New. It runs when it is first needed: a task is
+// created, a policy enabled.
 func (k *Kernel) setup() {
 	if k.rqs != nil {
 		return
@@ -131,7 +131,7 @@ func (k *Kernel) Calls() [ops.NrCallbacks]uint64 { return k.calls }
 // Log returns the lines that the kernel would have printed, without the newline.
 func (k *Kernel) Log() []string { return k.log }
 
-// ops.Table of the enabled policy; nil if there is none.
+// Table returns the core's copy of the enabled policy's table, nil if there is none.
 func (k *Kernel) Table() *ops.Table {
 	if k.sch == nil {
 		return nil
@@ -159,7 +159,7 @@ func (k *Kernel) onExt(t *sim.Task) bool { return t.Class == sim.Class(k) }
 // isIdle follows is_idle_task.
 func (k *Kernel) isIdle(cpu sim.CPU, t *sim.Task) bool { return t == k.m.IdleTask(cpu) }
 
-// aboveIdle tells that cpu runs its idle task and so that any task of this class is above it (sched_class_above).
+// currIdle tells that cpu runs its idle task.
 func (k *Kernel) currIdle(cpu sim.CPU) bool { return k.isIdle(cpu, k.m.Curr(cpu)) }
 
 // aboveExt tells that t's class is above sched_ext: neither ext nor idle.
