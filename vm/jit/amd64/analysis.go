@@ -16,15 +16,22 @@ type analysis struct {
 	live []uint16
 }
 
-// maxPasses is the number of passes over a subprogram after which facts about accessible bytes no longer survive changes at
-// loop heads, so that the search ends.
-const maxPasses = 4
+// After widenPasses passes over a subprogram, facts about accessible bytes no longer survive changes at loop heads, so that
+// the search ends. Code that compilers make needs fewer than maxPasses; the rest is lowered without facts.
+const (
+	widenPasses = 4
+	maxPasses   = 50
+)
 
 // analyze finds facts that hold on every path, as the kernel's verifier does for values but with one state per place: where
 // paths meet, what differs is forgotten.
 func (l *lowering) analyze(s *ir.Sub) *analysis {
 	an := &analysis{l: l, s: s, in: map[int32]*facts{}}
-	for pass := 0; an.forward(pass >= maxPasses); pass++ {
+	for pass := 0; an.forward(pass >= widenPasses); pass++ {
+		if pass == maxPasses {
+			an.in = nil // every jump target is one of which nothing is known
+			break
+		}
 	}
 	an.backward()
 	return an
@@ -93,7 +100,14 @@ func (an *analysis) backward() {
 	insns := an.l.prog.Code.Insns[an.s.Start:an.s.End]
 	an.live = make([]uint16, len(insns))
 	before := make([]uint16, len(insns)) // live before the instruction
-	for changed := true; changed; {
+	changed := true
+	for pass := 0; changed; pass++ {
+		if pass == maxPasses {
+			for i := range an.live {
+				an.live[i] = 1<<11 - 1
+			}
+			return
+		}
 		changed = false
 		for i := len(insns) - 1; i >= 0; i-- {
 			in := &insns[i]
@@ -151,16 +165,20 @@ func (l *lowering) arrayOf(f *facts, in *ir.Insn) *engine.Array {
 	if in.Op != ir.CallHelper || in.Imm != l.inline.Lookup || !l.hasHelper(in.Imm) {
 		return nil
 	}
-	addr, known := f.constant(1)
-	if !known {
-		return nil
-	}
-	for k := range l.inline.Arrays {
-		if m := &l.inline.Arrays[k]; m.Map == addr && l.plausible(m) {
-			return m
-		}
+	if addr, known := f.constant(1); known {
+		return l.arrays[addr]
 	}
 	return nil
+}
+
+// useArrays notes the arrays of env that generated code can handle.
+func (l *lowering) useArrays(list []engine.Array) {
+	l.arrays = make(map[uint64]*engine.Array, len(list))
+	for i := range list {
+		if m := &list[i]; l.plausible(m) {
+			l.arrays[m.Map] = m
+		}
+	}
 }
 
 // plausible tells whether all elements of m are accessible and its numbers fit an instruction.

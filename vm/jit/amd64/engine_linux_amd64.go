@@ -82,7 +82,8 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 		return nil, errors.Join(err, c.Close())
 	}
 	c.textAt = address(c.text)
-	c.stackEnd = unsafe.Add(unsafe.Pointer(unsafe.SliceData(c.stack)), len(c.stack))
+	// Safety: the address stays inside of the mapping, so that it is nothing of the garbage collector's.
+	c.stackEnd = unsafe.Add(unsafe.Pointer(unsafe.SliceData(c.stack)), len(c.stack)-64)
 	*x = context{used: 1, pc: c.textAt + uintptr(u.entry), bias: env.Mem.HostBase() - uintptr(mem.Base), callLow: c.callLow(env.StackTop, 0)}
 	env.Call.Sub = c.callback
 	if e.opt.PerfMap != nil {

@@ -17,10 +17,13 @@ type lowering struct {
 	helpers []abi.Func
 	calls   *abi.Call
 	inline  engine.Inline
-	sites   []site
+	arrays  map[uint64]*engine.Array // those of inline, by map
+	// analyses are those of all subprograms in order: the second pass uses those of the first.
+	analyses []*analysis
+	sites    []site
 
 	// The common ends of all programs; see runtime.
-	entry, done, call, leave Label
+	done, call, leave Label
 
 	// The program being lowered.
 	number  int
@@ -35,12 +38,13 @@ type lowering struct {
 	needCPU bool // whether it asks for the processor
 
 	// The subprogram being lowered.
-	saved  []Reg // registers that it gives back
-	loops  bool  // its frame has a counter for MayGoto
-	called bool  // other programs' code may call it
-	start  int32 // the first instruction that is not counted yet
-	facts  facts
-	known  *analysis
+	saved     []Reg // registers that it gives back
+	loops     bool  // its frame has a counter for MayGoto
+	called    bool  // other programs' code may call it
+	start     int32 // the first instruction that is not counted yet
+	facts     facts
+	known     *analysis
+	subNumber int // its number in the set
 }
 
 // site is a place that calls a helper or kfunc.
@@ -65,6 +69,7 @@ type unit struct {
 func lower(env *engine.Env, slot int, bmi2 bool) unit {
 	l := &lowering{a: new(Asm), bmi2: bmi2, slot: slot, limit: env.Mem.Limit(), helpers: env.Helpers, calls: env.Call, inline: env.Inline,
 		stackOK: env.Mem.Bytes(env.StackTop-env.StackSize, env.StackSize) != nil}
+	l.useArrays(env.Inline.Arrays)
 	u := l.pass(env)
 	l.a.Again() // with what is known now, most jumps get short
 	u = l.pass(env)
@@ -73,7 +78,7 @@ func lower(env *engine.Env, slot int, bmi2 bool) unit {
 }
 
 func (l *lowering) pass(env *engine.Env) unit {
-	l.sites, l.base = nil, 0
+	l.sites, l.base, l.subNumber = nil, 0, 0
 	u := unit{}
 	u.entry = l.runtime()
 	for i := range env.Progs {
@@ -139,7 +144,11 @@ func (l *lowering) sub(s *ir.Sub) {
 	a, insns := l.a, l.prog.Code.Insns
 	l.prologue(s)
 	l.start = s.Start
-	l.known = l.analyze(s)
+	if l.subNumber == len(l.analyses) {
+		l.analyses = append(l.analyses, l.analyze(s))
+	}
+	l.known = l.analyses[l.subNumber]
+	l.subNumber++
 	l.facts.forget()
 	for i := s.Start; i < s.End; i++ {
 		if t, ok := l.targets[i]; ok {

@@ -197,3 +197,31 @@ func worldWith(tb testing.TB, e *Engine, p *ir.Program, k abi.Func) *enginetest.
 	w.Code = code
 	return w
 }
+
+// Code made to keep the analysis busy compiles in time and does the same.
+func TestHostileSize(t *testing.T) {
+	const n = 20000
+	// Jumps back in an order in which news travel one jump per pass.
+	back := &ir.Program{Name: "back"}
+	for i := range int32(n) {
+		back.Insns = append(back.Insns, ir.Insn{Op: ir.JEq64K, Dst: 3, Imm: 1, Target: max(0, i-3)}, ir.Insn{Op: ir.Ld8, Dst: 2, Src: 1, Off: i % 4096})
+	}
+	back.Insns = append(back.Insns, ir.Insn{Op: ir.Mov64X, Dst: 1, Src: 4}, ir.Insn{Op: ir.JEq64K, Dst: 3, Imm: 1, Target: 2*n - 1}, ir.Insn{Op: ir.Exit})
+	// Far jumps, and a fault in each instruction's way.
+	far := &ir.Program{Name: "far"}
+	for i := range int32(n) {
+		far.Insns = append(far.Insns, ir.Insn{Op: ir.JNe64K, Dst: 1, Imm: int64(i), Target: n - i/2}, ir.Insn{Op: ir.Ld64, Dst: 1, Src: 1, Off: i})
+	}
+	far.Insns = append(far.Insns, ir.Insn{Op: ir.Exit})
+	for i := range far.Insns[:2*n] {
+		if in := &far.Insns[i]; in.Op == ir.JNe64K {
+			in.Target = 2*n - in.Target
+		}
+	}
+	for _, p := range []*ir.Program{back, far} {
+		t.Run(p.Name, func(t *testing.T) {
+			p.Subs = []ir.Sub{{End: int32(len(p.Insns))}}
+			compare(t, newEngine(t, Options{}), enginetest.Options{Stack: diffStack}, []*ir.Program{p})
+		})
+	}
+}
