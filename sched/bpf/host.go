@@ -3,6 +3,7 @@ package bpf
 import (
 	"math/rand/v2"
 
+	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/vm/abi"
 )
@@ -56,8 +57,16 @@ func (h *host) CurrentComm() string { return h.m.Curr(h.m.ThisCPU()).Comm }
 // Node is the NUMA node of the processor that the program runs on.
 func (h *host) Node() int32 { return h.m.Topo().CPUs[h.m.ThisCPU()].Node }
 
-// IRQsDisabled tells that a runqueue is locked: callbacks under its lock run with interrupts off.
-func (h *host) IRQsDisabled() bool { return h.p.env.Kernel.Frame().Locked != sim.NoCPU }
+// IRQsDisabled tells that a program runs with interrupts off: under the lock of a runqueue, in select_cpu, which try_to_wake_up
+// and sched_exec call under the task's pi_lock, and in dumps (scx_dump_state).
+func (h *host) IRQsDisabled() bool {
+	f := h.p.env.Kernel.Frame()
+	switch f.Callback {
+	case ops.SelectCPU, ops.Dump, ops.DumpCPU, ops.DumpTask:
+		return true
+	}
+	return f.Locked != sim.NoCPU
+}
 
 // Rand32 draws from the policy's own stream.
 func (h *host) Rand32() uint32 { return h.rand.Uint32() }
