@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -253,6 +254,45 @@ func onCPU[T any](all []streamOp, at []T, cpu int) (o []streamOp, a []T) {
 		}
 	}
 	return o, a
+}
+
+// TestPingPong: two tasks that wake each other go through the recorded cycle (ops_fifo_pingpong on one CPU of the same
+// kernel: ping is 113, pong 114).
+func TestPingPong(t *testing.T) {
+	want := []streamOp{
+		{0, "runnable", 114, 0x9, 0}, {0, "enqueue", 114, 0x9, 0},
+		{0, "stopping", 113, 0, 0}, {0, "quiescent", 113, 0x9, 0},
+		{0, "dequeue", 114, 0, 0}, {0, "dispatch", 113, 0, 0x40c01}, {0, "running", 114, 0x64, 0},
+		{0, "runnable", 113, 0x9, 0}, {0, "enqueue", 113, 0x9, 0},
+		{0, "stopping", 114, 0, 0}, {0, "quiescent", 114, 0x9, 0},
+		{0, "dequeue", 113, 0, 0}, {0, "dispatch", 114, 0, 0x40c01}, {0, "running", 113, 0x64, 0},
+	}
+	r := newRig(t, rigOptions{})
+	pid := map[*sim.Task]int32{}
+	var got []streamOp
+	r.enable(recorder(r.k, pid, false, func(o streamOp) {
+		if o.Name != "tick" && r.m.Now() > ms(1) {
+			got = append(got, o)
+		}
+	}))
+	var ping, pong sim.WaitQueue
+	wake := func(q *sim.WaitQueue) sim.Step { return sim.Step{Kind: sim.StepWake, Queue: q, Sync: true} }
+	wait := func(q *sim.WaitQueue) sim.Step { return sim.Step{Kind: sim.StepWait, Queue: q} }
+	const us = sim.Microsecond
+	pid[r.spawn(sim.TaskSpec{Comm: "pong", Behavior: &steps{list: []sim.Step{wait(&pong), run(100 * us), wake(&ping)}}})] = 114
+	pid[r.spawn(sim.TaskSpec{Comm: "ping", Behavior: &steps{list: []sim.Step{run(50 * us), wake(&pong), wait(&ping)}}})] = 113
+	r.run(ms(1000))
+	start := slices.Index(got, want[0])
+	cycles := 0
+	for got = got[start:]; len(got) >= len(want); got = got[len(want):] {
+		if d := cmp.Diff(want, got[:len(want)]); d != "" {
+			t.Fatalf("cycle %d (-recorded +simulated):\n%s", cycles, d)
+		}
+		cycles++
+	}
+	if cycles < 6600 { // 150 us each
+		t.Errorf("%d cycles in a second", cycles)
+	}
 }
 
 // TestSliceEndsAtTick: slices are looked at by ticks only. A slice of 20 ms (5 ticks of 4 ms) ends at the fifth tick

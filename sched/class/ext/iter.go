@@ -21,19 +21,25 @@ type DSQIter struct {
 // NewDSQIter follows bpf_iter_scx_dsq_new. The second result is 0 or a negative errno; the iterator is usable (and
 // empty) in both cases.
 func (k *Kernel) NewDSQIter(dsqID, flags uint64) (*DSQIter, int32) {
-	it := &DSQIter{k: k}
+	it := new(DSQIter)
+	return it, k.InitDSQIter(it, dsqID, flags)
+}
+
+// InitDSQIter is NewDSQIter for an iterator that the caller keeps; it must be closed, or new.
+func (k *Kernel) InitDSQIter(it *DSQIter, dsqID, flags uint64) int32 {
+	*it = DSQIter{k: k}
 	switch {
 	case k.sch == nil:
-		return it, -ENODEV
+		return -ENODEV
 	case flags&^ops.DSQIterRev != 0:
-		return it, -EINVAL
+		return -EINVAL
 	}
 	d := k.findUserDSQ(dsqID)
 	if d == nil {
-		return it, -ENOENT
+		return -ENOENT
 	}
 	it.d, it.seq, it.rev = d, d.seq, flags&ops.DSQIterRev != 0
-	return it, 0
+	return 0
 }
 
 // Next follows bpf_iter_scx_dsq_next: the next task, nil at the end.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/sched/class/fair"
 	"github.com/schedsim/schedsim/sched/class/idle"
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/sim/topo"
@@ -89,6 +90,7 @@ type rigOptions struct {
 	costs  sim.Costs
 	record bool
 	seed   uint64
+	fair   bool // the real fair class instead of plain
 }
 
 func newRig(tb testing.TB, o rigOptions) *rig {
@@ -106,7 +108,11 @@ func newRig(tb testing.TB, o rigOptions) *rig {
 		Topo: tp, Costs: o.costs, Seed: o.seed,
 		Classes: func(m *sim.Machine) []sim.Class {
 			r.k = New(m)
-			return []sim.Class{newPlain(m, "rt"), newPlain(m, "fair"), r.k, idle.New(m)}
+			normal := sim.Class(newPlain(m, "fair"))
+			if o.fair {
+				normal = fair.New(m)
+			}
+			return []sim.Class{newPlain(m, "rt"), normal, r.k, idle.New(m)}
 		},
 	}
 	if o.record {

@@ -219,7 +219,7 @@ func TestRandom(t *testing.T) {
 		if rapid.Bool().Draw(rt, "costs") {
 			costs = sim.Costs{Switch: 1500, Wakeup: 700, Tick: 900, IPI: 1000, IdleExit: 2000, Migration: 3000, Callback: 300}
 		}
-		r := newRig(t, rigOptions{topo: tp, costs: costs})
+		r := newRig(t, rigOptions{topo: tp, costs: costs, fair: rapid.Bool().Draw(rt, "fair")})
 		rng := rand.New(rand.NewPCG(seed, 0))
 		w := &wild{k: r.k, rng: rng, n: r.m.NrCPUs()}
 		var tasks []*sim.Task
