@@ -7,8 +7,8 @@
 //
 // The features are those of the reference kernel; Options switch them. Not modelled:
 //
-//   - task groups, bandwidth control and autogroup: all tasks compete in one queue per CPU, and a task's cgroup weight is
-//     ignored;
+//   - task groups, bandwidth control and autogroup: all tasks compete in one queue per CPU. A task with a cgroup weight is
+//     taken as alone in its group, whose entity then has that weight;
 //   - asymmetric capacity (misfit tasks, capacity-aware wakeups), asymmetric packing, energy-aware placement, cluster
 //     levels, cache-aware balancing (CONFIG_SCHED_CACHE), NUMA balancing, uclamp and thermal pressure;
 //   - the time that balancing takes: newidle balancing is limited by its success rate, not by its cost.

@@ -44,8 +44,15 @@ func (e *entity) reset(t *sim.Task, c *config) {
 	e.avg.init(e.weight)
 }
 
-// taskWeight is the load weight of t on 64 bits (set_load_weight).
-func taskWeight(t *sim.Task) uint64 { return t.Weight << loadShift }
+// taskWeight is the load weight of t on 64 bits (set_load_weight). A task with a cgroup of its own counts with the weight
+// of that group's entity instead, which is the group's shares while one task is in it (sched_weight_from_cgroup,
+// calc_group_shares); its nice value would only order it among the group's tasks.
+func taskWeight(t *sim.Task) uint64 {
+	if t.CgroupW != 0 {
+		return (uint64(t.CgroupW)*1024 + 50) / 100 << loadShift
+	}
+	return t.Weight << loadShift
+}
 
 // calcDeltaFair follows calc_delta_fair: real time to virtual time. On 64 bits the kernel divides exactly.
 func (e *entity) calcDeltaFair(delta uint64) uint64 {

@@ -46,6 +46,34 @@ func TestShares(t *testing.T) {
 	}
 }
 
+// A task alone in a cgroup counts with the group's weight, whatever its nice value.
+func TestCgroupWeight(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		specs []sim.TaskSpec
+		want  []float64
+	}{
+		{"weight 100 is nice 0", []sim.TaskSpec{{CgroupW: 100}, {}}, []float64{.5, .5}},
+		{"weights 100 and 300", []sim.TaskSpec{{CgroupW: 100}, {CgroupW: 300}}, []float64{.25, .75}},
+		{"nice does not matter", []sim.TaskSpec{{CgroupW: 200, Nice: 19}, {CgroupW: 200, Nice: -20}}, []float64{.5, .5}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t, "1n1l1c1t", Options{}, sim.Costs{})
+			var ts []*sim.Task
+			for i, s := range tc.specs {
+				s.Comm, s.Behavior = fmt.Sprint("t", i), hog{}
+				ts = append(ts, b.spawn(s))
+			}
+			b.run(10 * sim.Second)
+			for i, task := range ts {
+				if got := b.cpuTime(task).Seconds() / 10; math.Abs(got-tc.want[i]) > .01 {
+					t.Errorf("%s: share %.4f, want %.4f", task.Comm, got, tc.want[i])
+				}
+			}
+		})
+	}
+}
+
 // TestSliceLength checks how long a preempted task ran: one base slice with the slice timer, one tick without.
 func TestSliceLength(t *testing.T) {
 	for _, tc := range []struct {
