@@ -33,4 +33,10 @@ func TestSemantics(t *testing.T) {
 	}
 }
 
+func TestProbes(t *testing.T) {
+	for name, e := range engines(t) {
+		t.Run(name, func(t *testing.T) { enginetest.Probes(t, e) })
+	}
+}
+
 func BenchmarkJIT(b *testing.B) { enginetest.Benchmark(b, engines(b)["default"]) }

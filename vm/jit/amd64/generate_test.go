@@ -191,6 +191,7 @@ func (g *generator) insn(emit func(ir.Insn)) {
 		in := ir.Insn{Op: op, Dst: base, Src: g.read(), Off: g.offset(base), Imm: g.imm()}
 		if op.IsLoad() {
 			in.Dst, in.Src = g.reg(), base
+			in.Probe = op <= ir.Lds32 && g.n(4) == 0
 		}
 		if op.WritesSrc() {
 			in.Src = g.reg()
@@ -281,7 +282,7 @@ func (g *generator) lookup(emit func(ir.Insn)) {
 		r := regs[g.n(2)]
 		switch op := ir.Ld8 + ir.Op(g.n(int(ir.StRel64-ir.Ld8)+1)); {
 		case op.IsLoad():
-			emit(ir.Insn{Op: op, Dst: g.reg(), Src: r, Off: int32(g.n(48))})
+			emit(ir.Insn{Op: op, Dst: g.reg(), Src: r, Off: int32(g.n(48)), Probe: op <= ir.Lds32 && g.n(2) == 0})
 		default:
 			emit(ir.Insn{Op: op, Dst: r, Src: g.reg(), Off: int32(g.n(48)), Imm: g.imm()})
 		}
@@ -299,7 +300,8 @@ func listing(progs []*ir.Program) string {
 					fmt.Fprintf(&b, " %s:\n", s.Name)
 				}
 			}
-			fmt.Fprintf(&b, "%4d  op %3d  dst r%d src r%d off %d target %d imm %#x\n", i, in.Op, in.Dst, in.Src, in.Off, in.Target, uint64(in.Imm))
+			fmt.Fprintf(&b, "%4d  op %3d  dst r%d src r%d off %d target %d imm %#x probe %v\n", i, in.Op, in.Dst, in.Src, in.Off, in.Target, uint64(in.Imm),
+				in.Probe)
 		}
 	}
 	return b.String()

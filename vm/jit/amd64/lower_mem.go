@@ -12,6 +12,10 @@ import (
 // memory lowers a load, store or atomic operation; false: it is none.
 func (l *lowering) memory(i int32, in *ir.Insn) bool {
 	a, size := l.a, in.Op.Size()
+	if in.Probe {
+		l.probe(in)
+		return true
+	}
 	switch op := in.Op; {
 	case op >= ir.Ld8 && op <= ir.Ld64, op >= ir.LdAcq8 && op <= ir.LdAcq64:
 		a.Load(size, hostReg[in.Dst], l.access(i, in.Src, in.Off, size))
@@ -33,6 +37,26 @@ func (l *lowering) memory(i int32, in *ir.Insn) bool {
 		return false
 	}
 	return true
+}
+
+// probe lowers a load that yields 0 where there is no memory.
+func (l *lowering) probe(in *ir.Insn) {
+	a, d, done := l.a, hostReg[in.Dst], l.a.NewLabel()
+	m := l.checked(in.Src, in.Off, in.Op.Size(), func() Label {
+		bad := a.NewLabel()
+		l.later(func() {
+			a.Bind(bad)
+			a.Zero(d)
+			a.Jmp(done)
+		})
+		return bad
+	})
+	if in.Op >= ir.Lds8 {
+		a.LoadSX(in.Op.Size(), d, m)
+	} else {
+		a.Load(in.Op.Size(), d, m)
+	}
+	a.Bind(done)
 }
 
 // access returns the operand for size bytes at reg + off, after a check that they may be accessed unless that is known.
