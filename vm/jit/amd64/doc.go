@@ -16,5 +16,7 @@
 // Programs are input: whatever they do ends in a value or a Fault. Every access is checked against the size of the space
 // unless it is provably inside (a constant address, the own stack frame); code is mapped either writable or executable.
 //
+// The garbage collector waits for machine code, at most until the budget is used up: some milliseconds for the default one.
+//
 // Read engine_linux_amd64.go for the life of a program, lower.go for its translation, asm.go for the bytes.
 package amd64
