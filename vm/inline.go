@@ -12,7 +12,7 @@ func (l *loader) inline() engine.Inline {
 	in := engine.Inline{Lookup: helpers.Number("map_lookup_elem"), CPUID: helpers.Number("get_smp_processor_id")}
 	for _, m := range l.s.maps.All() {
 		a, ok := m.(*maps.Array)
-		if !ok || a.KeySize != 4 {
+		if !ok || a.KeySize != 4 || a.Type != maps.TypeArray && a.Type != maps.TypePerCPUArray {
 			continue
 		}
 		e := engine.Array{Map: a.Addr, Base: a.Base, Elem: a.Elem, Entries: a.MaxEntries}
