@@ -69,6 +69,9 @@ func checkInsn(p *ir.Program, s ir.Sub, i int32, starts map[int32]bool) string {
 	if in.Probe && (in.Op < ir.Ld8 || in.Op > ir.Lds32) {
 		return "only a plain load can be a probe"
 	}
+	if in.Arena && in.Op.Size() == 0 {
+		return "only an access to memory can be one of an arena"
+	}
 	if in.Op.WritesDst() && in.Dst == 10 || in.Op.WritesSrc() && in.Src == 10 {
 		return "r10 is read-only"
 	}

@@ -48,6 +48,8 @@ func TestCheck(t *testing.T) {
 		{"negative kfunc", one(ir.Insn{Op: ir.CallKfunc, Imm: -1}, exit), "kfunc number -1 does not exist"},
 		{"probing load", one(ir.Insn{Op: ir.Ld8, Probe: true}, exit), ""},
 		{"probing store", one(ir.Insn{Op: ir.St8X, Probe: true}, exit), "only a plain load can be a probe"},
+		{"arena store", one(ir.Insn{Op: ir.St8X, Arena: true}, exit), ""},
+		{"arena move", one(ir.Insn{Op: ir.Mov64X, Arena: true}, exit), "only an access to memory can be one of an arena"},
 		{"gap between functions", &ir.Program{Name: "p", Insns: []ir.Insn{exit, exit}, Subs: []ir.Sub{{End: 1}}}, "instructions after 1 belong to no subprogram"},
 		{"overlap", &ir.Program{Name: "p", Insns: []ir.Insn{exit, exit}, Subs: []ir.Sub{{End: 2}, {Start: 1, End: 2}}}, "covers instructions 1 to 2"},
 		{"too much stack", &ir.Program{Name: "p", Insns: []ir.Insn{exit}, Subs: []ir.Sub{{End: 1, Stack: 520}}}, "520 bytes of stack"},

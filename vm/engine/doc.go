@@ -16,6 +16,10 @@
 // Memory. Each access of n bytes at a must lie in [mem.Base, mem.Base+Limit()), anything else is a Fault; a
 // load with ir.Insn.Probe yields 0 instead. An engine allocates nothing in Env.Mem, since addresses must not depend on the engine.
 //
+// Arena. An access with ir.Insn.Arena in a set that has Env.Arena never faults: where its bytes are not in the space, but all
+// of them in mapped pages of the arena, it goes there; elsewhere a load and the fetching atomics yield 0 (CmpXchg in R0, the
+// others in Src) and nothing is stored. In a set without an arena the mark means nothing.
+//
 // Counting. Each executed ir.Insn counts one in State.Insns, the faulting one included. The budget is compared at two
 // sorts of place only, so that machine code can count by block: after a taken jump (or MayGoto) whose Target is not
 // behind it (Target <= its index; the fault is at the jump), and on entry to a subprogram or callback (the fault is at its

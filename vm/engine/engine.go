@@ -41,6 +41,8 @@ type Env struct {
 	StackTop, StackSize uint64
 	// Budget is the number of instructions that an outermost invocation may execute, with all that runs nested in it.
 	Budget uint64
+	// Arena is the arena of the set, nil if it has none.
+	Arena *mem.Arena
 	// Inline is what the engine may do without calling helpers.
 	Inline Inline
 	State  State

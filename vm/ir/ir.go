@@ -205,8 +205,9 @@ const (
 	CallReg
 	Exit
 
-	// CastKern and CastUser are addr_space_cast of arena pointers; Imm is not used. They move Src to Dst: an arena has the
-	// same addresses for programs and user space.
+	// CastKern and CastUser are addr_space_cast of arena pointers; Imm is not used. CastKern keeps the low 32 bits of Src,
+	// the address within the 4 GiB window in which programs see the arena; CastUser puts the upper half of the arena's user
+	// addresses in front of them, unless they are 0. In a set without an arena both are moves.
 	CastKern
 	CastUser
 
@@ -220,6 +221,10 @@ type Insn struct {
 	// Probe, on a plain load (Ld8 to Lds32), makes a bad address yield 0 instead of a fault. It is what the kernel does
 	// with loads through pointers that may be stale or null (BPF_PROBE_MEM, with an entry in the exception table).
 	Probe bool
+	// Arena, on an access to memory, says that its address may be the kernel side of an arena pointer, as CastKern makes
+	// them: where it leads to no other memory, it goes to the arena of the set, and never faults (PROBE_MEM32 in the
+	// kernel). Nothing is there: a load and the fetching forms of atomics yield 0, a store does nothing.
+	Arena bool
 	// Orig is the index of the instruction in the bytecode of its program, for messages and line info (in 8-byte slots).
 	Orig   int32
 	Off    int32

@@ -12,6 +12,7 @@ package mem
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/bits"
 	"unsafe"
@@ -33,6 +34,8 @@ const MaxReserve = 1<<31 - 2*PageSize
 // touched.
 type Options struct {
 	Reserve uint64 // bytes of address space; 0 means DefaultReserve
+	// ArenaLimit is the number of bytes of an arena that may be mapped at a time; 0 means DefaultArenaLimit.
+	ArenaLimit uint64
 }
 
 // Space is one simulated address space.
@@ -41,8 +44,10 @@ type Space struct {
 	below []byte // the page before it
 	limit uint64 // bytes handed out so far
 	free  map[uint64][]uint64
-	fd    int // the memfd, -1 if there is none
-	close func() error
+	at    *host
+
+	arena      *Arena
+	arenaLimit uint64
 }
 
 // New reserves an address space.
@@ -55,23 +60,30 @@ func New(o Options) (*Space, error) {
 	if size > MaxReserve {
 		return nil, fmt.Errorf("address space of %d bytes: at most %d are possible", o.Reserve, uint64(MaxReserve))
 	}
-	all, fd, closer, err := reserve(size)
+	at, err := reserve(size)
 	if err != nil {
 		return nil, fmt.Errorf("address space of %d bytes: %w", size, err)
 	}
-	below, host := all[:PageSize:PageSize], all[PageSize:]
+	if o.ArenaLimit == 0 {
+		o.ArenaLimit = DefaultArenaLimit
+	}
+	below, host := at.space()
 	// The first page stays empty so that no object has offset 0.
-	return &Space{host: host, below: below, limit: PageSize, free: map[uint64][]uint64{}, fd: fd, close: closer}, nil
+	return &Space{host: host, below: below, limit: PageSize, free: map[uint64][]uint64{}, at: at, arenaLimit: o.ArenaLimit}, nil
 }
 
 // Close gives the pages back. Nothing may use the space or its slices afterwards.
 func (s *Space) Close() error {
-	if s.close == nil {
+	if s.at == nil {
 		return nil
 	}
-	f := s.close
-	s.close, s.host, s.below, s.limit = nil, nil, nil, 0
-	return f()
+	var err error
+	if s.arena != nil {
+		err = s.arena.Close()
+	}
+	at := s.at
+	s.at, s.host, s.below, s.limit = nil, nil, nil, 0
+	return errors.Join(err, at.close())
 }
 
 // Limit is the number of bytes from Base that may be accessed.
@@ -91,7 +103,12 @@ func (s *Space) Control() []byte { return s.below }
 func (s *Space) HostBase() uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(s.host))) }
 
 // FD is the memfd behind the pages, -1 if there is none.
-func (s *Space) FD() int { return s.fd }
+func (s *Space) FD() int {
+	if s.at == nil {
+		return -1
+	}
+	return s.at.fd
+}
 
 // class rounds a size up to its allocation class: 16-byte steps to 256 bytes, then four steps per doubling.
 func class(size uint64) uint64 {
