@@ -8,12 +8,12 @@ import (
 	"github.com/schedsim/schedsim/vm/abi"
 )
 
-// Hash is a map of type hash or lru_hash: chained, with a fixed number of buckets. An element in memory is its key, padded
-// to 8 bytes, then its value; elements are allocated in chunks as they are needed and reused by the map itself, newest
-// first. Chains are Go's.
+// Hash is a map of type hash, lru_hash, percpu_hash, lru_percpu_hash or rhash: chained, with a fixed number of buckets. An
+// element in memory is its key, padded to 8 bytes, then its value, or its values CPU by CPU; elements are allocated in chunks
+// as they are needed and reused by the map itself, newest first. Chains are Go's.
 //
-// An LRU map evicts the element that was looked up or updated longest ago. The kernel's order is approximate (reference
-// bits, batches per CPU), this one is exact.
+// An LRU map evicts the element that a program looked up, or anyone updated, longest ago. The kernel's order is approximate
+// (reference bits, batches per CPU, with no_common_lru a list for each CPU), this one is exact.
 type Hash struct {
 	Head
 	buckets []int32 // first element of each chain, -1 at its end
@@ -21,10 +21,14 @@ type Hash struct {
 	free    int32 // first free element, -1 if none; chained through next
 	count   int
 	chunks  []uint64 // address of each chunkElems elements
-	valOff  uint64   // of the value in an element
+	valOff  uint64   // of the first value in an element
+	val     uint64   // bytes of a value, padded
+	cpus    uint64   // values of an element
 	size    uint64   // of an element
 	// LRU list: most recently used first.
 	newest, oldest int32
+	// drop, if not nil, releases what an element holds when it goes away.
+	drop func(i int32)
 }
 
 // elem is the Go half of an element.
@@ -42,12 +46,28 @@ const (
 )
 
 func newHash(h Head) *Hash {
+	m := makeHash(h, roundUp8(h.ValueSize))
+	return &m
+}
+
+// makeHash makes a hash whose values take val bytes.
+func makeHash(h Head, val uint64) Hash {
+	if n := uint32(h.t.NrCPUs); h.Flags&FlagNoCommonLRU != 0 { // as many entries for each CPU, follows htab_map_alloc
+		if up := (uint64(h.MaxEntries) + uint64(n) - 1) / uint64(n) * uint64(n); up <= 1<<32-1 {
+			h.MaxEntries = uint32(up)
+		} else {
+			h.MaxEntries = h.MaxEntries / n * n
+		}
+	}
 	n := 1
 	for n < int(h.MaxEntries) && n < maxBuckets {
 		n *= 2
 	}
-	m := &Hash{Head: h, buckets: make([]int32, n), free: -1, newest: -1, oldest: -1, valOff: roundUp8(h.KeySize)}
-	m.size = m.valOff + roundUp8(h.ValueSize)
+	m := Hash{Head: h, buckets: make([]int32, n), free: -1, newest: -1, oldest: -1, valOff: roundUp8(h.KeySize), val: val, cpus: 1}
+	if h.Type.PerCPU() {
+		m.cpus = uint64(h.t.NrCPUs)
+	}
+	m.size = m.valOff + m.val*m.cpus
 	for i := range m.buckets {
 		m.buckets[i] = -1
 	}
@@ -79,8 +99,12 @@ func (m *Hash) keyBytes(i int32) []byte { return m.t.Mem.Bytes(m.addr(i), uint64
 
 // find returns the element of the key, -1 if there is none, and the key's hash.
 func (m *Hash) find(key []byte) (int32, uint32) {
-	h := hashKey(key, m.t.Seed)
-	for i := m.buckets[int(h)&(len(m.buckets)-1)]; i >= 0; i = m.elems[i].next {
+	seed := m.t.Seed
+	if m.Flags&FlagZeroSeed != 0 {
+		seed = 0
+	}
+	h := hashKey(key, seed)
+	for i := *m.bucket(h); i >= 0; i = m.elems[i].next {
 		if m.elems[i].hash == h && bytes.Equal(m.keyBytes(i), key) {
 			return i, h
 		}
@@ -88,55 +112,102 @@ func (m *Hash) find(key []byte) (int32, uint32) {
 	return -1, h
 }
 
-// Lookup follows htab_map_lookup_elem.
-func (m *Hash) Lookup(key []byte, _ int32) uint64 {
+// Lookup follows htab_map_lookup_elem and its relatives.
+func (m *Hash) Lookup(key []byte, cpu int32) uint64 {
 	i, _ := m.find(key)
-	if i < 0 {
+	if i < 0 || uint64(uint32(cpu)) >= m.cpus && m.cpus != 1 {
 		return 0
 	}
 	m.touch(i)
-	return m.addr(i) + m.valOff
+	return m.value(i, cpu)
 }
 
-// Update follows htab_map_update_elem.
-func (m *Hash) Update(key, value []byte, flags uint64, _ int32) abi.Errno {
-	if flags&^Lock > Exist || flags&Lock != 0 && m.field(SpinLock) == nil {
+// value is the address of the value of element i.
+func (m *Hash) value(i int32, cpu int32) uint64 {
+	a := m.addr(i) + m.valOff
+	if m.cpus != 1 {
+		a += uint64(cpu) * m.val
+	}
+	return a
+}
+
+// Update follows htab_map_update_elem, for per-CPU maps htab_map_update_elem_in_place: a new element is zero for other CPUs.
+func (m *Hash) Update(key, value []byte, flags uint64, cpu int32) abi.Errno {
+	lockable := m.Type == TypeHash || m.Type == TypeRHash
+	if flags&^Lock > Exist || flags&Lock != 0 && (!lockable || m.field(SpinLock) == nil) {
 		return abi.EINVAL
 	}
-	i, h := m.find(key)
-	if e := checkFlags(i >= 0, flags); e != 0 {
-		return e
-	}
-	if i >= 0 {
-		at := m.addr(i) + m.valOff
-		if flags&Lock == 0 {
-			m.freeFields(at)
-		}
-		m.copyValue(m.t.Mem.Bytes(at, uint64(m.ValueSize)), value)
-		m.touch(i)
-		return 0
-	}
-	i, e := m.alloc()
+	i, inserted, e := m.place(key, flags)
 	if e != 0 {
 		return e
+	}
+	at := m.value(i, cpu)
+	switch {
+	case inserted:
+	case m.cpus != 1 || m.Type == TypeRHash:
+		m.cancelFields(at)
+	case flags&Lock == 0:
+		m.freeFields(at)
+	}
+	m.copyValue(m.t.Mem.Bytes(at, uint64(m.ValueSize)), value)
+	return 0
+}
+
+// updateAll follows bpf_percpu_hash_update: user space sets the values of all CPUs, or those that the flags say.
+func (m *Hash) updateAll(key, value []byte, flags uint64) abi.Errno {
+	if flags&Lock != 0 || uint32(flags) > uint32(AllCPUs) {
+		return abi.EINVAL
+	}
+	i, _, e := m.place(key, flags)
+	if e != 0 {
+		return e
+	}
+	for cpu := range int32(m.cpus) {
+		if flags&OneCPU != 0 && cpu != int32(flags>>32) {
+			continue
+		}
+		at, v := m.value(i, cpu), value
+		if flags&(OneCPU|AllCPUs) == 0 {
+			v = value[uint64(cpu)*m.val:]
+		}
+		m.copyValue(m.t.Mem.Bytes(at, uint64(m.ValueSize)), v[:m.ValueSize])
+		m.cancelFields(at)
+	}
+	return 0
+}
+
+// place finds or makes the element for an update.
+func (m *Hash) place(key []byte, flags uint64) (i int32, inserted bool, e abi.Errno) {
+	i, h := m.find(key)
+	if e := checkFlags(i >= 0, flags); e != 0 {
+		return 0, false, e
+	}
+	if i >= 0 {
+		m.touch(i)
+		return i, false, 0
+	}
+	if i, e = m.alloc(); e != 0 {
+		return 0, false, e
 	}
 	b := m.t.Mem.Bytes(m.addr(i), m.size)
 	clear(b)
 	copy(b, key)
-	m.copyValue(b[m.valOff:m.valOff+uint64(m.ValueSize)], value)
-	bucket := &m.buckets[int(h)&(len(m.buckets)-1)]
+	bucket := m.bucket(h)
 	el := &m.elems[i]
 	el.next, el.hash, el.live = *bucket, h, true
 	*bucket = i
 	m.count++
 	m.link(i)
-	return 0
+	return i, true, 0
 }
+
+// bucket is the start of the chain for a hash.
+func (m *Hash) bucket(h uint32) *int32 { return &m.buckets[int(h)&(len(m.buckets)-1)] }
 
 // alloc takes a free element, E2BIG if the map is full and ENOMEM if memory is.
 func (m *Hash) alloc() (int32, abi.Errno) {
 	if m.count >= int(m.MaxEntries) {
-		if m.Type != TypeLRUHash {
+		if !m.Type.lru() {
 			return -1, abi.E2BIG
 		}
 		m.remove(m.oldest)
@@ -172,22 +243,35 @@ func (m *Hash) Delete(key []byte) abi.Errno {
 
 func (m *Hash) remove(i int32) {
 	el := &m.elems[i]
-	p := &m.buckets[int(el.hash)&(len(m.buckets)-1)]
+	p := m.bucket(el.hash)
 	for *p != i {
 		p = &m.elems[*p].next
 	}
 	*p = el.next
 	m.unlink(i)
 	m.count--
-	m.freeFields(m.addr(i) + m.valOff)
+	m.releaseValues(i)
 	el.live, el.next = false, m.free
 	el.gen++
 	m.free = i
 }
 
+// releaseValues gives up what the values of element i hold.
+func (m *Hash) releaseValues(i int32) {
+	if m.drop != nil {
+		m.drop(i)
+		return
+	}
+	if len(m.Fields) > 0 {
+		for cpu := range int32(m.cpus) {
+			m.freeFields(m.value(i, cpu))
+		}
+	}
+}
+
 // touch makes i the most recently used element.
 func (m *Hash) touch(i int32) {
-	if m.Type == TypeLRUHash && m.newest != i {
+	if m.Type.lru() && m.newest != i {
 		m.unlink(i)
 		m.link(i)
 	}
@@ -243,7 +327,7 @@ func (m *Hash) Next(key, next []byte) abi.Errno {
 
 // Each follows bpf_for_each_hash_elem. Elements that f deletes before their turn are left out; whether ones that it adds
 // are seen depends on their bucket.
-func (m *Hash) Each(_ int32, f func(key, value uint64) bool) (int, abi.Errno) {
+func (m *Hash) Each(cpu int32, f func(key, value uint64) bool) (int, abi.Errno) {
 	n := 0
 	type ref struct {
 		i   int32
@@ -260,7 +344,7 @@ func (m *Hash) Each(_ int32, f func(key, value uint64) bool) (int, abi.Errno) {
 				continue
 			}
 			n++
-			if a := m.addr(r.i); !f(a, a+m.valOff) {
+			if !f(m.addr(r.i), m.value(r.i, cpu)) {
 				return n, 0
 			}
 		}
@@ -271,12 +355,15 @@ func (m *Hash) Each(_ int32, f func(key, value uint64) bool) (int, abi.Errno) {
 // KeyOf returns the address of the key in memory, which stands before the value.
 func (m *Hash) KeyOf(value uint64) (uint64, bool) {
 	for c, a := range m.chunks {
-		off := value - m.valOff - a
+		off := value - a
 		if off >= m.chunkBytes() {
 			continue
 		}
-		i := uint64(c*chunkElems) + off/m.size
-		return value - m.valOff, off%m.size == 0 && i < uint64(len(m.elems)) && m.elems[i].live
+		i, in := uint64(c*chunkElems)+off/m.size, off%m.size-m.valOff
+		if in >= m.size || in%m.val != 0 || i >= uint64(len(m.elems)) || !m.elems[i].live {
+			return 0, false
+		}
+		return m.addr(int32(i)), true
 	}
 	return 0, false
 }
@@ -284,7 +371,7 @@ func (m *Hash) KeyOf(value uint64) (uint64, bool) {
 func (m *Hash) release() {
 	for i := range m.elems {
 		if m.elems[i].live {
-			m.freeFields(m.addr(int32(i)) + m.valOff)
+			m.releaseValues(int32(i))
 		}
 	}
 	for _, a := range m.chunks {

@@ -99,8 +99,8 @@ func TestCheck(t *testing.T) {
 		})
 	}
 	t.Run("unsupported", func(t *testing.T) {
-		_, err := table(t, 1).New(Spec{Name: "q", Type: 11})
-		if err == nil || err.Error() != `map "q": type lpm_trie: not supported` {
+		_, err := table(t, 1).New(Spec{Name: "q", Type: 7})
+		if err == nil || err.Error() != `map "q": type stack_trace: not supported` {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -452,13 +452,25 @@ func TestArrayOfMaps(t *testing.T) {
 	if err != nil || outer.Lookup(u32(2), 0) != m.Info().Addr || m.Info().MaxEntries != 8 {
 		t.Fatalf("new inner map: %v", err)
 	}
+	at, limit := m.Info().Addr, tab.Mem.Limit()
 	if e := outer.Delete(u32(2)); e != 0 || outer.Delete(u32(2)) != abi.ENOENT || outer.Delete(u32(9)) != abi.E2BIG {
 		t.Errorf("delete: %v", e)
 	}
-	if _, err := outer.NewInner(0); err != nil {
-		t.Fatal(err)
+	if tab.At(at) != nil {
+		t.Error("a map whose only reference was an element is still there")
 	}
-	if _, err := outer.NewInner(0); !errors.Is(err, abi.ENOMEM) {
+	if e := outer.Delete(u32(1)); e != 0 || tab.At(q.Info().Addr) != q {
+		t.Errorf("delete: %v; the map that somebody else holds too must stay", e)
+	}
+	if m, err = outer.NewInner(0); err != nil || m.Info().Addr != at || tab.Mem.Limit() != limit {
+		t.Fatalf("%v; the place and the memory of a map that is gone are used again", err)
+	}
+	for i := range uint32(3) {
+		if _, err = outer.NewInner(i); i < 2 && err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !errors.Is(err, abi.ENOMEM) {
 		t.Errorf("a map beyond the table's room: %v", err)
 	}
 	if _, err := tab.New(Spec{Name: "m", Type: TypeArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 3}); !errors.Is(err, abi.EINVAL) {

@@ -1,25 +1,32 @@
 package maps
 
-import (
-	"fmt"
-
-	"github.com/schedsim/schedsim/vm/abi"
-)
+import "fmt"
 
 // Type is the kernel's number of a map type (enum bpf_map_type).
 type Type uint32
 
 // The map types that can be created.
 const (
-	TypeHash        Type = 1
-	TypeArray       Type = 2
-	TypePerCPUArray Type = 6
-	TypeLRUHash     Type = 9
-	TypeArrayOfMaps Type = 12
-	TypeQueue       Type = 22
-	TypeStack       Type = 23
-	TypeTaskStorage Type = 29
-	TypeCgrpStorage Type = 32
+	TypeHash           Type = 1
+	TypeArray          Type = 2
+	TypeProgArray      Type = 3
+	TypePerfEventArray Type = 4
+	TypePerCPUHash     Type = 5
+	TypePerCPUArray    Type = 6
+	TypeCgroupArray    Type = 8
+	TypeLRUHash        Type = 9
+	TypeLRUPerCPUHash  Type = 10
+	TypeLPMTrie        Type = 11
+	TypeArrayOfMaps    Type = 12
+	TypeHashOfMaps     Type = 13
+	TypeQueue          Type = 22
+	TypeStack          Type = 23
+	TypeRingBuf        Type = 27
+	TypeTaskStorage    Type = 29
+	TypeBloomFilter    Type = 30
+	TypeUserRingBuf    Type = 31
+	TypeCgrpStorage    Type = 32
+	TypeRHash          Type = 35
 )
 
 // typeNames are the names of all types, as bpftool prints them.
@@ -28,6 +35,17 @@ var typeNames = [...]string{"unspec", "hash", "array", "prog_array", "perf_event
 	"sockmap", "cpumap", "xskmap", "sockhash", "cgroup_storage", "reuseport_sockarray", "percpu_cgroup_storage", "queue",
 	"stack", "sk_storage", "devmap_hash", "struct_ops", "ringbuf", "inode_storage", "task_storage", "bloom_filter",
 	"user_ringbuf", "cgrp_storage", "arena", "insn_array", "rhash"}
+
+// PerCPU tells that a map of the type has a value for each CPU (bpf_map_is_percpu_map).
+func (t Type) PerCPU() bool {
+	return t == TypePerCPUArray || t == TypePerCPUHash || t == TypeLRUPerCPUHash
+}
+
+// lru tells that a map of the type makes room by itself.
+func (t Type) lru() bool { return t == TypeLRUHash || t == TypeLRUPerCPUHash }
+
+// ofMaps tells that the elements are maps.
+func (t Type) ofMaps() bool { return t == TypeArrayOfMaps || t == TypeHashOfMaps }
 
 // String is the type's name as bpftool prints it.
 func (t Type) String() string {
@@ -49,7 +67,9 @@ const (
 	FlagWronlyProg  uint32 = 1 << 8
 	FlagClone       uint32 = 1 << 9
 	FlagMmapable    uint32 = 1 << 10
+	FlagPreserve    uint32 = 1 << 11 // BPF_F_PRESERVE_ELEMS
 	FlagInnerMap    uint32 = 1 << 12
+	FlagOverwrite   uint32 = 1 << 19 // BPF_F_RB_OVERWRITE
 
 	flagAccess = FlagRdonly | FlagWronly | FlagRdonlyProg | FlagWronlyProg
 )
@@ -60,10 +80,16 @@ const (
 	NoExist uint64 = 1
 	Exist   uint64 = 2
 	Lock    uint64 = 4
+	// OneCPU (BPF_F_CPU) and AllCPUs (BPF_F_ALL_CPUS) are user space's, for per-CPU maps: the value is that of the CPU in
+	// the upper 32 bits of the flags, or goes to all CPUs.
+	OneCPU  uint64 = 8
+	AllCPUs uint64 = 16
 )
 
 // Limits of the kernel (x86-64).
 const (
+	lpmDataMax     = 256     // LPM_DATA_SIZE_MAX
+	lpmNode        = 24      // sizeof(struct lpm_trie_node)
 	kmallocMax     = 1 << 22 // KMALLOC_MAX_SIZE
 	htabElem       = 48      // sizeof(struct htab_elem)
 	pcpuMin        = 32 << 10
@@ -116,7 +142,11 @@ type Spec struct {
 	Fields []Field
 	// Data is the initial content of an array's first element.
 	Data []byte
-	// Inner is the template of the maps in an array of maps.
+	// Frozen: user space may not write (any more).
+	Frozen bool
+	// Extra is map_extra: the number of hash functions of a bloom filter (0: five), the initial size of an rhash.
+	Extra uint64
+	// Inner is the template of the maps in a map of maps.
 	Inner *Spec
 }
 
@@ -131,126 +161,3 @@ func (s *Spec) field(k FieldKind) *Field {
 }
 
 func roundUp8(n uint32) uint64 { return (uint64(n) + 7) &^ 7 }
-
-// check follows the map_alloc_check functions and the field rules of map_check_btf.
-func (s *Spec) check() error {
-	refuse := func(e abi.Errno, format string, args ...any) error {
-		return fmt.Errorf("map %q: %s: %w", s.Name, fmt.Sprintf(format, args...), e)
-	}
-	if s.Flags&(FlagRdonlyProg|FlagWronlyProg) == FlagRdonlyProg|FlagWronlyProg || s.Flags&(FlagRdonly|FlagWronly) == FlagRdonly|FlagWronly {
-		return refuse(abi.EINVAL, "both read-only and write-only")
-	}
-	var flags uint32
-	switch s.Type {
-	case TypeArray, TypePerCPUArray:
-		flags = FlagNumaNode | flagAccess
-		if s.Type == TypeArray {
-			flags |= FlagMmapable | FlagInnerMap
-		} else if s.Flags&FlagNumaNode != 0 {
-			return refuse(abi.EINVAL, "a per-CPU map has no NUMA node")
-		}
-	case TypeArrayOfMaps:
-		flags = FlagNumaNode | FlagRdonly | FlagWronly
-	case TypeHash, TypeLRUHash:
-		flags = FlagNoPrealloc | FlagNoCommonLRU | FlagNumaNode | flagAccess | FlagZeroSeed
-	case TypeQueue, TypeStack:
-		flags = FlagNumaNode | flagAccess
-	case TypeTaskStorage, TypeCgrpStorage:
-		flags = FlagNoPrealloc | FlagClone
-	default:
-		return fmt.Errorf("map %q: type %s: not supported", s.Name, s.Type)
-	}
-	if f := s.Flags &^ flags; f != 0 {
-		return refuse(abi.EINVAL, "flags %#x are not for type %s", f, s.Type)
-	}
-	if s.ValueSize == 0 {
-		return refuse(abi.EINVAL, "value size 0")
-	}
-	switch s.Type {
-	case TypeArray, TypePerCPUArray:
-		switch {
-		case s.KeySize != 4:
-			return refuse(abi.EINVAL, "key size %d, an array has 4", s.KeySize)
-		case s.MaxEntries == 0:
-			return refuse(abi.EINVAL, "max_entries 0")
-		case s.ValueSize > intMax, s.Type == TypePerCPUArray && roundUp8(s.ValueSize) > pcpuMin:
-			return refuse(abi.E2BIG, "value size %d", s.ValueSize)
-		}
-	case TypeArrayOfMaps:
-		switch {
-		case s.KeySize != 4 || s.ValueSize != 4:
-			return refuse(abi.EINVAL, "key size %d and value size %d, both are 4 in an array of maps", s.KeySize, s.ValueSize)
-		case s.MaxEntries == 0:
-			return refuse(abi.EINVAL, "max_entries 0")
-		case s.Inner == nil || s.Inner.Inner != nil:
-			return refuse(abi.EINVAL, "an array of maps needs a template that is no map of maps")
-		}
-		if err := s.Inner.check(); err != nil {
-			return fmt.Errorf("map %q: %w", s.Name, err)
-		}
-	case TypeHash, TypeLRUHash:
-		switch {
-		case s.Type == TypeHash && s.Flags&FlagNoCommonLRU != 0:
-			return refuse(abi.EINVAL, "flag no_common_lru is for LRU maps")
-		case s.Type == TypeLRUHash && s.Flags&FlagNoPrealloc != 0:
-			return refuse(abi.ENOTSUPP, "an LRU map is preallocated")
-		case s.KeySize == 0:
-			return refuse(abi.EINVAL, "key size 0")
-		case s.MaxEntries == 0:
-			return refuse(abi.EINVAL, "max_entries 0")
-		case uint64(s.KeySize)+uint64(s.ValueSize) >= kmallocMax-htabElem:
-			return refuse(abi.E2BIG, "key size %d and value size %d", s.KeySize, s.ValueSize)
-		case s.MaxEntries > maxHashEntries:
-			return refuse(abi.E2BIG, "max_entries %d", s.MaxEntries)
-		}
-	case TypeQueue, TypeStack:
-		switch {
-		case s.KeySize != 0:
-			return refuse(abi.EINVAL, "key size %d, a %s has no keys", s.KeySize, s.Type)
-		case s.MaxEntries == 0:
-			return refuse(abi.EINVAL, "max_entries 0")
-		case s.ValueSize > kmallocMax:
-			return refuse(abi.E2BIG, "value size %d", s.ValueSize)
-		}
-	case TypeTaskStorage, TypeCgrpStorage:
-		switch {
-		case s.Flags&FlagNoPrealloc == 0:
-			return refuse(abi.EINVAL, "flag no_prealloc is missing")
-		case s.MaxEntries != 0:
-			return refuse(abi.EINVAL, "max_entries %d, a %s has none", s.MaxEntries, s.Type)
-		case s.KeySize != 4:
-			return refuse(abi.EINVAL, "key size %d, a %s has 4", s.KeySize, s.Type)
-		case s.ValueSize > storageValue:
-			return refuse(abi.E2BIG, "value size %d", s.ValueSize)
-		}
-	}
-	return s.checkFields(refuse)
-}
-
-func (s *Spec) checkFields(refuse func(abi.Errno, string, ...any) error) error {
-	if len(s.Fields) > 0 && s.Flags&(FlagRdonlyProg|FlagWronlyProg) != 0 {
-		return refuse(abi.EACCES, "%s in a map that programs cannot read and write", s.Fields[0].Kind)
-	}
-	end := uint32(0)
-	for _, f := range s.Fields {
-		if f.Off < end || f.Size == 0 || f.Size > s.ValueSize || f.Off > s.ValueSize-f.Size {
-			return refuse(abi.EINVAL, "%s at byte %d of the value", f.Kind, f.Off)
-		}
-		end = f.Off + f.Size
-		ok := false
-		switch f.Kind {
-		case SpinLock, ResSpinLock:
-			ok = s.Type == TypeHash || s.Type == TypeArray || s.Type == TypeTaskStorage || s.Type == TypeCgrpStorage
-		case Timer, Workqueue, TaskWork, ListHead, RBRoot:
-			ok = s.Type == TypeHash || s.Type == TypeLRUHash || s.Type == TypeArray
-		case KptrUnref, KptrRef, KptrPerCPU, Refcount:
-			ok = s.Type != TypeQueue && s.Type != TypeStack
-		case Uptr:
-			ok = s.Type == TypeTaskStorage
-		}
-		if !ok {
-			return refuse(abi.EOPNOTSUPP, "%s in a map of type %s", f.Kind, s.Type)
-		}
-	}
-	return nil
-}

@@ -1,6 +1,7 @@
 package maps
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"github.com/schedsim/schedsim/vm/abi"
@@ -65,17 +66,63 @@ func (s *Storage) DeleteOwner(owner uint64) abi.Errno {
 	return 0
 }
 
+// The key of user space is a descriptor: of a process for task_storage (pidfd), of a directory for cgrp_storage.
+
+// lookupFD follows bpf_pid_task_storage_lookup_elem and bpf_cgrp_storage_lookup_elem.
+func (s *Storage) lookupFD(key, value []byte) abi.Errno {
+	owner, e := s.object(key)
+	if e != 0 {
+		return e
+	}
+	at := s.values[owner]
+	if at == 0 {
+		return abi.ENOENT
+	}
+	s.showValue(value[:s.ValueSize], at)
+	return 0
+}
+
+// updateFD follows bpf_pid_task_storage_update_elem and bpf_cgrp_storage_update_elem. User pages cannot be given to programs
+// (uptr): the machine has none.
+func (s *Storage) updateFD(key, value []byte, flags uint64) abi.Errno {
+	for _, f := range s.Fields {
+		if f.Kind != Uptr {
+			continue
+		}
+		switch {
+		case flags&Lock != 0:
+			return abi.EOPNOTSUPP
+		case binary.LittleEndian.Uint64(value[f.Off:]) != 0:
+			return abi.EFAULT
+		}
+	}
+	owner, e := s.object(key)
+	if e != 0 {
+		return e
+	}
+	return s.UpdateOwner(owner, value, flags)
+}
+
+// deleteFD follows bpf_pid_task_storage_delete_elem and bpf_cgrp_storage_delete_elem.
+func (s *Storage) deleteFD(key []byte) abi.Errno {
+	owner, e := s.object(key)
+	if e != 0 {
+		return e
+	}
+	return s.DeleteOwner(owner)
+}
+
 // Len is the number of owners with a value.
 func (s *Storage) Len() int { return len(s.values) }
 
-// Lookup finds nothing: user space would pass a pidfd or cgroup descriptor, of which there are none. Use Of.
+// Lookup finds nothing: programs have no descriptors. Use Of.
 func (s *Storage) Lookup([]byte, int32) uint64 { return 0 }
 
 // Update is refused as with a bad descriptor. Use UpdateOwner.
-func (s *Storage) Update([]byte, []byte, uint64, int32) abi.Errno { return abi.EINVAL }
+func (s *Storage) Update([]byte, []byte, uint64, int32) abi.Errno { return abi.EBADF }
 
 // Delete is refused as with a bad descriptor. Use DeleteOwner.
-func (s *Storage) Delete([]byte) abi.Errno { return abi.EINVAL }
+func (s *Storage) Delete([]byte) abi.Errno { return abi.EBADF }
 
 // Next follows notsupp_get_next_key.
 func (s *Storage) Next(_, _ []byte) abi.Errno { return abi.ENOTSUPP }

@@ -36,8 +36,11 @@ type Head struct {
 	Spec
 	// Addr is the address of the simulated struct bpf_map: what programs pass to helpers.
 	Addr uint64
+	// ID is the map's id, from 1; user space reads it from maps of maps.
+	ID uint32
 
-	t *Table
+	t    *Table
+	refs int
 }
 
 // Info returns h, so that embedding a Head implements that part of Map.
@@ -46,12 +49,23 @@ func (h *Head) Info() *Head { return h }
 // ObjectSize is the number of bytes of a simulated struct bpf_map.
 const ObjectSize = 256
 
-// Hooks release what special fields hold. Nil functions mean that nothing needs to be done.
+// Hooks are what maps need of the world around them. The release functions may be nil: then nothing needs to be done.
 type Hooks struct {
-	// Timer cancels and forgets the bpf_timer at addr.
-	Timer func(addr uint64)
+	// Timer cancels and forgets the bpf_timer at addr; Workqueue the bpf_wq, TaskWork the bpf_task_work.
+	Timer, Workqueue, TaskWork func(addr uint64)
 	// Kptr drops the reference that a kptr field held.
 	Kptr func(f Field, ptr uint64)
+	// Graph drops all nodes of the bpf_list_head or bpf_rb_root at addr.
+	Graph func(f Field, addr uint64)
+	// Wake is told when the kernel would wake user space that waits for a ring buffer: for data, or for room in a user
+	// ring buffer. It may be nil.
+	Wake func(m Map)
+	// FD finds what a descriptor of user space stands for, of which a map of type t takes care: the address of a map's
+	// object for a map of maps, the number of a program plus one for a prog_array, else the address of a task, cgroup or
+	// event. Nil: there are no descriptors, every one is EBADF.
+	FD func(t Type, fd int32) (object uint64, e abi.Errno)
+	// ProgID is the id of a program in a prog_array; nil: its number plus one.
+	ProgID func(object uint64) uint32
 }
 
 // Table is the maps of one program set.
@@ -63,6 +77,8 @@ type Table struct {
 	Hooks Hooks
 
 	list    []Map
+	free    []int // places in list of maps that are gone, to be used again
+	lastID  uint32
 	objects uint64 // address of the objects, ObjectSize bytes each
 	room    int
 	closed  bool
@@ -81,34 +97,74 @@ func NewTable(m *mem.Space, nrCPUs int32, room int) (*Table, error) {
 	return t, nil
 }
 
-// New creates a map. The error names the map; where the kernel would refuse it, it wraps the abi.Errno.
+// New creates a map, to which the caller has a reference (see Put). The error names the map; where the kernel would refuse
+// it, it wraps the abi.Errno.
 func (t *Table) New(s Spec) (Map, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	if len(t.list) == t.room {
+	place := len(t.list)
+	if n := len(t.free); n > 0 {
+		place = t.free[n-1]
+	} else if place == t.room {
 		return nil, fmt.Errorf("map %q: more than %d maps: %w", s.Name, t.room, abi.ENOMEM)
 	}
-	h := Head{Spec: s, Addr: t.objects + uint64(len(t.list))*ObjectSize, t: t}
-	var m Map
-	var err error
-	switch s.Type {
-	case TypeArray, TypePerCPUArray:
-		m, err = newArray(h)
-	case TypeHash, TypeLRUHash:
-		m = newHash(h)
-	case TypeQueue, TypeStack:
-		m, err = newQueue(h)
-	case TypeArrayOfMaps:
-		m, err = newArrayOfMaps(h)
-	default:
-		m = newStorage(h)
-	}
+	s.Flags &^= FlagRdonly | FlagWronly // of the descriptor, not of the map
+	h := Head{Spec: s, Addr: t.objects + uint64(place)*ObjectSize, ID: t.lastID + 1, t: t, refs: 1}
+	m, err := h.create()
 	if err != nil {
 		return nil, fmt.Errorf("map %q: %w: %w", s.Name, abi.ENOMEM, err)
 	}
-	t.list = append(t.list, m)
+	t.lastID++
+	if place == len(t.list) {
+		t.list = append(t.list, m)
+	} else {
+		t.list[place] = m
+		t.free = t.free[:len(t.free)-1]
+	}
 	return m, nil
+}
+
+// create makes the map that h describes.
+func (h Head) create() (Map, error) {
+	switch h.Type {
+	case TypeArray, TypePerCPUArray:
+		return newArray(h)
+	case TypeHash, TypeLRUHash, TypePerCPUHash, TypeLRUPerCPUHash, TypeRHash:
+		return newHash(h), nil
+	case TypeQueue, TypeStack:
+		return newQueue(h)
+	case TypeArrayOfMaps:
+		return newArrayOfMaps(h)
+	case TypeHashOfMaps:
+		return newHashOfMaps(h), nil
+	case TypeProgArray, TypePerfEventArray, TypeCgroupArray:
+		return newFDArray(h)
+	case TypeLPMTrie:
+		return newTrie(h), nil
+	case TypeBloomFilter:
+		return newBloom(h)
+	case TypeRingBuf, TypeUserRingBuf:
+		return newRingBuf(h)
+	}
+	return newStorage(h), nil
+}
+
+// Hold takes a reference to m; Put drops one, the last of which frees the map. A map of maps holds references to its
+// elements. Programs that use a map must hold one too.
+func (t *Table) Hold(m Map) { m.Info().refs++ }
+
+// Put is the counterpart of Hold and New.
+func (t *Table) Put(m Map) {
+	h := m.Info()
+	h.refs--
+	place := int((h.Addr - t.objects) / ObjectSize)
+	if h.refs > 0 || t.closed || t.list[place] != m {
+		return
+	}
+	t.list[place] = nil
+	m.release()
+	t.free = append(t.free, place)
 }
 
 // Skip keeps a place in the list for a map that is not created: All has nil there.
@@ -123,8 +179,19 @@ func (t *Table) At(addr uint64) Map {
 	return nil
 }
 
-// All returns the maps in the order of their creation, nil for skipped ones. The slice must not be changed.
+// All returns the maps in the order of their creation, nil for skipped ones and those that are gone, whose places are used
+// again. The slice must not be changed.
 func (t *Table) All() []Map { return t.list }
+
+// ByID finds a map by its id, nil if there is none.
+func (t *Table) ByID(id uint32) Map {
+	for _, m := range t.list {
+		if m != nil && m.Info().ID == id {
+			return m
+		}
+	}
+	return nil
+}
 
 // DropOwner deletes the elements that local storage maps hold for an object which goes away (a task or cgroup).
 func (t *Table) DropOwner(owner uint64) {
@@ -150,59 +217,4 @@ func (t *Table) Close() {
 		t.Mem.Free(t.objects, uint64(t.room)*ObjectSize)
 	}
 	t.list = nil
-}
-
-// copyValue copies the value src to the memory dst, except for special fields.
-func (h *Head) copyValue(dst, src []byte) {
-	if len(h.Fields) == 0 {
-		copy(dst, src)
-		return
-	}
-	at := uint32(0)
-	for _, f := range h.Fields {
-		copy(dst[at:f.Off], src[at:f.Off])
-		at = f.Off + f.Size
-	}
-	copy(dst[at:], src[at:])
-}
-
-// cancelFields follows bpf_obj_cancel_fields: an update stops the timers of the value that it replaces.
-func (h *Head) cancelFields(value uint64) {
-	for _, f := range h.Fields {
-		if f.Kind == Timer && h.t.Hooks.Timer != nil {
-			h.t.Hooks.Timer(value + uint64(f.Off))
-		}
-	}
-}
-
-// freeFields follows bpf_obj_free_fields: it releases what the special fields of a value hold and clears them.
-func (h *Head) freeFields(value uint64) {
-	for _, f := range h.Fields {
-		at := value + uint64(f.Off)
-		switch f.Kind {
-		case Timer:
-			if h.t.Hooks.Timer != nil {
-				h.t.Hooks.Timer(at)
-			}
-		case KptrRef, KptrPerCPU:
-			if p, _ := h.t.Mem.Load(at, 8); p != 0 {
-				h.t.Mem.Store(at, 8, 0)
-				if h.t.Hooks.Kptr != nil {
-					h.t.Hooks.Kptr(f, p)
-				}
-			}
-		}
-		clear(h.t.Mem.Bytes(at, uint64(f.Size)))
-	}
-}
-
-// checkFlags follows check_flags of hashtab.c.
-func checkFlags(exists bool, flags uint64) abi.Errno {
-	switch {
-	case exists && flags&^Lock == NoExist:
-		return abi.EEXIST
-	case !exists && flags&^Lock == Exist:
-		return abi.ENOENT
-	}
-	return 0
 }
