@@ -81,7 +81,7 @@ func (m *Machine) sleep(c *cpu, t *Task, at Time) {
 		return
 	}
 	t.setState(StateInterruptible)
-	t.timerOn = c.id
+	t.timerOn, t.timer.Tag = c.id, int32(c.id)
 	if at != Never {
 		m.q.Arm(&t.timer, int64(at), phaseTimer)
 	}
@@ -108,5 +108,5 @@ func (m *Machine) fireTimer(t *Task) {
 	} else {
 		m.Wake(t, 0)
 	}
-	m.resume(c)
+	m.timerDone(c)
 }

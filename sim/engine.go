@@ -6,12 +6,28 @@ import (
 	"github.com/schedsim/schedsim/internal/eventq"
 )
 
-// maxEventsAtOnce bounds the events of one moment. Starting a million tasks at once takes a few million.
-const maxEventsAtOnce = 1 << 24
+// The events of one moment are bounded: starting a task takes a few.
+const (
+	maxEventsAtOnce    = 1 << 21
+	maxEventsAtOnceFor = 64 // for each task
+)
+
+// LockupError says that time stands still: there have been so many events at one moment that they will never end. Tasks
+// cannot do that, since their steps are counted; a class can, as can a policy or a timer of its programs.
+type LockupError struct {
+	CPU    CPU // of the last event
+	At     Time
+	Events uint64
+}
+
+// Error says when and where.
+func (e *LockupError) Error() string {
+	return fmt.Sprintf("time stands still at %v: %d events, the last on CPU %d", e.At, e.Events, e.CPU)
+}
 
 // Run advances the machine to the time until, events of that time included, or until nothing can happen any more; in
 // that case the clock stays at the last event. An error is a workload that does something impossible; it ends the run
-// for good.
+// for good. After a *LockupError Run may be called again, to see whether something that was done about it helps.
 func (m *Machine) Run(until Time) error {
 	m.stopped = false
 	for m.err == nil && !m.stopped {
@@ -25,9 +41,10 @@ func (m *Machine) Run(until Time) error {
 		}
 		if Time(at) != m.now {
 			m.now, m.momentStart = Time(at), m.fired
-		} else if m.fired-m.momentStart >= maxEventsAtOnce {
-			m.fail(fmt.Errorf("%d events at %v: a timer is armed for now again and again", maxEventsAtOnce, m.now))
-			break
+		} else if m.fired-m.momentStart >= maxEventsAtOnce && m.fired-m.momentStart >= maxEventsAtOnceFor*uint64(m.NrTasks()) {
+			e := &LockupError{CPU: m.this, At: m.now, Events: m.fired - m.momentStart}
+			m.momentStart, m.this = m.fired, 0
+			return e
 		}
 		m.fired++
 		m.running = true
@@ -76,7 +93,7 @@ func (m *Machine) Arm(t *Timer, cpu CPU, at Time) {
 		t.m = m
 		t.ev.Fire = t.fire
 	}
-	t.cpu = cpu
+	t.cpu, t.ev.Tag = cpu, int32(cpu)
 	m.q.Arm(&t.ev, int64(max(at, m.now)), phaseTimer)
 }
 
@@ -87,7 +104,15 @@ func (t *Timer) fire() {
 	m := t.m
 	m.this = t.cpu
 	t.Fire(m.now)
-	m.resume(&m.cpus[t.cpu])
+	m.timerDone(&m.cpus[t.cpu])
+}
+
+// timerDone ends the handler of a timer on c. Timers of a CPU that expire at one time run in one interrupt
+// (hrtimer_interrupt), so the way back to the task is taken after the last of them.
+func (m *Machine) timerDone(c *cpu) {
+	if !m.q.NextIs(int64(m.now), phaseTimer, int32(c.id)) {
+		m.resume(c)
+	}
 }
 
 // Resched makes cpu call its scheduler soon (resched_curr): at once after the current event if cpu is the one that

@@ -86,7 +86,7 @@ func (m *Machine) spawn(s *TaskSpec, parent *Task) (*Task, error) {
 		return nil, err
 	}
 	if s.Start > m.now {
-		t.timerOn = m.this
+		t.timerOn, t.timer.Tag = m.this, int32(m.this)
 		m.q.Arm(&t.timer, int64(s.Start), phaseTimer)
 		return t, nil
 	}
@@ -176,6 +176,15 @@ func (m *Machine) joinProcess(t, l *Task) {
 	t.K.SetMM(l.K.MM())
 }
 
+// ForkError says that a class refused a new task: the workload can be run, but not under this policy.
+type ForkError struct{ Err error }
+
+// Error is the reason of the class.
+func (e *ForkError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason of the class.
+func (e *ForkError) Unwrap() error { return e.Err }
+
 // fork makes t known to the classes and wakes it for the first time: sched_fork, sched_cgroup_fork, sched_post_fork.
 func (m *Machine) fork(t *Task) error {
 	if t.parent.gone { // while t waited for its start
@@ -195,7 +204,7 @@ func (m *Machine) fork(t *Task) error {
 			}
 			t.gone = true
 			m.freeTask(t)
-			return err
+			return &ForkError{err}
 		}
 	}
 	m.tasks.link(t)

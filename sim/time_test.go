@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -253,14 +254,25 @@ func TestTimers(t *testing.T) {
 	}
 }
 
-// TestEndlessTimer: a timer that is always armed for now ends the run with an error instead of hanging it.
+// TestEndlessTimer: a timer that is always armed for now ends Run with an error instead of hanging it. The run can go on
+// once the timer is gone.
 func TestEndlessTimer(t *testing.T) {
-	g := newRig(t, 1, nil)
+	g := newRig(t, 2, nil)
+	g.spawn(t, "a", forever(run(ms)))
 	var tm sim.Timer
-	tm.Fire = func(now sim.Time) { g.Arm(&tm, 0, now) }
-	g.Arm(&tm, 0, sim.Time(ms))
-	if err := g.Run(sim.Time(sim.Second)); err == nil || !strings.HasPrefix(err.Error(), "16777216 events at 1ms: ") {
-		t.Errorf("Run: %v", err)
+	tm.Fire = func(now sim.Time) { g.Arm(&tm, 1, now) }
+	g.Arm(&tm, 1, sim.Time(ms))
+	for range 2 {
+		err := g.Run(sim.Time(sim.Second))
+		var e *sim.LockupError
+		if !errors.As(err, &e) || e.CPU != 1 || e.At != sim.Time(ms) || e.Events < 1<<20 {
+			t.Fatalf("Run: %v (%+v)", err, e)
+		}
+	}
+	g.Cancel(&tm)
+	g.run(t, sim.Time(sim.Second))
+	if g.Now() != sim.Time(sim.Second) {
+		t.Errorf("the run went on to %v, want 1s", g.Now())
 	}
 }
 
@@ -519,3 +531,38 @@ type refusal string
 func (r refusal) Error() string { return string(r) }
 
 const errRefused = refusal("no memory")
+
+// TestTimerInterrupt: sleeps that end at one time on one CPU end before the CPU schedules; another CPU does not wait for it.
+func TestTimerInterrupt(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		cpus [2]sim.CPU
+		want []string
+	}{
+		{"one interrupt", [2]sim.CPU{0, 0}, []string{"waking a", "waking b", "switch to a"}},
+		{"two interrupts", [2]sim.CPU{0, 1}, []string{"waking a", "switch to a", "waking b", "switch to b"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var log []string
+			var g *rig
+			g = newRig(t, 2, func(c *sim.Config, _ *rig) {
+				c.Sink = sim.SinkFunc(func(r *sim.Record) {
+					switch p := g.TaskByPID(r.Task); {
+					case r.At != sim.Time(ms) || p == nil:
+					case r.Kind == sim.KindWaking:
+						log = append(log, "waking "+p.Comm)
+					case r.Kind == sim.KindSwitch:
+						log = append(log, "switch to "+p.Comm)
+					}
+				})
+			})
+			for i, comm := range []string{"a", "b"} {
+				g.spawn(t, comm, forever(sim.Step{Kind: sim.StepSleepUntil, At: sim.Time(ms)}, run(ms)), tc.cpus[i])
+			}
+			g.run(t, sim.Time(2*ms))
+			if d := cmp.Diff(tc.want, log); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}

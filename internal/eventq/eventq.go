@@ -17,8 +17,10 @@ const phaseShift = 60
 type Event struct {
 	// Fire is what the queue's user calls after Pop. The queue itself never calls it.
 	Fire func()
-	at   uint64
-	pos  int32 // 1 + index in the heap; 0 when not armed
+	// Tag is the owner's, for NextIs.
+	Tag int32
+	at  uint64
+	pos int32 // 1 + index in the heap; 0 when not armed
 }
 
 // Armed tells whether e is in a queue.
@@ -107,6 +109,22 @@ func (q *Queue) Next() (at int64, ok bool) {
 		return 0, false
 	}
 	return int64(q.heap[0].at), true
+}
+
+// NextIs tells whether the earliest event is of the time, phase and tag given. It leaves the place of a popped event open.
+func (q *Queue) NextIs(at int64, phase int, tag int32) bool {
+	best, end := 0, 1
+	if q.hole { // the earliest is a child of the hole
+		best, end = 1, 5
+	}
+	if best >= len(q.heap) {
+		return false
+	}
+	for i := best + 1; i < min(end, len(q.heap)); i++ {
+		best += (i - best) * less(&q.heap[i], &q.heap[best])
+	}
+	e := &q.heap[best]
+	return e.at == uint64(at) && e.ord>>phaseShift == uint64(phase) && e.ev.Tag == tag
 }
 
 // Pop takes out the earliest event, nil if there is none.

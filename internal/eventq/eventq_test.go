@@ -233,3 +233,41 @@ func BenchmarkRearm(b *testing.B) {
 		})
 	}
 }
+
+// TestNextIs: it sees the earliest event, with the root in place and right after Pop.
+func TestNextIs(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var q Queue
+		evs := make([]Event, rapid.IntRange(0, 12).Draw(t, "events"))
+		for i := range evs {
+			evs[i].Tag = int32(rapid.IntRange(0, 1).Draw(t, "tag"))
+			q.Arm(&evs[i], int64(rapid.IntRange(0, 2).Draw(t, "at")), rapid.IntRange(0, 1).Draw(t, "phase"))
+		}
+		type key struct {
+			at    int64
+			phase int
+			tag   int32
+		}
+		for range evs {
+			var is []key
+			for at := range int64(3) {
+				for phase := range 2 {
+					for tag := range int32(2) {
+						if q.NextIs(at, phase, tag) {
+							is = append(is, key{at, phase, tag})
+						}
+					}
+				}
+			}
+			if len(is) != 1 {
+				t.Fatalf("%d answers for the next of %d events: %v", len(is), q.Len(), is)
+			}
+			if e := q.Pop(); is[0].at != e.At() || is[0].tag != e.Tag {
+				t.Fatalf("next is said to be %v, popped one at %d with tag %d", is[0], e.At(), e.Tag)
+			}
+		}
+		if q.NextIs(0, 0, 0) {
+			t.Fatal("an empty queue has a next event")
+		}
+	})
+}

@@ -143,6 +143,12 @@ func (k *Kernel) SetNext(cpu sim.CPU, t *sim.Task, _ bool) {
 		k.callRunning(r, t)
 	}
 	clrTaskRunnable(e, true)
+	// What the tick made room for starts after the tick, however fast the machine: without costs both have the same
+	// time, and a slice of so many ticks would end a tick earlier than on any real machine.
+	r.lag = 0
+	if r.tickAt != 0 && k.m.RQClock(cpu) == r.tickAt {
+		r.lag = sim.Nanosecond
+	}
 }
 
 // PutPrev follows put_prev_task_scx.
@@ -215,6 +221,8 @@ func (k *Kernel) updateCurr(cpu sim.CPU) {
 	if delta <= 0 {
 		return
 	}
+	r := &k.rqs[cpu]
+	delta, r.lag = delta-r.lag, 0
 	t := k.m.Curr(cpu)
 	if s := t.K.Slice(); s != ops.SliceInf {
 		t.K.SetSlice(s - min(s, uint64(delta)))
@@ -225,6 +233,7 @@ func (k *Kernel) updateCurr(cpu sim.CPU) {
 func (k *Kernel) Tick(cpu sim.CPU, cur *sim.Task) {
 	r := &k.rqs[cpu]
 	k.updateCurr(cpu)
+	r.tickAt = k.m.Now()
 	if k.bypassing(r) {
 		cur.K.SetSlice(0)
 	} else if k.sch.has(ops.Tick) {

@@ -52,6 +52,11 @@ type rq struct {
 	reenqLocalSeq uint64
 	reenqUsers    []reenqUser
 
+	// tickAt is the time of the last tick of a task of this class; lag is 1 ns while the current task started at that
+	// very time and has not been charged yet, see SetNext.
+	tickAt sim.Time
+	lag    sim.Duration
+
 	// picks counts the picks at the time pickAt; late reschedules after too many, see reschedKicked.
 	picks  int
 	pickAt sim.Time
