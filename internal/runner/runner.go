@@ -96,11 +96,23 @@ func Run(o Options) (res *Result, err error) {
 		return nil, err
 	}
 	if !r.exited {
-		if err = r.m.Run(sim.Time(r.length)); err != nil {
-			return nil, err
+		if err = r.simulate(); err != nil {
+			return nil, r.refused(err)
 		}
 	}
 	return r.finish()
+}
+
+// simulate runs the machine. A policy under which time stands still is ended as the kernel's soft lockup watchdog ends
+// it (scx_softlockup, kernel/sched/ext/ext.c, 7.2); it is an error if that does not help.
+func (r *run) simulate() error {
+	err := r.m.Run(sim.Time(r.length))
+	var lockup *sim.LockupError
+	if !errors.As(err, &lockup) || !r.enabled || r.exited {
+		return err
+	}
+	r.ext.Fault(fmt.Sprintf("soft lockup - CPU %d stuck: %v", lockup.CPU, err))
+	return r.m.Run(sim.Time(r.length))
 }
 
 // run is one simulation.
@@ -222,12 +234,21 @@ func (r *run) start() error {
 	for _, s := range r.load.Specs {
 		t, err := r.m.Spawn(s)
 		if err != nil {
-			return err
+			return r.refused(err)
 		}
 		r.known[t.PID] = true
 	}
 	r.started = true
 	return nil
+}
+
+// refused makes the refusal of a task by the policy's init_task one of the policy. On a real machine fork fails, which
+// ends most programs.
+func (r *run) refused(err error) error {
+	if fork := (*sim.ForkError)(nil); r.enabled && errors.As(err, &fork) {
+		return &LoadError{r.o.Scheduler, fmt.Errorf("ops.init_task refused a new task: %w", err)}
+	}
+	return err
 }
 
 // taskInfo tells the reports about a task.

@@ -14,6 +14,7 @@ import (
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/reports"
 	"github.com/schedsim/schedsim/sched"
+	"github.com/schedsim/schedsim/sched/class/ext"
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/sim/topo"
 	"github.com/schedsim/schedsim/workloads"
@@ -160,6 +161,18 @@ func (b *broken) Open(e sched.Env) (*ops.Table, error) {
 	return t, b.open
 }
 
+// refuse makes ops.init_task fail for the tasks of that name.
+func refuse(comm string) func(sched.Env, *ops.Table) {
+	return func(_ sched.Env, t *ops.Table) {
+		t.InitTask = func(t *sim.Task, _ *ops.InitTaskArgs) int32 {
+			if t.Comm == comm {
+				return -ext.ENOMEM
+			}
+			return 0
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	text := filepath.Join(t.TempDir(), "text.bpf.o")
 	if err := os.WriteFile(text, []byte("text"), 0o644); err != nil {
@@ -179,6 +192,7 @@ func TestRefused(t *testing.T) {
 		{"init fails", Options{Policy: &broken{set: func(_ sched.Env, t *ops.Table) { t.Init = func() int32 { return -12 } }}}, true,
 			"ops.init() failed (-12)"},
 		{"timeout", Options{Policy: &broken{set: func(_ sched.Env, t *ops.Table) { t.TimeoutMS = 60_000 }}}, true, "timeout_ms 60000"},
+		{"a task", Options{Policy: &broken{set: refuse("low-4")}}, true, `ops.init_task refused a new task: task "low-4": cannot allocate memory`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.o.Workload = example(t, "hogs")
@@ -211,6 +225,15 @@ func TestExit(t *testing.T) {
 			t.TimeoutMS = 1000
 			t.Enqueue = func(*sim.Task, uint64) {}
 		}, ops.ExitErrorStall, "failed to run"},
+		{"time stands still", func(e sched.Env, t *ops.Table) {
+			var tm sim.Timer
+			tm.Fire = func(now sim.Time) {
+				if e.Kernel.ExitInfo() == nil {
+					e.Machine.Arm(&tm, 0, now)
+				}
+			}
+			t.Running = func(*sim.Task) { e.Machine.Arm(&tm, 0, 5e6) }
+		}, ops.ExitError, "soft lockup - CPU 0 stuck: time stands still at 5ms"},
 		{"orderly", func(e sched.Env, t *ops.Table) {
 			t.Tick = func(*sim.Task) { e.Kernel.ExitBPF(7, "done") }
 		}, ops.ExitUnregBPF, "done"},

@@ -20,7 +20,19 @@ type host struct {
 	m      *sim.Machine
 	rand   *rand.Rand
 	timers map[uint64]*timer // by address of the struct bpf_timer; looked up, never walked
+
+	// Timers that fired and were armed for now at the moment at.
+	at    sim.Time
+	fires int
 }
+
+// A program may arm a timer for now each time that one fires. hrtimer_interrupt (kernel/time/hrtimer.c, 7.2) sees to it
+// that the CPU does other things in between: it goes on only three times with timers that have expired meanwhile, then
+// programs the next interrupt for later. Here too the next firing is late, after maxFiresAtOnce at one moment.
+const (
+	maxFiresAtOnce = 64
+	lateFire       = 10 * sim.Microsecond
+)
 
 // timer is one struct bpf_timer. It stays allocated once it was armed: programs re-arm the same few.
 type timer struct {
@@ -87,7 +99,16 @@ func (h *host) ArmTimer(key uint64, cpu int32, atNS uint64, fire func()) {
 		h.timers[key] = t
 	}
 	t.fire = fire
-	h.m.Arm(&t.Timer, sim.CPU(cpu), sim.Time(min(atNS, uint64(sim.Never))))
+	at, now := sim.Time(min(atNS, uint64(sim.Never))), h.m.Now()
+	if at <= now {
+		if h.at != now {
+			h.at, h.fires = now, 0
+		}
+		if h.fires++; h.fires > maxFiresAtOnce {
+			at = now.Add(lateFire)
+		}
+	}
+	h.m.Arm(&t.Timer, sim.CPU(cpu), at)
 }
 
 // DisarmTimer cancels the timer at key.

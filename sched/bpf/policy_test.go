@@ -155,6 +155,30 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// TestTimerForNow: a program that arms timers for now in their callbacks again and again does not stop the clock.
+func TestTimerForNow(t *testing.T) {
+	r := newRig(t, rigConfig{topo: "1n1l2c1t"})
+	p := example(t, "simple", r.options("interp"))
+	r.enable(p)
+	n := [2]int{}
+	var fire [2]func()
+	for i := range fire {
+		fire[i] = func() {
+			n[i]++
+			p.host.ArmTimer(uint64(1-i), int32(1-i), 0, fire[1-i])
+		}
+	}
+	p.host.ArmTimer(0, 0, 0, fire[0])
+	r.spawn(sim.TaskSpec{Comm: "hog", Behavior: hog()})
+	r.run(100 * lateFire)
+	r.mustLive()
+	for i := range n {
+		if n[i] < 1000 || n[i] > 101*maxFiresAtOnce {
+			t.Errorf("timer %d fired %d times", i, n[i])
+		}
+	}
+}
+
 func counter(t *testing.T, p *Policy, name string) uint64 {
 	t.Helper()
 	b, err := p.Global(name)
