@@ -48,6 +48,10 @@ type Call struct {
 	Fault string
 	// Kfuncs and Helpers count the calls of each sort since the host last cleared them.
 	Kfuncs, Helpers uint64
+	// Tail, when a helper sets it, makes program number Tail-1 go on in place of the running one, which the helper does not
+	// return to (bpf_tail_call). Tails is how many programs have gone on in this way since the invocation began. Both are
+	// the engine's to reset; see engine.Env.
+	Tail, Tails int32
 	// Sub runs the subprogram at the given code address (a callback pointer) of the running program and returns its r0.
 	// When the subprogram faults, Fault is set: the caller must return at once.
 	Sub func(fn uint64, a Args) uint64

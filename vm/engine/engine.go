@@ -32,6 +32,12 @@ type Env struct {
 	// when it is not empty it clears it and ends the program with a Fault at the call. When a callback faults, Call.Sub
 	// keeps its Fault, sets Call.Fault to the message and returns 0; back at the call, the program ends with the kept
 	// Fault, which says where in the callback it happened.
+	//
+	// When a helper has set Call.Tail and no Fault, the engine clears it, adds one to Call.Tails, and goes on at the first
+	// instruction of that program, with R1 as it was at the call, all other registers zero, and the frame that the running
+	// program has; what that program returns is what the invocation returns. Call.Tails is zero when an invocation begins and
+	// is kept for the one that it is nested in. Only the first frame of an invocation can be replaced (elsewhere it is a
+	// Fault); the kernel can replace frames of subprograms too.
 	Call *abi.Call
 	// Progs are the programs; their index is the program number of code addresses (ir.CodeBase).
 	Progs []Prog

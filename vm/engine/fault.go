@@ -47,6 +47,14 @@ func StackFault() string { return "out of stack: programs nested too deep" }
 // one of no program (then Insn is 0).
 func TargetFault(fn uint64) string { return fmt.Sprintf("call of %#x, which is not a function", fn) }
 
+// TailFault is the message of a tail call that cannot be made: from a subprogram or a callback, or to no program.
+func TailFault(prog int32, progs int) string {
+	if prog < 0 || int(prog) >= progs {
+		return fmt.Sprintf("tail call to program %d of %d", prog, progs)
+	}
+	return "tail call from a subprogram: not supported"
+}
+
 // HelperFault is the message of a call of a helper that does not exist.
 func HelperFault(n int64) string { return fmt.Sprintf("call of unknown helper %d", n) }
 

@@ -526,6 +526,9 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 				call.Helpers++
 			}
 			regs[0] = fn(call, (*abi.Args)(regs[1:6]))
+			if call.Tail != 0 && call.Fault == "" {
+				return c.tail(lv, pc)
+			}
 			regs[1], regs[2], regs[3], regs[4], regs[5] = 0, 0, 0, 0, 0
 			lv.insns = c.env.State.Insns
 			if call.Fault != "" {

@@ -122,13 +122,29 @@ func (c *code) invoke(p *program, at int32, a abi.Args) (uint64, *engine.Fault) 
 	if st.Depth == 0 {
 		st.Limit = st.Insns + c.env.Budget
 	}
-	prev, frames, info := c.cur, c.frames, call.Prog
-	c.cur, c.frames, call.Prog = p, 0, p.info
+	prev, frames, info, tails := c.cur, c.frames, call.Prog, call.Tails
+	c.cur, c.frames, call.Prog, call.Tails = p, 0, p.info, 0
 	st.Depth++
 	r0, f := c.activate(p, at, &a)
 	st.Depth--
-	c.cur, c.frames, call.Prog = prev, frames, info
+	c.cur, c.frames, call.Prog, call.Tails = prev, frames, info, tails
 	return r0, f
+}
+
+// tail makes another program go on in the frame of lv, whose helper at instruction pc-1 asked for it.
+func (c *code) tail(lv *level, pc int) (uint64, *engine.Fault) {
+	call := c.env.Call
+	n := call.Tail - 1
+	call.Tail = 0
+	lv.insns = c.env.State.Insns // what the helper ran counts
+	if n < 0 || int(n) >= len(c.progs) || c.frames != 1 {
+		return c.fault(lv, pc, engine.TailFault(n, len(c.progs)))
+	}
+	p := c.progs[n]
+	call.Tails++
+	lv.p, c.cur, call.Prog = p, p, p.info
+	lv.regs = [16]uint64{1: lv.regs[1], 10: lv.regs[10]}
+	return c.exec(lv, 0)
 }
 
 // callback is abi.Call.Sub: it runs a subprogram of the running program, as part of its invocation.
@@ -240,7 +256,7 @@ func (c *code) access(lv *level, pc int, off uint64) (uint64, *engine.Fault) {
 //go:noinline
 func (c *code) callFault(lv *level, pc int) (uint64, *engine.Fault) {
 	msg, inner := c.env.Call.Fault, c.inner
-	c.env.Call.Fault, c.inner = "", nil
+	c.env.Call.Fault, c.env.Call.Tail, c.inner = "", 0, nil
 	if inner != nil {
 		return 0, inner
 	}

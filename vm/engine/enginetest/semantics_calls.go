@@ -159,7 +159,63 @@ func nestedCases() []semantic {
 		return program(name, append([]ir.Insn{x(ir.Mov64X, 6, 1), x(ir.Mov64X, 2, 1), k(ir.Mov64K, 1, prog), helper(HelperRun)}, append(then, exit)...))
 	}
 	spin := program("q", []ir.Insn{jump(ir.Ja, 0, 0, 0)})
+	// tail: a program that goes on as another one, and adds 1000 to R0 if it cannot.
+	tail := func(name string, prog int64) *ir.Program {
+		return program(name, []ir.Insn{k(ir.Mov64K, 6, 5), m(ir.St64X, 10, 6, -8), k(ir.Mov64K, 2, prog), helper(HelperTail), k(ir.Add64K, 0, 1000), exit})
+	}
+	sees := program("q", []ir.Insn{m(ir.Ld8, 7, 1, 0), m(ir.Ld64, 8, 10, -8), x(ir.Or64X, 0, 2), x(ir.Or64X, 0, 3), x(ir.Or64X, 0, 4), x(ir.Or64X, 0, 5),
+		x(ir.Or64X, 0, 6), x(ir.Or64X, 0, 9), x(ir.Lsh64X, 8, 7), x(ir.Or64X, 0, 7), x(ir.Or64X, 0, 8), exit})
 	return []semantic{
+		{
+			name: "tail call", progs: []*ir.Program{tail("p", 1), sees}, insns: 4 + 12,
+			r0: 0xf1 | 5<<(0xf1&63), // the context and the frame stay, other registers are zero
+		},
+		{
+			name: "tail call that is not made", progs: []*ir.Program{program("p", []ir.Insn{k(ir.Mov64K, 3, 1), helper(HelperTail), k(ir.Add64K, 0, 1), exit})},
+			r0: 78, insns: 4,
+		},
+		{name: "33 tail calls", progs: []*ir.Program{tail("p", 0)}, r0: 1077, insns: 33*4 + 6},
+		{
+			name: "tail calls are counted per invocation", progs: []*ir.Program{run("p", 1, k(ir.Mov64K, 3, 1), helper(HelperTail)), tail("q", 1)},
+			r0: 77, insns: 4 + 33*4 + 6 + 3,
+			check: func(w *World) string {
+				if w.Env.Call.Tail != 0 || len(w.Inner) != 0 {
+					return fmt.Sprintf("tail %d, faults %v", w.Env.Call.Tail, w.Inner)
+				}
+				return ""
+			},
+		},
+		{
+			name: "the program behind a tail call is known", progs: []*ir.Program{tail("p", 1), program("q", []ir.Insn{kfunc(0), k(ir.Mov64K, 0, 0), exit})},
+			check: func(w *World) string {
+				if len(w.Trace) != 1 || w.Trace[0].CPU != "q" {
+					return fmt.Sprintf("trace %v", w.Trace)
+				}
+				return ""
+			},
+		},
+		{
+			name: "fault behind a tail call", progs: []*ir.Program{tail("p", 1), program("q", []ir.Insn{m(ir.Ld8, 0, 9, 0), exit})},
+			fault: &engine.Fault{Prog: 1, Msg: engine.ReadFault(1, 0)}, insns: 5,
+		},
+		{
+			name: "callback behind a tail call", progs: []*ir.Program{tail("p", 1), program("q",
+				[]ir.Insn{k(ir.Mov64K, 1, 3), k(ir.LdImm64, 2, int64(engine.CodeAddr(1, 4))), helper(HelperLoop), exit}, []ir.Insn{k(ir.Mov64K, 0, 0), exit})},
+			r0: 3, insns: 4 + 4 + 6,
+		},
+		{
+			name: "tail call from a subprogram", progs: []*ir.Program{program("p", []ir.Insn{call(1), exit}, []ir.Insn{k(ir.Mov64K, 2, 0), helper(HelperTail), exit})},
+			fault: &engine.Fault{Insn: 3, Msg: engine.TailFault(0, 1)}, insns: 3,
+		},
+		{
+			name: "tail call from a callback", progs: []*ir.Program{program("p", []ir.Insn{k(ir.Mov64K, 1, 3), k(ir.LdImm64, 2, int64(engine.CodeAddr(0, 4))), helper(HelperLoop), exit},
+				[]ir.Insn{k(ir.Mov64K, 2, 0), k(ir.Mov64K, 3, 0), helper(HelperTail), exit})},
+			fault: &engine.Fault{Insn: 6, Msg: engine.TailFault(0, 1)}, insns: 6,
+		},
+		{
+			name: "budget ends at a tail call", opt: Options{Budget: 4}, progs: []*ir.Program{tail("p", 1), sees},
+			fault: &engine.Fault{Prog: 1, Msg: engine.BudgetFault(4)}, insns: 4,
+		},
 		{name: "callback", progs: []*ir.Program{loop(4, sum)}, r0: 6, insns: 8 + 4*4},
 		{name: "callback that stops", progs: []*ir.Program{loop(60, sum)}, r0: 15},
 		{

@@ -25,7 +25,11 @@ const (
 	HelperAlloc = 9
 	// HelperTouch adds R2 to the 8 bytes at R1 if they exist.
 	HelperTouch = 10
-	nrHelpers   = 11
+	// HelperTail makes program R2 (modulo the number of programs) go on with R1, unless R3 is odd or 33 programs have.
+	HelperTail = 11
+	// HelperMap maps page R1 (modulo 8) of the arena, or takes it away when R2 is odd.
+	HelperMap = 12
+	nrHelpers = 13
 )
 
 // World is a set of programs compiled by one engine, with memory of its own that is the same in every world.
@@ -155,6 +159,12 @@ func (w *World) helpers() []abi.Func {
 			return ^uint64(0)
 		}
 		return r0
+	}
+	h[HelperTail] = func(c *abi.Call, a *abi.Args) uint64 {
+		if a[2]&1 == 0 && c.Tails < 33 {
+			c.Tail = int32(a[1]%uint64(len(w.Env.Progs))) + 1
+		}
+		return 77
 	}
 	h[HelperAlloc] = func(c *abi.Call, a *abi.Args) uint64 {
 		addr, _, err := w.Mem.Alloc(a[0]&0xffff, 8)

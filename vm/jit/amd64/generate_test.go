@@ -231,7 +231,7 @@ func (g *generator) insn(emit func(ir.Insn)) {
 func (g *generator) helper(emit func(ir.Insn)) {
 	n := int64(5 + g.n(10))
 	switch {
-	case n == 11:
+	case n == 11 && g.n(3) != 0:
 		n = helperCPUID
 	case n > 11:
 		g.lookup(emit)
@@ -247,6 +247,9 @@ func (g *generator) helper(emit func(ir.Insn)) {
 	case enginetest.HelperRun:
 		emit(ir.Insn{Op: ir.Mov64K, Dst: 1, Imm: int64(g.n(3))})
 		emit(ir.Insn{Op: ir.LdImm64, Dst: 2, Imm: int64(g.mem)})
+	case enginetest.HelperTail:
+		emit(ir.Insn{Op: ir.LdImm64, Dst: 1, Imm: int64(g.mem)})
+		emit(ir.Insn{Op: ir.Mov64K, Dst: 2, Imm: int64(g.n(3))})
 	case enginetest.HelperTouch:
 		emit(ir.Insn{Op: ir.LdImm64, Dst: 1, Imm: int64(g.mem + uint64(g.n(4096)))})
 	}
