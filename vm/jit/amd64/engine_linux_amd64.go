@@ -249,9 +249,6 @@ func (c *code) run(target int32) (uint64, *engine.Fault) {
 	if n := c.mem.Limit(); n != x.space {
 		x.setLimit(n)
 	}
-	if a := c.env.Arena; a != nil && a.Low() != x.arenaLow {
-		x.setArena(a.Low())
-	}
 	sp := x.sp
 	enter(x)
 	for x.exit&exitMask == exitCall {
