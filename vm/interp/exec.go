@@ -139,8 +139,10 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 			regs[d] = uint64(uint32(int32(regs[d]) >> (x & 31)))
 		case ir.Arsh32K:
 			regs[d] = uint64(uint32(int32(regs[d]) >> (in.Imm & 31)))
-		case ir.Mov64X, ir.CastKern, ir.CastUser:
+		case ir.Mov64X:
 			regs[d] = x
+		case ir.CastKern, ir.CastUser:
+			regs[d] = c.cast(in.Op, x)
 		case ir.Mov64K, ir.LdImm64:
 			regs[d] = uint64(in.Imm)
 		case ir.Mov32X:
@@ -176,8 +178,8 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 		case ir.Ld8, ir.LdAcq8:
 			off := x + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-1 {
-				if in.Probe {
-					regs[d] = 0
+				if in.Probe || in.Arena && c.env.Arena != nil {
+					regs[d] = c.lenient(in, off)
 					continue
 				}
 				return c.access(lv, pc, off)
@@ -186,8 +188,8 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 		case ir.Ld16, ir.LdAcq16:
 			off := x + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-2 {
-				if in.Probe {
-					regs[d] = 0
+				if in.Probe || in.Arena && c.env.Arena != nil {
+					regs[d] = c.lenient(in, off)
 					continue
 				}
 				return c.access(lv, pc, off)
@@ -196,8 +198,8 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 		case ir.Ld32, ir.LdAcq32:
 			off := x + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-4 {
-				if in.Probe {
-					regs[d] = 0
+				if in.Probe || in.Arena && c.env.Arena != nil {
+					regs[d] = c.lenient(in, off)
 					continue
 				}
 				return c.access(lv, pc, off)
@@ -206,8 +208,8 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 		case ir.Ld64, ir.LdAcq64:
 			off := x + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-8 {
-				if in.Probe {
-					regs[d] = 0
+				if in.Probe || in.Arena && c.env.Arena != nil {
+					regs[d] = c.lenient(in, off)
 					continue
 				}
 				return c.access(lv, pc, off)
@@ -216,8 +218,8 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 		case ir.Lds8:
 			off := x + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-1 {
-				if in.Probe {
-					regs[d] = 0
+				if in.Probe || in.Arena && c.env.Arena != nil {
+					regs[d] = c.lenient(in, off)
 					continue
 				}
 				return c.access(lv, pc, off)
@@ -226,8 +228,8 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 		case ir.Lds16:
 			off := x + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-2 {
-				if in.Probe {
-					regs[d] = 0
+				if in.Probe || in.Arena && c.env.Arena != nil {
+					regs[d] = c.lenient(in, off)
 					continue
 				}
 				return c.access(lv, pc, off)
@@ -236,8 +238,8 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 		case ir.Lds32:
 			off := x + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-4 {
-				if in.Probe {
-					regs[d] = 0
+				if in.Probe || in.Arena && c.env.Arena != nil {
+					regs[d] = c.lenient(in, off)
 					continue
 				}
 				return c.access(lv, pc, off)
@@ -246,48 +248,80 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 		case ir.St8X, ir.StRel8:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-1 {
+				if in.Arena && c.env.Arena != nil {
+					c.arenaStore(in, off, x)
+					continue
+				}
 				return c.access(lv, pc, off)
 			}
 			view[off] = byte(x)
 		case ir.St16X, ir.StRel16:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-2 {
+				if in.Arena && c.env.Arena != nil {
+					c.arenaStore(in, off, x)
+					continue
+				}
 				return c.access(lv, pc, off)
 			}
 			le.PutUint16(view[off:], uint16(x))
 		case ir.St32X, ir.StRel32:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-4 {
+				if in.Arena && c.env.Arena != nil {
+					c.arenaStore(in, off, x)
+					continue
+				}
 				return c.access(lv, pc, off)
 			}
 			le.PutUint32(view[off:], uint32(x))
 		case ir.St64X, ir.StRel64:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-8 {
+				if in.Arena && c.env.Arena != nil {
+					c.arenaStore(in, off, x)
+					continue
+				}
 				return c.access(lv, pc, off)
 			}
 			le.PutUint64(view[off:], x)
 		case ir.St8K:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-1 {
+				if in.Arena && c.env.Arena != nil {
+					c.arenaStore(in, off, uint64(in.Imm))
+					continue
+				}
 				return c.access(lv, pc, off)
 			}
 			view[off] = byte(in.Imm)
 		case ir.St16K:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-2 {
+				if in.Arena && c.env.Arena != nil {
+					c.arenaStore(in, off, uint64(in.Imm))
+					continue
+				}
 				return c.access(lv, pc, off)
 			}
 			le.PutUint16(view[off:], uint16(in.Imm))
 		case ir.St32K:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-4 {
+				if in.Arena && c.env.Arena != nil {
+					c.arenaStore(in, off, uint64(in.Imm))
+					continue
+				}
 				return c.access(lv, pc, off)
 			}
 			le.PutUint32(view[off:], uint32(in.Imm))
 		case ir.St64K:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-8 {
+				if in.Arena && c.env.Arena != nil {
+					c.arenaStore(in, off, uint64(in.Imm))
+					continue
+				}
 				return c.access(lv, pc, off)
 			}
 			le.PutUint64(view[off:], uint64(in.Imm))
@@ -296,6 +330,10 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 			ir.FetchAdd32, ir.FetchOr32, ir.FetchAnd32, ir.FetchXor32, ir.Xchg32, ir.CmpXchg32:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-4 {
+				if in.Arena && c.env.Arena != nil {
+					c.arenaAtomic(regs, in, off)
+					continue
+				}
 				return c.access(lv, pc, off)
 			}
 			atomic32(regs, in, view[off:off+4])
@@ -303,6 +341,10 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 			ir.FetchAdd64, ir.FetchOr64, ir.FetchAnd64, ir.FetchXor64, ir.Xchg64, ir.CmpXchg64:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
 			if off > uint64(len(view))-8 {
+				if in.Arena && c.env.Arena != nil {
+					c.arenaAtomic(regs, in, off)
+					continue
+				}
 				return c.access(lv, pc, off)
 			}
 			atomic64(regs, in, view[off:off+8])

@@ -10,6 +10,8 @@ import (
 	"github.com/schedsim/schedsim/vm/ir"
 )
 
+func TestArenas(t *testing.T) { enginetest.Arenas(t, interp.Engine{}) }
+
 func TestConformance(t *testing.T) { enginetest.Conformance(t, interp.Engine{}) }
 
 func TestSemantics(t *testing.T) { enginetest.Semantics(t, interp.Engine{}) }

@@ -62,6 +62,7 @@ func hostile(name string, data []byte) *ir.Program {
 			case in.Op == ir.LdImm64 && in.Off&1 != 0: // a callback
 				in.Imm = int64(engine.CodeAddr(0, sub))
 			}
+			in.Arena = in.Op.Size() > 0 && in.Imm&2 != 0
 			if in.Op.WritesDst() && in.Dst == 10 {
 				in.Dst = 9
 			}

@@ -61,6 +61,9 @@ type TraceEntry struct {
 type Options struct {
 	Budget uint64 // 0: engine.DefaultBudget
 	Stack  uint64 // bytes; 0: engine.DefaultStack
+	// Arena gives the set an arena whose first page has this address for user space and whose pages reach to the end of the
+	// window; the first, second, fourth and last are mapped. 0: none.
+	Arena uint64
 }
 
 // New builds a world and compiles the programs in it.
@@ -80,6 +83,9 @@ func New(tb testing.TB, e engine.Engine, o Options, progs ...*ir.Program) *World
 	stack := w.alloc(tb, o.Stack)
 	w.Data = w.alloc(tb, DataSize)
 	w.Env = &engine.Env{Mem: m, Call: &abi.Call{Mem: m}, StackTop: stack + o.Stack, StackSize: o.Stack, Budget: o.Budget, Helpers: w.helpers()}
+	if o.Arena != 0 {
+		w.arena(tb, o.Arena)
+	}
 	for i, p := range progs {
 		ep := engine.Prog{Code: p, Info: &abi.Prog{Name: p.Name, Context: int32(i)}}
 		for k := range p.Kfuncs {
@@ -98,6 +104,19 @@ func New(tb testing.TB, e engine.Engine, o Options, progs ...*ir.Program) *World
 		m.Close()
 	})
 	return w
+}
+
+func (w *World) arena(tb testing.TB, user uint64) {
+	a, err := w.Mem.NewArena(user, uint32(mem.MaxArenaPages-uint64(uint32(user))/mem.PageSize))
+	if err != nil {
+		tb.Skip(err)
+	}
+	for _, p := range []uint32{0, 1, 3, a.Pages() - 1} {
+		if err := a.Map(p, 1); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	w.Env.Arena = a
 }
 
 func (w *World) alloc(tb testing.TB, n uint64) uint64 {
@@ -180,6 +199,18 @@ func (w *World) helpers() []abi.Func {
 		}
 		return ^uint64(13) // -EFAULT
 	}
+	h[HelperMap] = func(c *abi.Call, a *abi.Args) uint64 {
+		if w.Env.Arena == nil {
+			return 0
+		}
+		page := uint32(a[0] & 7)
+		if a[1]&1 != 0 {
+			w.Env.Arena.Unmap(page, 1)
+		} else if err := w.Env.Arena.Map(page, 1); err != nil {
+			return 0
+		}
+		return w.Env.Arena.Used()
+	}
 	return h
 }
 
@@ -190,7 +221,7 @@ type Result struct {
 	Insns  uint64
 	Kfuncs uint64
 	Helper uint64
-	Memory uint64 // a hash of all simulated memory, stacks included
+	Memory uint64 // a hash of all simulated memory, stacks and arena included
 	Trace  []TraceEntry
 	Inner  []engine.Fault
 }
@@ -210,6 +241,11 @@ func (w *World) RunSub(fn uint64, a abi.Args) Result {
 func (w *World) result(r0 uint64, f *engine.Fault) Result {
 	h := fnv.New64a()
 	h.Write(w.Mem.View())
+	if a := w.Env.Arena; a != nil {
+		for _, p := range []uint32{0, 1, 2, 3, 4, 5, 6, 7, a.Pages() - 1} {
+			h.Write(a.Bytes(a.User()+uint64(p)*mem.PageSize, mem.PageSize))
+		}
+	}
 	c := w.Env.Call
 	return Result{r0, f, w.Env.State.Insns, c.Kfuncs, c.Helpers, h.Sum64(), w.Trace, w.Inner}
 }

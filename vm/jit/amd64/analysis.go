@@ -148,7 +148,7 @@ func registers(in *ir.Insn) (reads, writes uint16) {
 // step follows instruction i, after which f holds unless it faulted or jumped.
 func (l *lowering) step(f *facts, i int32, in *ir.Insn) {
 	switch {
-	case in.Probe: // its address may be anything
+	case in.Probe, in.Arena: // its address may be anything
 	case in.Op.IsLoad():
 		f.checked(in.Src, in.Off, in.Op.Size())
 	case in.Op.Size() > 0:

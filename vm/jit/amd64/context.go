@@ -31,6 +31,11 @@ type context struct {
 	// inlined is the number of helpers that ran without a call since Go entered; cpu is the processor.
 	inlined uint64
 	cpu     uint64
+	// arenaEnd has for accesses of 1, 2, 4 and 8 bytes the first address in the window of the arena that is not within the
+	// pages mapped from its start on; arenaLow is what it was made of, arenaTable the address of mem.Arena.Table.
+	arenaEnd   [4]uint64
+	arenaLow   uint64
+	arenaTable unsafe.Pointer
 }
 
 // contextSize is what a context takes of the control page, contexts how many there are.
@@ -62,6 +67,14 @@ func (x *context) setLimit(n uint64) {
 	x.limit[0], x.limit[1], x.limit[2], x.limit[3] = n-1, n-2, n-4, n-8
 }
 
+// setArena tells machine code how much of the arena is mapped from its start on.
+func (x *context) setArena(n uint64) {
+	x.arenaLow = n
+	for i := range x.arenaEnd {
+		x.arenaEnd[i] = max(n, 1<<i-1) - (1<<i - 1)
+	}
+}
+
 // contextBase is the simulated address of the control page as a displacement.
 const contextBase = -1 << 31
 
@@ -85,6 +98,9 @@ const (
 	offLimit   = int32(unsafe.Offsetof(context{}.limit))
 	offInlined = int32(unsafe.Offsetof(context{}.inlined))
 	offCPU     = int32(unsafe.Offsetof(context{}.cpu))
+
+	offArenaEnd   = int32(unsafe.Offsetof(context{}.arenaEnd))
+	offArenaTable = int32(unsafe.Offsetof(context{}.arenaTable))
 )
 
 // The kinds of exits, in the low bits of context.exit; the bits above are a number.

@@ -29,6 +29,9 @@ const diffStack = 12 * engine.FrameSize
 func differ(t *testing.T, e engine.Engine, mem uint64, data []byte) (ends []string) {
 	g := &generator{data: data, mem: mem}
 	o := enginetest.Options{Stack: diffStack, Budget: []uint64{3000, 500, 60, 7, 1}[g.n(8)*5/8]}
+	if g.n(3) > 0 {
+		o.Arena = arenaUser + uint64(g.n(2))*0x1000
+	}
 	if g.n(8) == 0 {
 		if progs := enginetest.Hostile(g.data); progs != nil {
 			return compare(t, e, o, progs)

@@ -85,6 +85,11 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 	// Safety: the address stays inside of the mapping, so that it is nothing of the garbage collector's.
 	c.stackEnd = unsafe.Add(unsafe.Pointer(unsafe.SliceData(c.stack)), len(c.stack)-64)
 	*x = context{used: 1, pc: c.textAt + uintptr(u.entry), bias: env.Mem.HostBase() - uintptr(mem.Base), callLow: c.callLow(env.StackTop, 0)}
+	if env.Arena != nil {
+		// Safety: the table lies outside of the heap, and the programs of a set end before its arena.
+		x.arenaTable = unsafe.Pointer(unsafe.SliceData(env.Arena.Table()))
+		x.setArena(env.Arena.Low())
+	}
 	env.Call.Sub = c.callback
 	if e.opt.PerfMap != nil {
 		if err := c.perfMap(e.opt.PerfMap); err != nil {
@@ -249,6 +254,9 @@ func (c *code) run(target int32) (uint64, *engine.Fault) {
 	if n := c.mem.Limit(); n != x.space {
 		x.setLimit(n)
 	}
+	if a := c.env.Arena; a != nil && a.Low() != x.arenaLow {
+		x.setArena(a.Low())
+	}
 	sp := x.sp
 	enter(x)
 	for x.exit&exitMask == exitCall {
@@ -272,6 +280,9 @@ func (c *code) run(target int32) (uint64, *engine.Fault) {
 		x.r0 = r0
 		if n := c.mem.Limit(); n != x.space {
 			x.setLimit(n)
+		}
+		if a := c.env.Arena; a != nil && a.Low() != x.arenaLow {
+			x.setArena(a.Low())
 		}
 		resume(x)
 	}

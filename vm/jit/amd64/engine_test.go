@@ -39,4 +39,10 @@ func TestProbes(t *testing.T) {
 	}
 }
 
+func TestArenas(t *testing.T) {
+	for name, e := range engines(t) {
+		t.Run(name, func(t *testing.T) { enginetest.Arenas(t, e) })
+	}
+}
+
 func BenchmarkJIT(b *testing.B) { enginetest.Benchmark(b, engines(b)["default"]) }

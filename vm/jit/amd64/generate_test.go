@@ -11,6 +11,9 @@ import (
 	"github.com/schedsim/schedsim/vm/ir"
 )
 
+// arenaUser is where user space sees the arena of random programs, if they have one.
+const arenaUser = 1 << 44
+
 // generator makes programs out of bytes: every sequence of bytes is a set of programs that engine.Check accepts. The
 // programs are made to get far: most pointers are good, most jumps go forwards.
 type generator struct {
@@ -180,6 +183,13 @@ func (g *generator) insn(emit func(ir.Insn)) {
 			emit(ir.Insn{Op: ir.Xor64K, Dst: base})
 		case k < 20:
 			base = 6
+		case k < 24: // the arena, near the edges of its pages
+			base = ir.Reg(g.n(10))
+			at := []int64{0, 0x1000, 0x2000, 0x3000, 0x4000, 1<<32 - 0x1000, 1 << 32}[g.n(7)] + int64(g.n(32)) - 16
+			emit(ir.Insn{Op: ir.LdImm64, Dst: base, Imm: arenaUser + at})
+			if g.n(16) > 0 {
+				emit(ir.Insn{Op: ir.CastKern, Dst: base, Src: base})
+			}
 		}
 		if base != 10 && g.n(3) == 0 {
 			emit(ir.Insn{Op: ir.Add64K, Dst: base, Imm: int64(g.n(64) - 32)})
@@ -193,6 +203,7 @@ func (g *generator) insn(emit func(ir.Insn)) {
 			in.Dst, in.Src = g.reg(), base
 			in.Probe = op <= ir.Lds32 && g.n(4) == 0
 		}
+		in.Arena = g.n(2) == 0
 		if op.WritesSrc() {
 			in.Src = g.reg()
 		}
@@ -229,11 +240,11 @@ func (g *generator) insn(emit func(ir.Insn)) {
 }
 
 func (g *generator) helper(emit func(ir.Insn)) {
-	n := int64(5 + g.n(10))
+	n := int64(5 + g.n(11))
 	switch {
 	case n == 11 && g.n(3) != 0:
 		n = helperCPUID
-	case n > 11:
+	case n > enginetest.HelperMap:
 		g.lookup(emit)
 		return
 	}
@@ -285,7 +296,7 @@ func (g *generator) lookup(emit func(ir.Insn)) {
 		r := regs[g.n(2)]
 		switch op := ir.Ld8 + ir.Op(g.n(int(ir.StRel64-ir.Ld8)+1)); {
 		case op.IsLoad():
-			emit(ir.Insn{Op: op, Dst: g.reg(), Src: r, Off: int32(g.n(48)), Probe: op <= ir.Lds32 && g.n(2) == 0})
+			emit(ir.Insn{Op: op, Dst: g.reg(), Src: r, Off: int32(g.n(48)), Probe: op <= ir.Lds32 && g.n(2) == 0, Arena: g.n(8) == 0})
 		default:
 			emit(ir.Insn{Op: op, Dst: r, Src: g.reg(), Off: int32(g.n(48)), Imm: g.imm()})
 		}
@@ -303,8 +314,8 @@ func listing(progs []*ir.Program) string {
 					fmt.Fprintf(&b, " %s:\n", s.Name)
 				}
 			}
-			fmt.Fprintf(&b, "%4d  op %3d  dst r%d src r%d off %d target %d imm %#x probe %v\n", i, in.Op, in.Dst, in.Src, in.Off, in.Target, uint64(in.Imm),
-				in.Probe)
+			fmt.Fprintf(&b, "%4d  op %3d  dst r%d src r%d off %d target %d imm %#x probe %v arena %v\n", i, in.Op, in.Dst, in.Src, in.Off, in.Target, uint64(in.Imm),
+				in.Probe, in.Arena)
 		}
 	}
 	return b.String()

@@ -18,6 +18,9 @@ type lowering struct {
 	calls   *abi.Call
 	inline  engine.Inline
 	arrays  map[uint64]*engine.Array // those of inline, by map
+	// arena: the set has one; arenaUser is the upper half of its user addresses.
+	arena     bool
+	arenaUser uint64
 	// analyses are those of all subprograms in order: the second pass uses those of the first.
 	analyses []*analysis
 	sites    []site
@@ -70,6 +73,9 @@ func lower(env *engine.Env, slot int, bmi2 bool) unit {
 	l := &lowering{a: new(Asm), bmi2: bmi2, slot: slot, limit: env.Mem.Limit(), helpers: env.Helpers, calls: env.Call, inline: env.Inline,
 		stackOK: env.Mem.Bytes(env.StackTop-env.StackSize, env.StackSize) != nil}
 	l.useArrays(env.Inline.Arrays)
+	if env.Arena != nil {
+		l.arena, l.arenaUser = true, env.Arena.User()&^(1<<32-1)
+	}
 	u := l.pass(env)
 	l.a.Again() // with what is known now, most jumps get short
 	u = l.pass(env)

@@ -11,32 +11,48 @@ import (
 
 // memory lowers a load, store or atomic operation; false: it is none.
 func (l *lowering) memory(i int32, in *ir.Insn) bool {
-	a, size := l.a, in.Op.Size()
-	if in.Probe {
+	size := in.Op.Size()
+	switch {
+	case size == 0:
+		return false
+	case in.Arena && l.arena:
+		l.arenaAccess(in)
+	case in.Probe:
 		l.probe(in)
-		return true
+	default:
+		l.operate(in, l.access(i, baseOf(in), in.Off, size))
 	}
+	return true
+}
+
+// baseOf is the register whose value in adds to its offset.
+func baseOf(in *ir.Insn) ir.Reg {
+	if in.Op.IsLoad() {
+		return in.Src
+	}
+	return in.Dst
+}
+
+// operate does what a memory instruction does, on the operand m, which uses no temporaries.
+func (l *lowering) operate(in *ir.Insn, m Mem) {
+	a, size := l.a, in.Op.Size()
 	switch op := in.Op; {
-	case op >= ir.Ld8 && op <= ir.Ld64, op >= ir.LdAcq8 && op <= ir.LdAcq64:
-		a.Load(size, hostReg[in.Dst], l.access(i, in.Src, in.Off, size))
 	case op >= ir.Lds8 && op <= ir.Lds32:
-		a.LoadSX(size, hostReg[in.Dst], l.access(i, in.Src, in.Off, size))
-	case op >= ir.St8X && op <= ir.St64X, op >= ir.StRel8 && op <= ir.StRel64:
-		a.Store(size, l.access(i, in.Dst, in.Off, size), hostReg[in.Src])
+		a.LoadSX(size, hostReg[in.Dst], m)
+	case op.IsLoad():
+		a.Load(size, hostReg[in.Dst], m)
 	case op >= ir.St8K && op <= ir.St64K:
-		m := l.access(i, in.Dst, in.Off, size)
 		if size == 8 && !fits32(in.Imm) {
 			a.MovRI(regT2, in.Imm)
 			a.Store(8, m, regT2)
 		} else {
 			a.StoreImm(size, m, int32(in.Imm))
 		}
-	case op.IsAtomic():
-		l.atomic(in, l.access(i, in.Dst, in.Off, size))
+	case op.IsStore():
+		a.Store(size, m, hostReg[in.Src])
 	default:
-		return false
+		l.atomic(in, m)
 	}
-	return true
 }
 
 // probe lowers a load that yields 0 where there is no memory.
@@ -51,11 +67,7 @@ func (l *lowering) probe(in *ir.Insn) {
 		})
 		return bad
 	})
-	if in.Op >= ir.Lds8 {
-		a.LoadSX(in.Op.Size(), d, m)
-	} else {
-		a.Load(in.Op.Size(), d, m)
-	}
+	l.operate(in, m)
 	a.Bind(done)
 }
 
@@ -67,18 +79,34 @@ func (l *lowering) access(i int32, reg ir.Reg, off int32, size int) Mem {
 
 // checked is access with a label to go to when the check fails.
 func (l *lowering) checked(reg ir.Reg, off int32, size int, fail func() Label) Mem {
-	a, r := l.a, hostReg[reg]
+	if m, ok := l.sure(reg, off, size); ok {
+		return m
+	}
+	l.compareSpace(reg, off, size)
+	l.a.Jcc(CondA, fail())
+	return AtIndex(regBias, hostReg[reg], off)
+}
+
+// sure returns the operand for size bytes at reg + off if it is known that they may be accessed.
+func (l *lowering) sure(reg ir.Reg, off int32, size int) (Mem, bool) {
 	at := l.facts[reg].value + uint64(int64(off))
 	switch kind := l.facts[reg].kind; {
 	case kind == frame && l.stackOK && int64(at) >= -engine.FrameSize && int64(at) <= -int64(size):
 		// R10 is the end of a frame of the stack region: no program can change it.
-		return AtIndex(regBias, RBP, int32(at))
+		return AtIndex(regBias, RBP, int32(at)), true
 	case kind == constant && at-mem.Base <= l.limit-uint64(size):
 		// The limit only grows. The address sign-extends from 32 bits.
-		return At(regBias, int32(at))
+		return At(regBias, int32(at)), true
 	case l.facts.within(reg, off, size):
-		return AtIndex(regBias, r, off)
+		return AtIndex(regBias, hostReg[reg], off), true
 	}
+	return Mem{}, false
+}
+
+// compareSpace compares the place of size bytes at reg + off with the last one in the space: above, they are not in it. It
+// changes regT2.
+func (l *lowering) compareSpace(reg ir.Reg, off int32, size int) {
+	a, r := l.a, hostReg[reg]
 	const minusBase = int64(^mem.Base + 1) // fits 32 bits
 	if d := int64(off) + minusBase; d <= math.MaxInt32 {
 		a.Lea(W64, regT2, At(r, int32(d)))
@@ -87,8 +115,6 @@ func (l *lowering) checked(reg ir.Reg, off int32, size int, fail func() Label) M
 		a.AluRI(Add, W64, regT2, int32(minusBase))
 	}
 	a.AluRM(Cmp, W64, regT2, l.field(offLimit+8*int32(bits.TrailingZeros(uint(size)))))
-	a.Jcc(CondA, fail())
-	return AtIndex(regBias, r, off)
 }
 
 // atomic lowers an atomic operation on m. Nothing runs beside a program, so that plain instructions do.
