@@ -30,6 +30,8 @@ var Rules = []Rule{
 	{Path: "vm/engine/enginetest", May: []string{"vm/ir", "vm/abi", "vm/mem", "vm/engine"}},
 	{Path: "vm/interp", May: []string{"vm/ir", "vm/abi", "vm/mem", "vm/engine"}, TestAlso: []string{"vm/engine/enginetest"}},
 	{Path: "vm/jit/amd64", May: []string{"vm/ir", "vm/abi", "vm/mem", "vm/engine"}, TestAlso: []string{"vm/interp", "vm/engine/enginetest"}},
+	{Path: "vm/jit/flow", May: []string{"vm/ir", "vm/abi", "vm/mem", "vm/engine"}},
+	{Path: "vm/jit/arm64", May: []string{"vm/ir", "vm/abi", "vm/mem", "vm/engine", "vm/jit/flow"}, TestAlso: []string{"vm/interp", "vm/engine/enginetest"}},
 	{Path: "vm/jit", May: []string{"vm/jit/...", "vm/ir", "vm/abi", "vm/mem", "vm/engine"}, TestAlso: []string{"vm/interp", "vm/engine/enginetest"}},
 	{Path: "vm", May: []string{"vm/..."}},
 

@@ -18,7 +18,7 @@ func TestSelect(t *testing.T) {
 	if e.Name() != want || (notice == "") != quiet {
 		t.Errorf("Select = %s, %q; New says %v", e.Name(), notice, err)
 	}
-	have := runtime.GOOS == "linux" && runtime.GOARCH == "amd64"
+	have := runtime.GOOS == "linux" && (runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64")
 	if errors.Is(err, ErrUnsupported) == have {
 		t.Errorf("New = %v on %s/%s", err, runtime.GOOS, runtime.GOARCH)
 	}

@@ -1,0 +1,350 @@
+package arm64
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"sort"
+	"unsafe"
+
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/mem"
+)
+
+// Options tune an Engine. The zero value is right for everything but profiling with perf.
+type Options struct {
+	// PerfMap, if not nil, is told where each subprogram lies, in the format of /tmp/perf-PID.map, so that perf can name
+	// it.
+	PerfMap io.Writer
+}
+
+// Engine compiles to machine code.
+type Engine struct{ opt Options }
+
+var (
+	_ engine.Engine = (*Engine)(nil)
+	_ engine.Code   = (*code)(nil)
+)
+
+// New returns the engine, or an error where the system does not let a process make executable memory.
+func New(opt Options) (*Engine, error) {
+	probe, err := executable([]byte{0xc0, 0x03, 0x5f, 0xd6})
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{opt}, unmap(probe)
+}
+
+// Name is "jit".
+func (*Engine) Name() string { return "jit" }
+
+// bytesPerFrame is the room on the private stack for one BPF frame: a return address, four registers and a counter of its
+// own, and what a call to Go (12 words) and a new activation (one) put there.
+const bytesPerFrame = 8 * 20
+
+// Compile turns the programs of env into machine code.
+func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
+	if len(env.Progs) > engine.MaxPrograms {
+		return nil, fmt.Errorf("%d programs, at most %d are possible", len(env.Progs), engine.MaxPrograms)
+	}
+	insns := 0
+	for i := range env.Progs {
+		if err := engine.Check(env.Progs[i].Code); err != nil {
+			return nil, err
+		}
+		insns += len(env.Progs[i].Code.Insns)
+	}
+	if insns >= math.MaxInt32>>exitBits {
+		return nil, fmt.Errorf("%d instructions in a set, at most %d are possible", insns, math.MaxInt32>>exitBits)
+	}
+	if env.StackSize > 1<<30 {
+		return nil, fmt.Errorf("stack region of %d bytes, at most %d are possible", env.StackSize, 1<<30)
+	}
+	x := takeContext(env.Mem.Control())
+	if x == nil {
+		return nil, fmt.Errorf("%d sets of programs share an address space, at most %d are possible", contexts, contexts)
+	}
+	c := &code{env: env, mem: env.Mem, x: x, low: env.StackTop - env.StackSize, budget: min(env.Budget, 1<<62)}
+	u, err := lower(env)
+	if err == nil {
+		c.text, err = executable(u.code)
+	}
+	if err == nil {
+		c.stack, err = newStack((int(env.StackSize/engine.FrameSize) + 2) * bytesPerFrame)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	c.unit = u
+	c.unit.code = nil
+	at := address(c.text)
+	c.textAt, c.entryAt, c.resumeAt = at, at+uintptr(u.entry), at+uintptr(u.resume)
+	// Safety: the address stays inside of the mapping, so that it is nothing of the garbage collector's.
+	c.stackEnd = unsafe.Add(unsafe.Pointer(unsafe.SliceData(c.stack)), len(c.stack)-64)
+	host := env.Mem.HostBase()
+	*x = context{used: 1, bias: host - uintptr(mem.Base), host: host, callLow: c.callLow(env.StackTop, 0)}
+	env.Call.Sub = c.callback
+	if e.opt.PerfMap != nil {
+		if err := c.perfMap(e.opt.PerfMap); err != nil {
+			return nil, errors.Join(fmt.Errorf("perf map: %w", err), c.Close())
+		}
+	}
+	return c, nil
+}
+
+// code is a compiled set with its run-time state.
+type code struct {
+	env *engine.Env
+	mem *mem.Space
+	unit
+	text, stack []byte
+	textAt      uintptr
+	// entryAt and resumeAt are where Go enters: for a new activation, and after a call.
+	entryAt, resumeAt uintptr
+	stackEnd          unsafe.Pointer // where the private stack begins to grow down from
+	x                 *context
+	low               uint64 // the start of the stack region
+	budget            uint64
+	// prog is the number of the program that runs. top is the end of the first frame of the current activation, before the
+	// number of frames that the program had without it. While Go is in a helper, x.sp is where the private stack goes on.
+	prog, before int
+	top          uint64
+	// inner is the Fault of a callback, until the call whose helper ran the callback ends the program with it.
+	inner *engine.Fault
+}
+
+// Run runs a program; see engine.Code.
+func (c *code) Run(prog int, ctx uint64) (uint64, *engine.Fault) {
+	// One by one: a copy of an array would be made of larger pieces and wait for the stores of the smaller.
+	a := &c.x.args
+	a[0], a[1], a[2], a[3], a[4] = ctx, 0, 0, 0, 0
+	return c.invoke(prog, 0, c.subs[prog][0])
+}
+
+// RunSub runs a subprogram as an invocation of its own; see engine.Code.
+func (c *code) RunSub(fn uint64, a abi.Args) (uint64, *engine.Fault) {
+	p, at, target := c.resolve(fn)
+	if target == 0 {
+		return 0, &engine.Fault{Msg: engine.TargetFault(fn)}
+	}
+	c.x.args = a
+	return c.invoke(p, at, target)
+}
+
+// Close gives the memory back.
+func (c *code) Close() error {
+	if c.x == nil {
+		return nil
+	}
+	if c.mem.Control() != nil { // else the context went away with the address space
+		c.x.used = 0
+	}
+	err := errors.Join(unmap(c.text), unmap(c.stack))
+	c.x, c.text, c.stack = nil, nil, nil
+	return err
+}
+
+// resolve finds the program, the first instruction and the machine code of a code address; the last is 0 if there is none.
+func (c *code) resolve(fn uint64) (prog int, at, target int32) {
+	off := fn - ir.CodeBase
+	if n := off >> 24; n < uint64(len(c.subs)) && off&7 == 0 {
+		subs := c.subs[n]
+		if at := off & (1<<24 - 1) >> 3; at < uint64(len(subs)) {
+			return int(n), int32(at), subs[at]
+		}
+	}
+	return 0, 0, 0
+}
+
+// invoke runs the machine code of program p at target, which begins with its instruction at, as a program of its own. The
+// arguments are in the context.
+func (c *code) invoke(p int, at, target int32) (uint64, *engine.Fault) {
+	st, call, x := &c.env.State, c.env.Call, c.x
+	if st.Depth != 0 {
+		return c.nested(p, at, target)
+	}
+	top := c.env.StackTop
+	if top-c.low < engine.FrameSize {
+		return 0, noFrame(p, at, 0)
+	}
+	st.Limit = st.Insns + c.budget
+	st.Depth = 1
+	call.Prog = c.env.Progs[p].Info
+	c.prog, c.before, c.top = p, 0, top
+	// Read back from where they were left, these would make one run wait for the one before.
+	x.fp, x.sp, x.left = top, c.stackEnd, int64(c.budget)
+	if c.needCPU[p] {
+		x.cpu = uint64(uint32(call.Host.CPU()))
+	}
+	r0, f := c.run(target)
+	st.Depth = 0
+	call.Prog = nil
+	return r0, f
+}
+
+// nested is invoke for a program that runs because another one called a helper or kfunc.
+func (c *code) nested(p int, at, target int32) (uint64, *engine.Fault) {
+	st, call, x := &c.env.State, c.env.Call, c.x
+	prog, info, cpu := c.prog, call.Prog, x.cpu
+	c.prog, call.Prog = p, c.env.Progs[p].Info
+	st.Depth++
+	if c.needCPU[p] {
+		x.cpu = uint64(uint32(call.Host.CPU()))
+	}
+	r0, f := c.activate(p, at, target, 0)
+	st.Depth--
+	c.prog, call.Prog, x.cpu = prog, info, cpu
+	return r0, f
+}
+
+// callback is abi.Call.Sub: it runs a subprogram of the running program, as part of its invocation.
+func (c *code) callback(fn uint64, a abi.Args) uint64 {
+	if c.env.Call.Fault != "" {
+		return 0 // a helper goes on after a violation
+	}
+	p, at, target := c.resolve(fn)
+	if target == 0 || p != c.prog {
+		c.env.Call.Fault = engine.TargetFault(fn)
+		return 0
+	}
+	c.x.args = a
+	r0, f := c.activate(p, at, target, c.frames(c.x.callFP()))
+	if f != nil {
+		c.inner, c.env.Call.Fault = f, f.Msg
+	}
+	return r0
+}
+
+// frames is the number of frames of the running program when its R10 is fp.
+func (c *code) frames(fp uint64) int { return c.before + 1 + int((c.top-fp)/engine.FrameSize) }
+
+// callLow is the value of R10 above which a call is possible: it needs a frame below R10-FrameSize within the region, and
+// one of the frames that are left, for an activation that starts at top with before frames others.
+func (c *code) callLow(top uint64, before int) uint64 {
+	return max(top-uint64(engine.MaxFrames-1-before)*engine.FrameSize, c.low+2*engine.FrameSize-1)
+}
+
+// activate runs machine code on a frame below that of a call that Go is in; its program has frames others.
+func (c *code) activate(p int, at, target int32, frames int) (uint64, *engine.Fault) {
+	x, st := c.x, &c.env.State
+	fp, sp, callLow := x.callFP(), x.sp, x.callLow
+	top, before := c.top, c.before
+	if frames >= engine.MaxFrames || fp-engine.FrameSize-c.low < engine.FrameSize {
+		return 0, noFrame(p, at, frames)
+	}
+	c.top, c.before = fp-engine.FrameSize, frames
+	x.fp, x.callLow, x.left = c.top, c.callLow(c.top, frames), int64(st.Limit-st.Insns)
+	r0, f := c.run(target)
+	c.top, c.before = top, before
+	x.sp, x.callLow = sp, callLow
+	return r0, f
+}
+
+// run runs an activation whose stacks, budget and arguments are in the context.
+func (c *code) run(target int32) (uint64, *engine.Fault) {
+	x, st, call := c.x, &c.env.State, c.env.Call
+	x.value = uint64(c.textAt) + uint64(target)
+	if n := c.mem.Limit(); n != x.space {
+		x.setLimit(n)
+	}
+	enter(x, c.entryAt)
+	for x.exit&exitMask == exitCall {
+		s := &c.sites[x.exit>>exitBits]
+		st.Insns = st.Limit - uint64(x.left)
+		*s.count++
+		call.Helpers += x.inlined
+		// Safety: the arguments lie on the private stack, which nothing changes or unmaps during the call.
+		r0 := s.fn(call, (*abi.Args)(x.sp))
+		if call.Fault != "" {
+			return 0, c.callFault(s.insn)
+		}
+		// Programs and callbacks that ran meanwhile have left in x.left what they left of the budget.
+		x.r0 = r0
+		if n := c.mem.Limit(); n != x.space {
+			x.setLimit(n)
+		}
+		enter(x, c.resumeAt)
+	}
+	st.Insns = st.Limit - uint64(x.left)
+	call.Helpers += x.inlined
+	if x.exit != exitDone {
+		return 0, c.fault(x)
+	}
+	return x.r0, nil
+}
+
+// noFrame is the Fault of a program or callback that could not start.
+func noFrame(p int, at int32, frames int) *engine.Fault {
+	if frames >= engine.MaxFrames {
+		return &engine.Fault{Prog: p, Insn: at, Msg: engine.DepthFault()}
+	}
+	return &engine.Fault{Prog: p, Insn: at, Msg: engine.StackFault()}
+}
+
+// where finds the program and the instruction of a number of the set.
+func (c *code) where(n int32) (prog int, insn int32) {
+	p := sort.Search(len(c.bases), func(i int) bool { return c.bases[i] > n }) - 1
+	return p, n - c.bases[p]
+}
+
+// callFault is the Fault of a helper or kfunc that set Call.Fault.
+func (c *code) callFault(insn int32) *engine.Fault {
+	msg, inner := c.env.Call.Fault, c.inner
+	c.env.Call.Fault, c.inner = "", nil
+	if inner != nil {
+		return inner
+	}
+	p, i := c.where(insn)
+	return &engine.Fault{Prog: p, Insn: i, Msg: msg}
+}
+
+// fault is the Fault that an activation left with.
+func (c *code) fault(x *context) *engine.Fault {
+	p, i := c.where(int32(x.exit >> exitBits))
+	f := &engine.Fault{Prog: p, Insn: i}
+	in := &c.env.Progs[p].Code.Insns[i]
+	switch x.exit & exitMask {
+	case exitMemory:
+		f.Msg = memoryFault(in, x.value)
+	case exitBudget:
+		f.Msg = engine.BudgetFault(c.env.Budget)
+	case exitDepth:
+		f.Msg = engine.StackFault()
+		if c.frames(x.fp) >= engine.MaxFrames {
+			f.Msg = engine.DepthFault()
+		}
+	case exitTarget:
+		f.Msg = engine.TargetFault(x.value)
+	case exitHelper:
+		f.Msg = engine.HelperFault(in.Imm)
+	case exitPoison:
+		f.Msg = engine.PoisonFault()
+	default:
+		panic(fmt.Sprintf("BUG: machine code left with %#x", x.exit))
+	}
+	return f
+}
+
+// perfMap writes a line for each subprogram: address, size and name.
+func (c *code) perfMap(w io.Writer) error {
+	for p := range c.env.Progs {
+		subs := c.env.Progs[p].Code.Subs
+		for i := range subs {
+			from, to := c.subs[p][subs[i].Start], c.ends[p]
+			if i+1 < len(subs) {
+				to = c.subs[p][subs[i+1].Start]
+			}
+			name := c.env.Progs[p].Code.Name
+			if i > 0 {
+				name += "/" + subs[i].Name
+			}
+			if _, err := fmt.Fprintf(w, "%x %x bpf:%s\n", c.textAt+uintptr(from), to-from, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

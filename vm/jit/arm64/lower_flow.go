@@ -1,0 +1,259 @@
+package arm64
+
+import (
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/mem"
+)
+
+// conditions are those of the conditional jumps, in groups of four.
+var conditions = [...]Cond{EQ, NE, HI, HS, LO, LS, GT, GE, LT, LE, NE}
+
+// jump lowers a jump. A jump that does not go forwards compares the budget, but only when it is taken.
+func (l *lowering) jump(i int32, in *ir.Insn) {
+	a, to := l.a, l.targets[in.Target]
+	switch back := in.Target <= i; {
+	case in.Op == ir.Ja && back:
+		l.countFlags(i + 1)
+		a.BCond(LE, l.faultAfter(i, exitBudget, 0))
+		a.B(to)
+	case in.Op == ir.Ja:
+		l.count(i + 1)
+		if in.Target != i+1 {
+			a.B(to)
+		}
+	case back:
+		// Where the budget is used up, the jump faults instead.
+		l.countFlags(i + 1)
+		last, next := a.NewLabel(), a.NewLabel()
+		fault := l.faultAfter(i, exitBudget, 0)
+		a.BCond(LE, last)
+		l.branch(in, to)
+		a.Bind(next)
+		l.later(func() {
+			a.Bind(last)
+			l.branch(in, fault)
+			a.B(next)
+		})
+	default:
+		l.count(i + 1)
+		l.branch(in, to)
+	}
+}
+
+// branch goes to l if the condition of in holds.
+func (l *lowering) branch(in *ir.Insn, to Label) {
+	a, d := l.a, hostReg[in.Dst]
+	if in.Op == ir.MayGoto {
+		a.Load(8, regT1, At(regStack, 0))
+		a.AddImm(W64, regT1, regT1, -1, true)
+		a.Store(8, At(regStack, 0), regT1)
+		a.BCond(MI, to)
+		return
+	}
+	cond := conditions[(in.Op-ir.JEq64X)/4]
+	w, imm := form(in.Op, ir.JEq64X)
+	test := in.Op >= ir.JSet64X
+	if imm {
+		k := operand(w, in.Imm)
+		switch {
+		case !test && k == 0 && (cond == EQ || cond == NE):
+			a.BZero(w, d, cond == NE, to)
+			return
+		case test && a.LogicImm(AndS, w, XZR, d, uint64(k)), !test && a.CmpImm(w, d, k):
+			a.BCond(cond, to)
+			return
+		}
+	}
+	w, s := l.source(ir.JEq64X, in)
+	if test {
+		a.AluRR(AndS, w, XZR, d, s)
+	} else {
+		a.CmpRR(w, d, s)
+	}
+	a.BCond(cond, to)
+}
+
+// callInsn lowers a call.
+func (l *lowering) callInsn(i int32, in *ir.Insn) {
+	if l.inlined(i, in) {
+		return
+	}
+	l.count(i + 1)
+	switch in.Op {
+	case ir.CallSub:
+		l.callSub(i, func() { l.a.B(l.subs[in.Target]) })
+	case ir.CallReg:
+		l.callReg(i, in)
+	case ir.CallKfunc:
+		l.callHost(i, l.prog.Kfuncs[in.Imm], &l.calls.Kfuncs)
+	default:
+		var fn abi.Func
+		if uint64(in.Imm) < uint64(len(l.helpers)) {
+			fn = l.helpers[in.Imm]
+		}
+		if fn == nil {
+			l.a.B(l.fault(i, exitHelper))
+			return
+		}
+		l.callHost(i, fn, &l.calls.Helpers)
+	}
+}
+
+// callSub makes a frame and goes to a subprogram. There is no BL: the link register belongs to Go, and when the subprogram
+// leaves for Go and the processor predicts a return to this place instead, that costs more than the whole way.
+func (l *lowering) callSub(i int32, jump func()) {
+	a, back, fp := l.a, l.a.NewLabel(), hostReg[10]
+	a.Load(8, regT1, At(regContext, offCallLow))
+	a.CmpRR(W64, fp, regT1)
+	a.BCond(LS, l.fault(i, exitDepth))
+	a.Adr(regT1, back)
+	a.Push(regStack, regT1)
+	for _, r := range []Reg{fp, regFrame} {
+		a.AddImm(W64, r, r, -engine.FrameSize, false)
+	}
+	jump()
+	a.Bind(back)
+	for _, r := range []Reg{fp, regFrame} {
+		a.AddImm(W64, r, r, engine.FrameSize, false)
+	}
+}
+
+// callReg lowers callx: the entry comes from a table with an element for each instruction of the program.
+func (l *lowering) callReg(i int32, in *ir.Insn) {
+	a := l.a
+	bad := l.fault(i, exitTarget)
+	a.MovRR(W64, regT1, hostReg[in.Dst]) // where Go finds it
+	a.MovRI(regT2, engine.CodeAddr(l.number, 0))
+	a.AluRR(Sub, W64, regT2, regT1, regT2)
+	a.MovRI(regT3, uint64(len(l.prog.Code.Insns))*8)
+	a.CmpRR(W64, regT2, regT3)
+	a.BCond(HS, bad)
+	a.LogicImm(AndS, W64, XZR, regT2, 7)
+	a.BCond(NE, bad)
+	// An element of the table has 4 bytes, an address 8 per instruction.
+	a.ShiftImm(Lsr, W64, regT2, regT2, 1)
+	a.Adr(regT3, l.table)
+	a.LoadSX(4, regT2, AtIndex(regT3, regT2))
+	a.BZero(W64, regT2, false, bad) // no subprogram starts there
+	a.AluRR(Add, W64, regT3, regT3, regT2)
+	l.callSub(i, func() { a.Br(regT3) })
+}
+
+// addresses puts the table of callReg here.
+func (l *lowering) addresses() {
+	a := l.a
+	a.Bind(l.table)
+	at := a.Pos()
+	for i := range l.prog.Code.Insns {
+		if sub, ok := l.subs[int32(i)]; ok {
+			a.Word(uint32(a.Offset(sub) - at))
+		} else {
+			a.Word(0)
+		}
+	}
+}
+
+// callHost leaves for Go, which calls fn and comes back.
+func (l *lowering) callHost(i int32, fn abi.Func, count *uint64) {
+	a, back := l.a, l.a.NewLabel()
+	n := uint64(len(l.sites))
+	l.sites = append(l.sites, site{fn, count, l.base + i})
+	a.Adr(regT1, back)
+	a.MovRI(regT2, n<<exitBits|exitCall)
+	a.B(l.call)
+	a.Bind(back)
+}
+
+// What a call of Go puts on the private stack: the arguments, R10, R9 to R6, and where to go on.
+const (
+	callFP    = 5 * 8
+	callSaved = callFP + 8
+	callBack  = callSaved + 4*8
+	callSize  = callBack + 8
+)
+
+// runtime emits what all programs of a set share and returns the offsets where Go enters. It enters with regContext alone.
+func (l *lowering) runtime() (entry, resume int32) {
+	a := l.a
+	l.done, l.call, l.leave = a.NewLabel(), a.NewLabel(), a.NewLabel()
+	fp, r0 := hostReg[10], hostReg[0]
+	field := func(off int32) Mem { return At(regContext, off) }
+	// begin loads what does not change within an activation, and R10 is known.
+	begin := func() {
+		a.LoadPair(regBias, regHost, regContext, offBias)
+		a.LoadPair(regLimit, regLimit+1, regContext, offLimit)
+		a.LoadPair(regLimit+2, regLimit+3, regContext, offLimit+16)
+		a.Load(8, regLeft, field(offLeft))
+		a.MovRI(regSpace, mem.Base)
+		a.MovRI(regInlined, 0)
+		a.AluRR(Add, W64, regFrame, regBias, fp)
+		a.AddImm(W64, regFrame, regFrame, -engine.FrameSize, false)
+	}
+
+	// A new activation of the subprogram at context.value.
+	entry = a.Pos()
+	a.Load(8, fp, field(offFP))
+	a.Load(8, regStack, field(offSP))
+	begin()
+	for i := range int32(2) {
+		a.LoadPair(hostReg[1+2*i], hostReg[2+2*i], regContext, offArgs+16*i)
+	}
+	a.Load(8, hostReg[5], field(offArgs+32))
+	for _, r := range []int{0, 6, 7, 8, 9} {
+		a.MovRI(hostReg[r], 0)
+	}
+	a.Adr(regT1, l.done)
+	a.Push(regStack, regT1)
+	a.Load(8, regT2, field(offValue))
+	a.Br(regT2)
+
+	// After a call, with context.r0: what the call put on the stack comes back, and R1 to R5 become zero.
+	resume = a.Pos()
+	a.Load(8, regStack, field(offSP))
+	a.Load(8, r0, field(offR0))
+	a.LoadPair(fp, hostReg[9], regStack, callFP)
+	begin()
+	a.LoadPair(hostReg[8], hostReg[7], regStack, callSaved+8)
+	a.LoadPair(hostReg[6], regT1, regStack, callSaved+24)
+	a.AddImm(W64, regStack, regStack, callSize, false)
+	for r := 1; r <= 5; r++ {
+		a.MovRI(hostReg[r], 0)
+	}
+	a.Br(regT1)
+
+	// The end of an activation.
+	a.Bind(l.done)
+	a.Store(8, field(offR0), r0)
+	a.Store(8, field(offExit), XZR)
+	l.toGo()
+
+	// A call: regT1 is where to come back to, regT2 the reason. The private stack keeps what the program wants back, so
+	// that another program can run below; the arguments lie on its top.
+	a.Bind(l.call)
+	a.PushPair(regStack, callSize, hostReg[1], hostReg[2])
+	a.StorePair(regStack, 16, hostReg[3], hostReg[4])
+	a.StorePair(regStack, 32, hostReg[5], fp)
+	a.StorePair(regStack, callSaved, hostReg[9], hostReg[8])
+	a.StorePair(regStack, callSaved+16, hostReg[7], hostReg[6])
+	a.Store(8, At(regStack, callBack), regT1)
+	a.Store(8, field(offSP), regStack)
+	a.Store(8, field(offExit), regT2)
+	l.toGo()
+
+	// A fault: regT1 is the detail, regT2 the reason.
+	a.Bind(l.leave)
+	a.Store(8, field(offExit), regT2)
+	a.Store(8, field(offValue), regT1)
+	a.Store(8, field(offFP), fp)
+	l.toGo()
+	return entry, resume
+}
+
+// toGo returns to Go.
+func (l *lowering) toGo() {
+	l.a.Store(8, At(regContext, offLeft), regLeft)
+	l.a.Store(8, At(regContext, offInlined), regInlined)
+	l.a.Ret()
+}

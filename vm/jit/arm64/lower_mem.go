@@ -1,0 +1,134 @@
+package arm64
+
+import (
+	"math/bits"
+
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/jit/flow"
+)
+
+// memory lowers a load, store or atomic operation; false: it is none.
+func (l *lowering) memory(i int32, in *ir.Insn) bool {
+	a, size := l.a, in.Op.Size()
+	switch op := in.Op; {
+	case in.Probe:
+		l.probe(in)
+	case op.IsLoad():
+		l.load(in, l.access(i, in.Src, in.Off, size))
+	case op >= ir.St8X && op <= ir.St64X, op >= ir.StRel8 && op <= ir.StRel64:
+		a.Store(size, l.access(i, in.Dst, in.Off, size), hostReg[in.Src])
+	case op >= ir.St8K && op <= ir.St64K:
+		m, v := l.access(i, in.Dst, in.Off, size), XZR
+		if k := uint64(in.Imm) & (^uint64(0) >> (64 - 8*size)); k != 0 {
+			v = regT2
+			a.MovRI(v, k)
+		}
+		a.Store(size, m, v)
+	case op.IsAtomic():
+		l.atomic(in, l.access(i, in.Dst, in.Off, size))
+	default:
+		return false
+	}
+	return true
+}
+
+// load lowers a load from m.
+func (l *lowering) load(in *ir.Insn, m Mem) {
+	if in.Op >= ir.Lds8 && in.Op <= ir.Lds32 {
+		l.a.LoadSX(in.Op.Size(), hostReg[in.Dst], m)
+	} else {
+		l.a.Load(in.Op.Size(), hostReg[in.Dst], m)
+	}
+}
+
+// probe lowers a load that yields 0 where there is no memory.
+func (l *lowering) probe(in *ir.Insn) {
+	a, d, done := l.a, hostReg[in.Dst], l.a.NewLabel()
+	l.load(in, l.checked(in.Src, in.Off, in.Op.Size(), func() Label {
+		bad := a.NewLabel()
+		l.later(func() {
+			a.Bind(bad)
+			a.MovRI(d, 0)
+			a.B(done)
+		})
+		return bad
+	}))
+	a.Bind(done)
+}
+
+// access returns the operand for size bytes at reg + off, after a check that they may be accessed unless that is known.
+// It uses regT1, as the operand may, and the flags.
+func (l *lowering) access(i int32, reg ir.Reg, off int32, size int) Mem {
+	return l.checked(reg, off, size, func() Label { return l.fault(i, exitMemory) })
+}
+
+// checked is access with a label to go to when the check fails; regT1 is the offset in the space then.
+func (l *lowering) checked(reg ir.Reg, off int32, size int, fail func() Label) Mem {
+	a, r := l.a, hostReg[reg]
+	switch place, at := l.set.PlaceOf(&l.facts, reg, off, size); {
+	case place == flow.Frame:
+		return l.displaced(regFrame, at+engine.FrameSize, size)
+	case place == flow.Fixed:
+		return l.displaced(regHost, at, size)
+	case place == flow.Inside && off == 0:
+		return AtIndex(regBias, r)
+	case place == flow.Inside:
+		a.AluRR(Add, W64, regT1, regBias, r)
+		if !Reaches(size, int64(off)) {
+			l.add(regT1, off)
+			off = 0
+		}
+		return At(regT1, off)
+	}
+	a.AluRR(Sub, W64, regT1, r, regSpace)
+	l.add(regT1, off)
+	a.CmpRR(W64, regT1, regLimit+Reg(bits.TrailingZeros(uint(size))))
+	a.BCond(HI, fail())
+	return AtIndex(regHost, regT1)
+}
+
+// displaced is the operand [base + disp] for a constant of any size.
+func (l *lowering) displaced(base Reg, disp int64, size int) Mem {
+	if Reaches(size, disp) {
+		return At(base, int32(disp))
+	}
+	l.a.MovRI(regT1, uint64(disp))
+	return AtIndex(base, regT1)
+}
+
+// add is r += n. It may use regT2.
+func (l *lowering) add(r Reg, n int32) {
+	if n != 0 && !l.a.AddImm(W64, r, r, int64(n), false) {
+		l.a.MovRI(regT2, uint64(n))
+		l.a.AluRR(Add, W64, r, r, regT2)
+	}
+}
+
+// atomic lowers an atomic operation on m. Nothing runs beside a program, so that plain instructions do.
+func (l *lowering) atomic(in *ir.Insn, m Mem) {
+	a, s, size := l.a, hostReg[in.Src], in.Op.Size()
+	w := Width(size == 8)
+	// The operations come in pairs, 32 and 64 bits, in the same order with and without fetch.
+	alu := [4]Alu{Add, Orr, And, Eor}
+	a.Load(size, regT2, m)
+	switch op := in.Op; {
+	case op <= ir.AtomicXor64:
+		a.AluRR(alu[(op-ir.AtomicAdd32)/2], w, regT2, regT2, s)
+		a.Store(size, m, regT2)
+	case op <= ir.FetchXor64:
+		a.AluRR(alu[(op-ir.FetchAdd32)/2], w, regT3, regT2, s)
+		a.Store(size, m, regT3)
+		a.MovRR(W64, s, regT2)
+	case op <= ir.Xchg64:
+		a.Store(size, m, s)
+		a.MovRR(W64, s, regT2)
+	default:
+		differ := a.NewLabel()
+		a.CmpRR(w, regT2, hostReg[0])
+		a.BCond(NE, differ)
+		a.Store(size, m, s)
+		a.Bind(differ)
+		a.MovRR(W64, hostReg[0], regT2)
+	}
+}

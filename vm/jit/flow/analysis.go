@@ -1,0 +1,159 @@
+package flow
+
+import "github.com/schedsim/schedsim/vm/ir"
+
+// Sub is what is known of a subprogram before it is compiled.
+type Sub struct {
+	set   *Set
+	insns []ir.Insn // those of the subprogram
+	start int32
+	// in are the facts at jump targets, by instruction; nil where no path was found.
+	in map[int32]*Facts
+	// targets has the instructions that jumps go to; live the registers whose value after an instruction may matter.
+	targets []bool
+	live    []uint16
+}
+
+// After widenPasses passes over a subprogram, facts about accessible bytes no longer survive changes at loop heads, so that
+// the search ends. Code that compilers make needs fewer than maxPasses; the rest is compiled without facts.
+const (
+	widenPasses = 4
+	maxPasses   = 50
+)
+
+// Analyze finds the facts that hold on every path through the subprogram s of p.
+func (s *Set) Analyze(p *ir.Program, sub *ir.Sub) *Sub {
+	an := &Sub{set: s, insns: p.Insns[sub.Start:sub.End], start: sub.Start, in: map[int32]*Facts{}, targets: make([]bool, sub.End-sub.Start)}
+	for i := range an.insns {
+		if in := &an.insns[i]; in.Op.IsJump() {
+			an.targets[in.Target-sub.Start] = true
+		}
+	}
+	for pass := 0; an.forward(pass >= widenPasses); pass++ {
+		if pass == maxPasses {
+			an.in = nil // every jump target is one of which nothing is known
+			break
+		}
+	}
+	an.backward()
+	return an
+}
+
+// At returns what holds at the jump target i, whichever way leads there.
+func (an *Sub) At(i int32) (f Facts) {
+	if known := an.in[i]; known != nil {
+		return *known
+	}
+	f.Forget() // no way leads there, or it was not found
+	return f
+}
+
+// Live tells whether the value of r after instruction i may matter.
+func (an *Sub) Live(i int32, r ir.Reg) bool { return an.live[i-an.start]>>r&1 != 0 }
+
+// forward follows the code once and tells whether facts changed at a place that it had passed.
+func (an *Sub) forward(widen bool) (again bool) {
+	var f Facts
+	f.Forget()
+	reached := true
+	for k := range an.insns {
+		i := an.start + int32(k)
+		if an.targets[k] {
+			if reached {
+				an.merge(i, &f, false)
+			}
+			if reached = an.in[i] != nil; reached {
+				f = *an.in[i]
+			}
+		}
+		if !reached {
+			continue
+		}
+		in := &an.insns[k]
+		if in.Op.IsJump() {
+			taken := f
+			taken.Branch(in, true)
+			if an.merge(in.Target, &taken, widen && in.Target <= i) && in.Target <= i {
+				again = true
+			}
+			f.Branch(in, false)
+		}
+		an.set.Step(&f, i, in)
+		reached = in.Op != ir.Ja && in.Op != ir.Exit && in.Op != ir.Invalid
+	}
+	return again
+}
+
+// merge adds a path to the jump target at and tells whether less is known there now.
+func (an *Sub) merge(at int32, f *Facts, widen bool) bool {
+	old := an.in[at]
+	if old == nil {
+		c := *f
+		an.in[at] = &c
+		return true
+	}
+	changed := false
+	for r := range old {
+		m := old[r].meet(f[r])
+		if m == old[r] {
+			continue
+		}
+		if widen {
+			m.lo, m.hi = 0, 0
+			if m.kind == orNull {
+				m = fact{}
+			}
+		}
+		old[r], changed = m, true
+	}
+	return changed
+}
+
+// backward finds live registers.
+func (an *Sub) backward() {
+	an.live = make([]uint16, len(an.insns))
+	before := make([]uint16, len(an.insns)) // live before the instruction
+	changed := true
+	for pass := 0; changed; pass++ {
+		if pass == maxPasses {
+			for i := range an.live {
+				an.live[i] = 1<<11 - 1
+			}
+			return
+		}
+		changed = false
+		for i := len(an.insns) - 1; i >= 0; i-- {
+			in := &an.insns[i]
+			var out uint16
+			if in.Op != ir.Ja && in.Op != ir.Exit && in.Op != ir.Invalid && i+1 < len(an.insns) {
+				out = before[i+1]
+			}
+			if in.Op.IsJump() {
+				out |= before[in.Target-an.start]
+			}
+			an.live[i] = out
+			reads, writes := registers(in)
+			if b := out&^writes | reads; b != before[i] {
+				before[i], changed = b, true
+			}
+		}
+	}
+}
+
+// registers are those that in reads and writes, as bits. What it may or may not write is not among the latter.
+func registers(in *ir.Insn) (reads, writes uint16) {
+	const all, args = 1<<11 - 1, 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5
+	switch op := in.Op; {
+	case op == ir.CallSub || op == ir.CallReg:
+		return all, 0
+	case op == ir.CallHelper || op == ir.CallKfunc:
+		return args, args | 1
+	case op == ir.Exit: // the caller of a subprogram sees R0-R5
+		return args | 1, 0
+	case op == ir.LdImm64 || op == ir.Mov64K || op == ir.Mov32K:
+		return 0, 1 << in.Dst
+	case op == ir.Mov64X || op == ir.Mov32X || op.IsLoad():
+		return 1 << in.Src, 1 << in.Dst
+	}
+	return 1<<in.Dst | 1<<in.Src | 1, 0
+}

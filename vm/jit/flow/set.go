@@ -1,0 +1,104 @@
+package flow
+
+import (
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/mem"
+)
+
+// Set is what is known of all programs of an Env.
+type Set struct {
+	limit   uint64 // the number of accessible bytes now: it only grows
+	stackOK bool   // the stack region lies within them
+	helpers []abi.Func
+	inline  engine.Inline
+	arrays  map[uint64]*engine.Array // those of inline that machine code can handle, by map
+}
+
+// New gathers what is known before the programs of env are looked at.
+func New(env *engine.Env) *Set {
+	s := &Set{limit: env.Mem.Limit(), helpers: env.Helpers, inline: env.Inline,
+		stackOK: env.Mem.Bytes(env.StackTop-env.StackSize, env.StackSize) != nil}
+	s.arrays = make(map[uint64]*engine.Array, len(env.Inline.Arrays))
+	for i := range env.Inline.Arrays {
+		if m := &env.Inline.Arrays[i]; s.plausible(m) {
+			s.arrays[m.Map] = m
+		}
+	}
+	return s
+}
+
+// Step follows instruction i, after which f holds unless it faulted or jumped.
+func (s *Set) Step(f *Facts, i int32, in *ir.Insn) {
+	switch {
+	case in.Probe, in.Arena: // its address may be anything
+	case in.Op.IsLoad():
+		f.checked(in.Src, in.Off, in.Op.Size())
+	case in.Op.Size() > 0:
+		f.checked(in.Dst, in.Off, in.Op.Size())
+	}
+	m := s.ArrayOf(f, in)
+	f.step(in)
+	if m != nil {
+		f.element(i, m.Elem)
+	}
+}
+
+// Place says what is known of the address of an access.
+type Place uint8
+
+// The places. Only Unknown needs a check.
+const (
+	Unknown Place = iota
+	Inside        // the bytes are accessible
+	Frame         // R10 plus a constant, within the frame
+	Fixed         // a constant address of accessible bytes
+)
+
+// PlaceOf returns what is known of size bytes at r + off; at is the distance from R10 for Frame, and from mem.Base for Fixed.
+func (s *Set) PlaceOf(f *Facts, r ir.Reg, off int32, size int) (p Place, at int64) {
+	v := f[r].value + uint64(int64(off))
+	switch kind := f[r].kind; {
+	case kind == frame && s.stackOK && int64(v) >= -engine.FrameSize && int64(v) <= -int64(size):
+		// R10 is the end of a frame of the stack region: no program can change it.
+		return Frame, int64(v)
+	case kind == constant && v-mem.Base <= s.limit-uint64(size):
+		return Fixed, int64(v - mem.Base)
+	case f.within(r, off, size):
+		return Inside, 0
+	}
+	return Unknown, 0
+}
+
+// ArrayOf returns the array that in looks an element up in, when f holds before it; nil: it does something else.
+func (s *Set) ArrayOf(f *Facts, in *ir.Insn) *engine.Array {
+	if in.Op != ir.CallHelper || in.Imm != s.inline.Lookup || !s.hasHelper(in.Imm) {
+		return nil
+	}
+	if addr, known := f.constant(1); known {
+		return s.arrays[addr]
+	}
+	return nil
+}
+
+// IsCPUID tells whether in asks for the number of the processor.
+func (s *Set) IsCPUID(in *ir.Insn) bool {
+	return in.Op == ir.CallHelper && in.Imm == s.inline.CPUID && s.hasHelper(in.Imm)
+}
+
+// plausible tells whether all elements of m are accessible and its numbers are small enough for any machine.
+func (s *Set) plausible(m *engine.Array) bool {
+	const most = 1 << 30
+	cpus := uint64(max(m.CPUs, 1))
+	if m.Elem > most || m.Stride > most || m.Elem*uint64(m.Entries) > most || m.Stride*cpus > most {
+		return false
+	}
+	off := m.Base - mem.Base
+	return off < s.limit && m.Elem*uint64(m.Entries)+m.Stride*(cpus-1) <= s.limit-off
+}
+
+// hasHelper tells whether there is a helper number n.
+func (s *Set) hasHelper(n int64) bool {
+	return n > 0 && n < int64(len(s.helpers)) && s.helpers[n] != nil
+}
