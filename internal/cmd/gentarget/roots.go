@@ -8,7 +8,7 @@ func schedExtRoots() roots {
 	return roots{
 		types:       rootTypes(),
 		patterns:    rootPatterns(),
-		enumerators: regexp.MustCompile(`^(false$|__PAGE_SIZE$|TCX_|XDP_|IPPROTO_|BPF_SCX_|CSS_|CGRP_|__?SCX|PIDTYPE_|SD_|WQ_|TASK_|MAX_|TRACE_FLAG_)`),
+		enumerators: regexp.MustCompile(`^(false$|__PAGE_SIZE$|TCX_|XDP_|IPPROTO_|BPF_|__BPF_|CSS_|CGRP_|__?SCX|PIDTYPE_|SD_|WQ_|TASK_|MAX_|TRACE_FLAG_)`),
 		funcs:       rootFuncs(),
 		vars: set("runqueues", "sd_llc_id", "sd_llc_size", "sched_core_priority", "cpufreq_cpu_data", "__preempt_count",
 			"kernel_cpustat", "kstat", "cpu_number", "current_task"),
@@ -56,7 +56,7 @@ func rootTypes() map[string]int {
 		"uintptr_t", "dev_t", "umode_t", "loff_t", "gfp_t", "fmode_t", "__kernel_pid_t", "uint8_t", "uint16_t", "uint32_t", "uint64_t",
 		"int8_t", "int16_t", "int32_t", "int64_t", "u_int32_t",
 		// enums
-		"pid_type", "task_work_notify_mode", "hrtimer_mode", "hrtimer_restart", "cpu_idle_type", "cpu_usage_stat", "node_states", "zone_type",
+		"page_size_enum", "pid_type", "task_work_notify_mode", "hrtimer_mode", "hrtimer_restart", "cpu_idle_type", "cpu_usage_stat", "node_states", "zone_type",
 		"psi_states", "cgroup_bpf_attach_type", "cgroup_subsys_id", "perf_type_id", "perf_hw_id", "perf_sw_ids", "perf_event_type",
 		"tcp_ca_event", "tcp_ca_state", "tcp_ca_ack_event_flags",
 	} {

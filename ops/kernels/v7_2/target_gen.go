@@ -18,7 +18,7 @@ const (
 	SHA256     = "66d40f12f4a29865ce1bceef5489d33209d7ba25f6022ecc7b564004e840b355"
 	SourceSize = 5189156
 	// Size is the size of the reduced BTF before compression.
-	Size = 368318
+	Size = 374303
 )
 
 //go:embed btf.zst
