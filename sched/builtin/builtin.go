@@ -1,4 +1,3 @@
-// Package builtin is the list of the policies that are part of schedsim.
 package builtin
 
 import (
