@@ -28,6 +28,11 @@ type context struct {
 	value   uint64 // detail of a fault: offset of the address in the space, or call target; where a new activation starts
 	space   uint64 // the limit that limit was made of
 	used    uint64 // 1: a set has this context
+	// arenaEnd has for accesses of 1, 2, 4 and 8 bytes the first address in the window of the arena that is not within the
+	// pages mapped from its start on; arenaLow is what it was made of, arenaTable the address of mem.Arena.Table.
+	arenaEnd   [4]uint64
+	arenaLow   uint64
+	arenaTable unsafe.Pointer
 }
 
 // contextSize is what a context takes of the control page, contexts how many there are.
@@ -59,6 +64,14 @@ func (x *context) setLimit(n uint64) {
 	x.limit[0], x.limit[1], x.limit[2], x.limit[3] = n-1, n-2, n-4, n-8
 }
 
+// setArena tells machine code how much of the arena is mapped from its start on.
+func (x *context) setArena(n uint64) {
+	x.arenaLow = n
+	for i := range x.arenaEnd {
+		x.arenaEnd[i] = max(n, 1<<i-1) - (1<<i - 1)
+	}
+}
+
 // Displacements of the context's fields.
 const (
 	offBias    = int32(unsafe.Offsetof(context{}.bias))
@@ -73,6 +86,9 @@ const (
 	offCallLow = int32(unsafe.Offsetof(context{}.callLow))
 	offExit    = int32(unsafe.Offsetof(context{}.exit))
 	offValue   = int32(unsafe.Offsetof(context{}.value))
+
+	offArenaEnd   = int32(unsafe.Offsetof(context{}.arenaEnd))
+	offArenaTable = int32(unsafe.Offsetof(context{}.arenaTable))
 )
 
 // The kinds of exits, in the low bits of context.exit; the bits above are a number.

@@ -86,6 +86,11 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 	c.stackEnd = unsafe.Add(unsafe.Pointer(unsafe.SliceData(c.stack)), len(c.stack)-64)
 	host := env.Mem.HostBase()
 	*x = context{used: 1, bias: host - uintptr(mem.Base), host: host, callLow: c.callLow(env.StackTop, 0)}
+	if env.Arena != nil {
+		// Safety: the table lies outside of the heap, and the programs of a set end before its arena.
+		x.arenaTable = unsafe.Pointer(unsafe.SliceData(env.Arena.Table()))
+		x.setArena(env.Arena.Low())
+	}
 	env.Call.Sub = c.callback
 	if e.opt.PerfMap != nil {
 		if err := c.perfMap(e.opt.PerfMap); err != nil {
@@ -174,6 +179,7 @@ func (c *code) invoke(p int, at, target int32) (uint64, *engine.Fault) {
 	st.Depth = 1
 	call.Prog = c.env.Progs[p].Info
 	c.prog, c.before, c.top = p, 0, top
+	call.Tails = 0
 	// Read back from where they were left, these would make one run wait for the one before.
 	x.fp, x.sp, x.left = top, c.stackEnd, int64(c.budget)
 	if c.needCPU[p] {
@@ -188,15 +194,15 @@ func (c *code) invoke(p int, at, target int32) (uint64, *engine.Fault) {
 // nested is invoke for a program that runs because another one called a helper or kfunc.
 func (c *code) nested(p int, at, target int32) (uint64, *engine.Fault) {
 	st, call, x := &c.env.State, c.env.Call, c.x
-	prog, info, cpu := c.prog, call.Prog, x.cpu
-	c.prog, call.Prog = p, c.env.Progs[p].Info
+	prog, info, cpu, tails := c.prog, call.Prog, x.cpu, call.Tails
+	c.prog, call.Prog, call.Tails = p, c.env.Progs[p].Info, 0
 	st.Depth++
 	if c.needCPU[p] {
 		x.cpu = uint64(uint32(call.Host.CPU()))
 	}
 	r0, f := c.activate(p, at, target, 0)
 	st.Depth--
-	c.prog, call.Prog, x.cpu = prog, info, cpu
+	c.prog, call.Prog, x.cpu, call.Tails = prog, info, cpu, tails
 	return r0, f
 }
 
@@ -247,9 +253,8 @@ func (c *code) activate(p int, at, target int32, frames int) (uint64, *engine.Fa
 func (c *code) run(target int32) (uint64, *engine.Fault) {
 	x, st, call := c.x, &c.env.State, c.env.Call
 	x.value = uint64(c.textAt) + uint64(target)
-	if n := c.mem.Limit(); n != x.space {
-		x.setLimit(n)
-	}
+	c.refresh()
+	sp := x.sp
 	enter(x, c.entryAt)
 	for x.exit&exitMask == exitCall {
 		s := &c.sites[x.exit>>exitBits]
@@ -261,11 +266,16 @@ func (c *code) run(target int32) (uint64, *engine.Fault) {
 		if call.Fault != "" {
 			return 0, c.callFault(s.insn)
 		}
+		if call.Tail != 0 {
+			if f := c.tail(s.insn, sp); f != nil {
+				return 0, f
+			}
+			enter(x, c.entryAt)
+			continue
+		}
 		// Programs and callbacks that ran meanwhile have left in x.left what they left of the budget.
 		x.r0 = r0
-		if n := c.mem.Limit(); n != x.space {
-			x.setLimit(n)
-		}
+		c.refresh()
 		enter(x, c.resumeAt)
 	}
 	st.Insns = st.Limit - uint64(x.left)
@@ -274,6 +284,39 @@ func (c *code) run(target int32) (uint64, *engine.Fault) {
 		return 0, c.fault(x)
 	}
 	return x.r0, nil
+}
+
+// tail prepares another program to go on in the first frame of the invocation, whose activation began with the private stack
+// at sp; a helper called at instruction insn asked for it. What the old program has on that stack is forgotten.
+func (c *code) tail(insn int32, sp unsafe.Pointer) *engine.Fault {
+	x, call := c.x, c.env.Call
+	n := call.Tail - 1
+	call.Tail = 0
+	if n < 0 || int(n) >= len(c.subs) || c.frames(x.callFP()) != 1 {
+		p, i := c.where(insn)
+		return &engine.Fault{Prog: p, Insn: i, Msg: engine.TailFault(n, len(c.subs))}
+	}
+	call.Tails++
+	c.prog, call.Prog = int(n), c.env.Progs[n].Info
+	if c.needCPU[n] {
+		x.cpu = uint64(uint32(call.Host.CPU()))
+	}
+	// Safety: the arguments of the call lie on the private stack, as in run.
+	ctx := (*abi.Args)(x.sp)[0]
+	x.args = [5]uint64{ctx}
+	x.fp, x.sp, x.value = c.top, sp, uint64(c.textAt)+uint64(c.subs[n][0])
+	c.refresh()
+	return nil
+}
+
+// refresh tells machine code what memory there is.
+func (c *code) refresh() {
+	if n := c.mem.Limit(); n != c.x.space {
+		c.x.setLimit(n)
+	}
+	if a := c.env.Arena; a != nil && a.Low() != c.x.arenaLow {
+		c.x.setArena(a.Low())
+	}
 }
 
 // noFrame is the Fault of a program or callback that could not start.
@@ -293,7 +336,7 @@ func (c *code) where(n int32) (prog int, insn int32) {
 // callFault is the Fault of a helper or kfunc that set Call.Fault.
 func (c *code) callFault(insn int32) *engine.Fault {
 	msg, inner := c.env.Call.Fault, c.inner
-	c.env.Call.Fault, c.inner = "", nil
+	c.env.Call.Fault, c.env.Call.Tail, c.inner = "", 0, nil
 	if inner != nil {
 		return inner
 	}

@@ -23,3 +23,5 @@ func TestSemantics(t *testing.T) { enginetest.Semantics(t, newEngine(t, Options{
 func TestProbes(t *testing.T) { enginetest.Probes(t, newEngine(t, Options{})) }
 
 func BenchmarkJIT(b *testing.B) { enginetest.Benchmark(b, newEngine(b, Options{})) }
+
+func TestArenas(t *testing.T) { enginetest.Arenas(t, newEngine(t, Options{})) }

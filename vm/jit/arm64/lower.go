@@ -15,6 +15,9 @@ type lowering struct {
 	set     *flow.Set
 	helpers []abi.Func
 	calls   *abi.Call
+	// arena: the set has one; arenaUser is the upper half of its user addresses.
+	arena     bool
+	arenaUser uint64
 	// analyses are those of all subprograms in order: a second pass uses those of the first.
 	analyses []*flow.Sub
 	sites    []site
@@ -65,6 +68,9 @@ type unit struct {
 // lower compiles all programs of env.
 func lower(env *engine.Env) (unit, error) {
 	l := &lowering{a: new(Asm), set: flow.New(env), helpers: env.Helpers, calls: env.Call}
+	if env.Arena != nil {
+		l.arena, l.arenaUser = true, env.Arena.User()&^(1<<32-1)
+	}
 	u := l.pass(env)
 	code, ok := l.a.Code()
 	if !ok {

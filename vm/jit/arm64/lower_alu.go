@@ -83,10 +83,12 @@ func (l *lowering) alu(in *ir.Insn) bool {
 func (l *lowering) move(in *ir.Insn) bool {
 	a, d, s := l.a, hostReg[in.Dst], hostReg[in.Src]
 	switch in.Op {
-	case ir.Mov64X, ir.CastKern, ir.CastUser:
+	case ir.Mov64X:
 		if d != s {
 			a.MovRR(W64, d, s)
 		}
+	case ir.CastKern, ir.CastUser:
+		l.cast(in, d, s)
 	case ir.Mov32X:
 		a.MovRR(W32, d, s)
 	case ir.Mov64K, ir.LdImm64:

@@ -10,42 +10,54 @@ import (
 
 // memory lowers a load, store or atomic operation; false: it is none.
 func (l *lowering) memory(i int32, in *ir.Insn) bool {
-	a, size := l.a, in.Op.Size()
-	switch op := in.Op; {
+	size := in.Op.Size()
+	switch {
+	case size == 0:
+		return false
+	case in.Arena && l.arena:
+		l.arenaAccess(in)
 	case in.Probe:
 		l.probe(in)
+	default:
+		l.operate(in, l.access(i, baseOf(in), in.Off, size))
+	}
+	return true
+}
+
+// baseOf is the register whose value in adds to its offset.
+func baseOf(in *ir.Insn) ir.Reg {
+	if in.Op.IsLoad() {
+		return in.Src
+	}
+	return in.Dst
+}
+
+// operate does what a memory instruction does, on the operand m, which uses no temporary but regT1.
+func (l *lowering) operate(in *ir.Insn, m Mem) {
+	a, size := l.a, in.Op.Size()
+	switch op := in.Op; {
+	case op >= ir.Lds8 && op <= ir.Lds32:
+		a.LoadSX(size, hostReg[in.Dst], m)
 	case op.IsLoad():
-		l.load(in, l.access(i, in.Src, in.Off, size))
-	case op >= ir.St8X && op <= ir.St64X, op >= ir.StRel8 && op <= ir.StRel64:
-		a.Store(size, l.access(i, in.Dst, in.Off, size), hostReg[in.Src])
+		a.Load(size, hostReg[in.Dst], m)
 	case op >= ir.St8K && op <= ir.St64K:
-		m, v := l.access(i, in.Dst, in.Off, size), XZR
+		v := XZR
 		if k := uint64(in.Imm) & (^uint64(0) >> (64 - 8*size)); k != 0 {
 			v = regT2
 			a.MovRI(v, k)
 		}
 		a.Store(size, m, v)
-	case op.IsAtomic():
-		l.atomic(in, l.access(i, in.Dst, in.Off, size))
+	case op.IsStore():
+		a.Store(size, m, hostReg[in.Src])
 	default:
-		return false
-	}
-	return true
-}
-
-// load lowers a load from m.
-func (l *lowering) load(in *ir.Insn, m Mem) {
-	if in.Op >= ir.Lds8 && in.Op <= ir.Lds32 {
-		l.a.LoadSX(in.Op.Size(), hostReg[in.Dst], m)
-	} else {
-		l.a.Load(in.Op.Size(), hostReg[in.Dst], m)
+		l.atomic(in, m)
 	}
 }
 
 // probe lowers a load that yields 0 where there is no memory.
 func (l *lowering) probe(in *ir.Insn) {
 	a, d, done := l.a, hostReg[in.Dst], l.a.NewLabel()
-	l.load(in, l.checked(in.Src, in.Off, in.Op.Size(), func() Label {
+	m := l.checked(in.Src, in.Off, in.Op.Size(), func() Label {
 		bad := a.NewLabel()
 		l.later(func() {
 			a.Bind(bad)
@@ -53,7 +65,8 @@ func (l *lowering) probe(in *ir.Insn) {
 			a.B(done)
 		})
 		return bad
-	}))
+	})
+	l.operate(in, m)
 	a.Bind(done)
 }
 
@@ -65,27 +78,38 @@ func (l *lowering) access(i int32, reg ir.Reg, off int32, size int) Mem {
 
 // checked is access with a label to go to when the check fails; regT1 is the offset in the space then.
 func (l *lowering) checked(reg ir.Reg, off int32, size int, fail func() Label) Mem {
-	a, r := l.a, hostReg[reg]
+	if m, ok := l.sure(reg, off, size); ok {
+		return m
+	}
+	a := l.a
+	a.AluRR(Sub, W64, regT1, hostReg[reg], regSpace)
+	l.add(regT1, off)
+	a.CmpRR(W64, regT1, lastOf(size))
+	a.BCond(HI, fail())
+	return AtIndex(regHost, regT1)
+}
+
+// lastOf is the register with the last offset of an access of size bytes.
+func lastOf(size int) Reg { return regLimit + Reg(bits.TrailingZeros(uint(size))) }
+
+// sure returns the operand for size bytes at reg + off if it is known that they may be accessed.
+func (l *lowering) sure(reg ir.Reg, off int32, size int) (Mem, bool) {
 	switch place, at := l.set.PlaceOf(&l.facts, reg, off, size); {
 	case place == flow.Frame:
-		return l.displaced(regFrame, at+engine.FrameSize, size)
+		return l.displaced(regFrame, at+engine.FrameSize, size), true
 	case place == flow.Fixed:
-		return l.displaced(regHost, at, size)
+		return l.displaced(regHost, at, size), true
 	case place == flow.Inside && off == 0:
-		return AtIndex(regBias, r)
+		return AtIndex(regBias, hostReg[reg]), true
 	case place == flow.Inside:
-		a.AluRR(Add, W64, regT1, regBias, r)
+		l.a.AluRR(Add, W64, regT1, regBias, hostReg[reg])
 		if !Reaches(size, int64(off)) {
 			l.add(regT1, off)
 			off = 0
 		}
-		return At(regT1, off)
+		return At(regT1, off), true
 	}
-	a.AluRR(Sub, W64, regT1, r, regSpace)
-	l.add(regT1, off)
-	a.CmpRR(W64, regT1, regLimit+Reg(bits.TrailingZeros(uint(size))))
-	a.BCond(HI, fail())
-	return AtIndex(regHost, regT1)
+	return Mem{}, false
 }
 
 // displaced is the operand [base + disp] for a constant of any size.
