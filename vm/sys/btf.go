@@ -1,0 +1,207 @@
+package sys
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/schedsim/schedsim/vm/abi"
+)
+
+// BTF is a BTF object.
+type BTF struct {
+	k    *Kernel
+	id   uint32
+	refs int
+
+	raw     []byte
+	strings []byte
+	spec    *btf.Spec
+}
+
+// ID is the object's id.
+func (b *BTF) ID() uint32 { return b.id }
+
+func (b *BTF) hold() { b.refs++ }
+
+func (b *BTF) put() {
+	if b.refs--; b.refs > 0 {
+		return
+	}
+	b.k.btfs.remove(b.id)
+}
+
+const (
+	btfHeader  = 24
+	btfMaxSize = 16 << 20
+)
+
+// btfLoad follows bpf_btf_load and btf_parse.
+func (c *call) btfLoad() (int64, error) {
+	log, err := c.log(8, 20, 24, 28)
+	if err != nil {
+		return 0, err
+	}
+	if err := c.checkAttr(BTFLoad); err != nil {
+		return 0, err
+	}
+	switch flags := c.u32(32); {
+	case flags&^flagTokenFD != 0:
+		return 0, refuse(abi.EINVAL, "flags %#x", flags)
+	case flags != 0:
+		return 0, c.noToken(36)
+	case !c.p.Caps.BPF:
+		return 0, abi.EPERM
+	case c.u32(16) > btfMaxSize:
+		return 0, refuse(abi.E2BIG, "BTF of %d bytes", c.u32(16))
+	}
+	b, err := c.parseBTF()
+	if err != nil {
+		log.line(err.Error())
+	}
+	if e := log.finish(); e != nil {
+		return 0, e
+	}
+	if err != nil {
+		return 0, err
+	}
+	b.refs = 1
+	b.id = c.k.btfs.add(b)
+	return c.p.install(b, 0)
+}
+
+func (c *call) parseBTF() (b *BTF, err error) {
+	raw, err := c.read(c.u64(0), uint64(c.u32(16)))
+	if err != nil {
+		return nil, err
+	}
+	b = &BTF{k: c.k, raw: raw}
+	if b.strings, err = checkBTF(raw); err != nil {
+		return nil, err
+	}
+	// A hostile blob may upset the reader of types, which was not made for them.
+	defer func() {
+		if p := recover(); p != nil {
+			b, err = nil, refuse(abi.EINVAL, "malformed types (%v)", p)
+		}
+	}()
+	if len(raw) == btfHeader+len(b.strings) { // no types
+		return nil, refuse(abi.EINVAL, "No type found")
+	}
+	if b.spec, err = btf.LoadSpecFromReader(bytes.NewReader(raw)); err != nil {
+		return nil, refuse(abi.EINVAL, "%v", err)
+	}
+	for _, err := range b.spec.All() { // decodes all of them
+		if err != nil {
+			return nil, refuse(abi.EINVAL, "%v", err)
+		}
+	}
+	return b, nil
+}
+
+// checkBTF follows btf_parse_hdr, btf_check_sec_info and btf_parse_str_sec for headers without a layout section.
+func checkBTF(raw []byte) (strings []byte, err error) {
+	if len(raw) < 8 {
+		return nil, refuse(abi.EINVAL, "hdr_len not found")
+	}
+	hdr := binary.LittleEndian.Uint32(raw[4:])
+	if uint64(len(raw)) < uint64(hdr) {
+		return nil, refuse(abi.EINVAL, "btf_header not found")
+	}
+	for _, x := range raw[min(32, int(hdr)):hdr] {
+		if x != 0 {
+			return nil, refuse(abi.E2BIG, "Unsupported btf_header")
+		}
+	}
+	var h [32]byte
+	copy(h[:], raw[:hdr])
+	u32 := func(off int) uint64 { return uint64(binary.LittleEndian.Uint32(h[off:])) }
+	switch {
+	case binary.LittleEndian.Uint16(h[:]) != 0xeb9f:
+		return nil, refuse(abi.EINVAL, "Invalid magic")
+	case h[2] != 1:
+		return nil, refuse(abi.ENOTSUPP, "Unsupported version")
+	case h[3] != 0:
+		return nil, refuse(abi.ENOTSUPP, "Unsupported flags")
+	case len(raw) == int(hdr):
+		return nil, refuse(abi.EINVAL, "No data")
+	case hdr != btfHeader && u32(28) != 0:
+		return nil, refuse(abi.EINVAL, "layout section: not supported")
+	}
+	data := uint64(len(raw)) - uint64(hdr)
+	typeOff, typeLen, strOff, strLen := u32(8), u32(12), u32(16), u32(20)
+	switch {
+	case typeOff&3 != 0:
+		return nil, refuse(abi.EINVAL, "Unaligned type_off")
+	case typeOff > data || strOff > data:
+		return nil, refuse(abi.EINVAL, "Invalid section offset")
+	case typeOff != 0 && strOff != 0:
+		return nil, refuse(abi.EINVAL, "Unsupported section found")
+	case typeLen > data-typeOff || strLen > data-strOff || typeLen+strLen > data:
+		return nil, refuse(abi.EINVAL, "Total section length too long")
+	case typeOff == 0 && typeLen != strOff && strOff != 0, strOff == 0 && strLen != typeOff:
+		return nil, refuse(abi.EINVAL, "Section overlap found")
+	case typeLen+strLen != data:
+		return nil, refuse(abi.EINVAL, "Unsupported section found")
+	case strOff+strLen != data:
+		return nil, refuse(abi.EINVAL, "String section is not at the end")
+	case strLen == 0 || raw[len(raw)-1] != 0 || raw[uint64(hdr)+strOff] != 0:
+		return nil, refuse(abi.EINVAL, "Invalid string section")
+	case typeLen == 0:
+		return nil, refuse(abi.EINVAL, "No type found")
+	}
+	return raw[uint64(hdr)+strOff:], nil
+}
+
+// string is the string at off of the string section, not ok if off lies outside.
+func (b *BTF) string(off uint32) (string, bool) {
+	if uint64(off) >= uint64(len(b.strings)) {
+		return "", false
+	}
+	s := b.strings[off:]
+	return string(s[:bytes.IndexByte(s, 0)]), true
+}
+
+// typ is the type with the id, an error if there is none.
+func (b *BTF) typ(id uint32) (btf.Type, error) {
+	t, err := b.spec.TypeByID(btf.TypeID(id))
+	if err != nil {
+		return nil, refuse(abi.EINVAL, "type id %d: not known", id)
+	}
+	return t, nil
+}
+
+// sized follows btf_type_id_size.
+func (b *BTF) sized(id uint32, want uint32) (btf.Type, error) {
+	t, err := b.typ(id)
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	if ds, ok := t.(*btf.Datasec); ok {
+		n = int(ds.Size)
+	} else if n, err = btf.Sizeof(t); err != nil {
+		return nil, refuse(abi.EINVAL, "type id %d: %v", id, err)
+	}
+	if uint64(n) != uint64(want) {
+		return nil, refuse(abi.EINVAL, "type id %d has %d bytes, %d are expected", id, n, want)
+	}
+	return t, nil
+}
+
+// checkMap follows map_check_btf: sizes of key and value, and the special fields of the value.
+func (b *BTF) checkMap(m *Map) error {
+	if m.keyType != 0 {
+		if _, err := b.sized(m.keyType, m.spec.KeySize); err != nil {
+			return fmt.Errorf("key: %w", err)
+		}
+	}
+	v, err := b.sized(m.valueType, m.spec.ValueSize)
+	if err != nil {
+		return fmt.Errorf("value: %w", err)
+	}
+	m.spec.Fields, err = specialFields(v)
+	return err
+}

@@ -1,0 +1,227 @@
+package sys
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/helpers"
+	"github.com/schedsim/schedsim/vm/interp"
+	"github.com/schedsim/schedsim/vm/maps"
+	"github.com/schedsim/schedsim/vm/mem"
+)
+
+// Options say what a Kernel has. Mem and Host are required.
+type Options struct {
+	Mem  *mem.Space
+	Host abi.Host
+	// Kfuncs are the kernel functions that programs may call.
+	Kfuncs []abi.Kfunc
+	// Ksym returns the address of a kernel variable; nil means that there are none.
+	Ksym func(name string) (addr uint64, ok bool)
+	// PerCPU returns the address of a per-CPU kernel variable's copy, for bpf_per_cpu_ptr and bpf_this_cpu_ptr; nil means
+	// that CPUs share one.
+	PerCPU func(ptr uint64, cpu int32) uint64
+	// DropKptr releases a reference that a map value held when the value goes away: the name of the type and the
+	// pointer. Nil ignores it.
+	DropKptr func(typeName string, ptr uint64)
+	// BTF is vmlinux's, by whose ids programs name kernel functions and variables; nil: ids are what SymbolID says.
+	BTF *btf.Spec
+	// StructOps are the types of struct_ops that can be registered.
+	StructOps []*StructOpsType
+	// Verify is asked about each program before it is accepted: its decoded form and what it calls are known. A refusal
+	// goes to the verifier's log; it may wrap an abi.Errno. Nil accepts everything.
+	Verify func(p *Prog) error
+	Engine engine.Engine // nil: the interpreter
+	// Budget is the number of instructions that an invocation may execute, with everything nested in it; 0 means
+	// engine.DefaultBudget.
+	Budget uint64
+	HZ     int    // CONFIG_HZ; 0 means helpers.DefaultHZ
+	Seed   uint64 // varies the order in which hash maps iterate
+	Maps   int    // how many maps there can be at a time; 0 means 1024
+	Nodes  uint32 // NUMA nodes; 0 means one
+}
+
+// Kernel holds the objects of one BPF subsystem and runs its programs. It is for one goroutine.
+type Kernel struct {
+	opt   Options
+	table *maps.Table
+	procs []*Process
+	fs    bpffs
+
+	maps  ids[*Map]
+	progs ids[*Prog]
+	btfs  ids[*BTF]
+	links ids[*Link]
+	// idle are maps without references of their own, which maps of maps may still hold.
+	idle []*Map
+	// caller is the process whose call is under way.
+	caller *Process
+
+	kfuncs  map[string]*abi.Kfunc
+	symbols []string // that have no BTF id; see SymbolID
+	stops   []stopsType
+
+	exec
+	closed bool
+}
+
+// New makes a kernel without objects. All memory that it takes from Options.Mem it gives back by Close.
+func New(o Options) (*Kernel, error) {
+	if o.Engine == nil {
+		o.Engine = interp.Engine{}
+	}
+	if o.Budget == 0 {
+		o.Budget = engine.DefaultBudget
+	}
+	if o.Maps == 0 {
+		o.Maps = 1024
+	}
+	t, err := maps.NewTable(o.Mem, o.Host.NrCPUs(), o.Maps)
+	if err != nil {
+		return nil, err
+	}
+	k := &Kernel{opt: o, table: t, kfuncs: make(map[string]*abi.Kfunc, len(o.Kfuncs)), fs: newFS()}
+	for i := range o.Kfuncs {
+		k.kfuncs[o.Kfuncs[i].Name] = &o.Kfuncs[i]
+	}
+	t.Seed = o.Seed
+	if drop := o.DropKptr; drop != nil {
+		t.Hooks.Kptr = func(f maps.Field, ptr uint64) { drop(f.Pointee, ptr) }
+	}
+	t.Hooks.FD = k.objectOf
+	k.helpers = &helpers.Env{Mem: o.Mem, Host: o.Host, Maps: t, HZ: uint64(max(o.HZ, 0)), RunSub: k.runAsync, PerCPU: o.PerCPU}
+	k.env = &engine.Env{Mem: o.Mem, Call: &abi.Call{Mem: o.Mem, Host: o.Host}, Helpers: k.helpers.Table(), Budget: o.Budget}
+	if err := k.initStructOps(); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// Close ends all processes, unmounts the file system and gives all memory back.
+func (k *Kernel) Close() error {
+	if k.closed {
+		return nil
+	}
+	for len(k.procs) > 0 {
+		k.procs[len(k.procs)-1].Exit()
+	}
+	k.fs.clear()
+	k.sweep()
+	k.closed = true
+	return k.stop()
+}
+
+func (k *Kernel) forget(p *Process) {
+	if i := slices.Index(k.procs, p); i >= 0 {
+		k.procs = slices.Delete(k.procs, i, i+1)
+	}
+}
+
+// Counts are the numbers of living objects.
+type Counts struct{ Maps, Progs, BTFs, Links int }
+
+// Counts tells how many objects live.
+func (k *Kernel) Counts() Counts {
+	return Counts{len(k.maps.list), len(k.progs.list), len(k.btfs.list), len(k.links.list)}
+}
+
+// DropOwner deletes what local storage maps hold for a kernel object that goes away: a task or cgroup.
+func (k *Kernel) DropOwner(addr uint64) { k.table.DropOwner(addr) }
+
+// objectOf is maps.Hooks.FD: what a descriptor of the calling process stands for.
+func (k *Kernel) objectOf(t maps.Type, fd int32) (uint64, abi.Errno) {
+	if k.caller == nil {
+		return 0, abi.EBADF
+	}
+	switch t {
+	case maps.TypeArrayOfMaps, maps.TypeHashOfMaps:
+		m, _, err := fdObject[*Map](k.caller, int(fd))
+		if err != nil {
+			return 0, Errno(err)
+		}
+		if m.m == nil {
+			return 0, abi.EINVAL
+		}
+		return m.m.Info().Addr, 0
+	}
+	if k.caller.file(int(fd)) == nil {
+		return 0, abi.EBADF
+	}
+	return 0, abi.EINVAL
+}
+
+// firstSymbol is the lowest of the ids that stand for symbols without BTF: above any of vmlinux's, below BTF_MAX_TYPE.
+const firstSymbol = 0xf0000
+
+// SymbolID is the BTF id by which programs name a kernel function (with call) or variable. Symbols that exist here, but not
+// in vmlinux's BTF, have ids too, which only this Kernel understands; 0 means that there is no such symbol.
+func (k *Kernel) SymbolID(name string, function bool) uint32 {
+	if id := k.btfID(name, function); id != 0 {
+		return id
+	}
+	if i := slices.Index(k.symbols, name); i >= 0 {
+		return firstSymbol + uint32(i)
+	}
+	known := function && k.kfuncs[name] != nil
+	if !function && k.opt.Ksym != nil {
+		_, known = k.opt.Ksym(name)
+	}
+	if !known || len(k.symbols) == 1<<14 {
+		return 0
+	}
+	k.symbols = append(k.symbols, name)
+	return firstSymbol + uint32(len(k.symbols)) - 1
+}
+
+func (k *Kernel) btfID(name string, function bool) uint32 {
+	if k.opt.BTF == nil {
+		return 0
+	}
+	types, err := k.opt.BTF.AnyTypesByName(name)
+	if err != nil {
+		return 0
+	}
+	for _, t := range types {
+		switch t.(type) {
+		case *btf.Func:
+			if !function {
+				continue
+			}
+		case *btf.Var:
+			if function {
+				continue
+			}
+		default:
+			continue
+		}
+		if id, err := k.opt.BTF.TypeID(t); err == nil && t.TypeName() == name {
+			return uint32(id)
+		}
+	}
+	return 0
+}
+
+// symbol is the counterpart of SymbolID.
+func (k *Kernel) symbol(id uint32) (name string, function bool, err error) {
+	if n := id - firstSymbol; id >= firstSymbol && n < uint32(len(k.symbols)) {
+		name = k.symbols[n]
+		return name, k.kfuncs[name] != nil, nil
+	}
+	if k.opt.BTF != nil {
+		t, err := k.opt.BTF.TypeByID(btf.TypeID(id))
+		if err == nil {
+			switch t := t.(type) {
+			case *btf.Func:
+				return t.Name, true, nil
+			case *btf.Var:
+				return t.Name, false, nil
+			}
+			return "", false, fmt.Errorf("type id %d is no function or variable", id)
+		}
+	}
+	return "", false, fmt.Errorf("unknown type id %d", id)
+}

@@ -1,0 +1,136 @@
+package sys
+
+import "github.com/schedsim/schedsim/vm/abi"
+
+// Link is a link object: the registration of a struct_ops value.
+type Link struct {
+	k    *Kernel
+	id   uint32
+	refs int
+	m    *Map // nil once detached
+}
+
+// linkTypeStructOps is BPF_LINK_TYPE_STRUCT_OPS.
+const linkTypeStructOps = 9
+
+// ID is the link's id.
+func (l *Link) ID() uint32 { return l.id }
+
+// Map is the map whose value is registered, nil once the link was detached.
+func (l *Link) Map() *Map { return l.m }
+
+func (l *Link) hold() { l.refs++ }
+
+// put follows bpf_link_put: without its last reference the link ends the registration.
+func (l *Link) put() {
+	if l.refs--; l.refs > 0 {
+		return
+	}
+	l.k.links.remove(l.id)
+	l.detach()
+}
+
+// detach follows bpf_struct_ops_map_link_detach.
+func (l *Link) detach() {
+	if m := l.m; m != nil {
+		l.m = nil
+		m.ops.unreg()
+		m.put()
+	}
+}
+
+// registrable follows bpf_struct_ops_valid_to_reg.
+func (m *Map) registrable() bool {
+	return m.ops != nil && m.flags&FlagLink != 0 && m.ops.state == stateReady
+}
+
+// linkCreate follows link_create; only struct_ops values can be linked.
+func (c *call) linkCreate() (int64, error) {
+	if err := c.checkAttr(LinkCreate); err != nil {
+		return 0, err
+	}
+	if c.u32(8) != AttachStructOps {
+		if _, _, err := fdObject[*Prog](c.p, c.fd(0)); err != nil {
+			return 0, err
+		}
+		return 0, refuse(abi.EINVAL, "attach type %d: nothing to attach to", c.u32(8))
+	}
+	m, _, err := fdObject[*Map](c.p, c.fd(0))
+	switch {
+	case err != nil:
+		return 0, err
+	case !m.registrable():
+		return 0, refuse(abi.EINVAL, "map %q has no value that can be linked", m.name)
+	case c.p.place() < 0:
+		return 0, abi.EMFILE
+	}
+	if r := m.ops.typ.Reg; r != nil {
+		if err := r(m.ops.value); err != nil {
+			return 0, err
+		}
+	}
+	m.hold()
+	l := &Link{k: c.k, refs: 1, m: m}
+	l.id = c.k.links.add(l)
+	return c.p.install(l, 0)
+}
+
+// linkUpdate follows link_update and bpf_struct_ops_map_link_update.
+func (c *call) linkUpdate() (int64, error) {
+	if err := c.checkAttr(LinkUpdate); err != nil {
+		return 0, err
+	}
+	flags := c.u32(8)
+	if flags&^flagReplace != 0 {
+		return 0, refuse(abi.EINVAL, "flags %#x", flags)
+	}
+	l, _, err := fdObject[*Link](c.p, c.fd(0))
+	if err != nil {
+		return 0, err
+	}
+	m, _, err := fdObject[*Map](c.p, c.fd(4))
+	if err != nil {
+		return 0, err
+	}
+	var old *Map
+	if flags&flagReplace != 0 {
+		if old, _, err = fdObject[*Map](c.p, c.fd(12)); err != nil {
+			return 0, err
+		}
+	} else if c.u32(12) != 0 {
+		return 0, refuse(abi.EINVAL, "a map to be replaced, but not the flag")
+	}
+	switch {
+	case !m.registrable():
+		return 0, refuse(abi.EINVAL, "map %q has no value that can be linked", m.name)
+	case m.ops.typ.Update == nil:
+		return 0, refuse(abi.EOPNOTSUPP, "struct %s cannot be replaced while it is registered", m.ops.typ.Name)
+	case l.m == nil:
+		return 0, abi.ENOLINK
+	case old != nil && l.m != old:
+		return 0, refuse(abi.EPERM, "another map is linked")
+	case l.m.ops.typ.StructOpsType != m.ops.typ.StructOpsType:
+		return 0, refuse(abi.EINVAL, "another type of struct_ops is linked")
+	}
+	if err := m.ops.typ.Update(m.ops.value, l.m.ops.value); err != nil {
+		return 0, err
+	}
+	m.hold()
+	was := l.m
+	l.m = m
+	was.put()
+	return 0, nil
+}
+
+// linkDetach follows link_detach.
+func (c *call) linkDetach() (int64, error) {
+	if err := c.checkAttr(LinkDetach); err != nil {
+		return 0, err
+	}
+	l, _, err := fdObject[*Link](c.p, c.fd(0))
+	if err != nil {
+		return 0, err
+	}
+	l.detach()
+	return 0, nil
+}

@@ -1,0 +1,61 @@
+package sys
+
+import (
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/maps"
+	"github.com/schedsim/schedsim/vm/mem"
+)
+
+// Segment is a part of what a process sees when it maps a map: Len bytes at byte At of the mapping are those at byte Off of
+// the address space's memfd (mem.Space.FD).
+type Segment struct {
+	At, Off, Len uint64
+	// ReadOnly: user space may not write there, however the map was opened.
+	ReadOnly bool
+}
+
+// Mmap tells what mmap(2) of a map's descriptor shows, the whole of it; write asks for PROT_WRITE. It follows bpf_map_mmap
+// and the map_mmap functions, with the same error numbers. A mapping does not hold the map: whoever makes one keeps a
+// descriptor open.
+func (p *Process) Mmap(fd int, write bool) ([]Segment, error) {
+	m, f, err := fdObject[*Map](p, fd)
+	switch {
+	case err != nil:
+		return nil, err
+	case write && !f.write:
+		return nil, abi.EACCES
+	case len(m.spec.Fields) > 0:
+		return nil, refuse(abi.ENOTSUPP, "map %q has special fields", m.name)
+	}
+	var segs []Segment
+	switch mm := m.m.(type) {
+	case *maps.Array:
+		if mm.Stride != 0 {
+			return nil, abi.ENOTSUPP
+		}
+		if m.flags&maps.FlagMmapable == 0 {
+			return nil, refuse(abi.EINVAL, "map %q cannot be mapped", m.name)
+		}
+		n := (mm.Elem*uint64(mm.MaxEntries) + mem.PageSize - 1) &^ (mem.PageSize - 1)
+		segs = []Segment{{0, mm.Base - mem.Base, n, false}}
+	case *maps.RingBuf:
+		// The consumer's page, the producer's, and the data twice in a row.
+		at, size := mm.Mmap()-mem.Base, mm.Size()
+		user := m.spec.Type == maps.TypeUserRingBuf
+		segs = []Segment{
+			{0, at, mem.PageSize, user},
+			{mem.PageSize, at + mem.PageSize, mem.PageSize, !user},
+			{2 * mem.PageSize, at + 2*mem.PageSize, size, !user},
+			{2*mem.PageSize + size, at + 2*mem.PageSize, size, !user},
+		}
+	default:
+		return nil, abi.ENOTSUPP
+	}
+	switch {
+	case write && m.frozen:
+		return nil, abi.EPERM
+	case write && m.flags&maps.FlagRdonlyProg != 0:
+		return nil, abi.EACCES
+	}
+	return segs, nil
+}

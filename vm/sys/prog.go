@@ -1,0 +1,368 @@
+package sys
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/elf"
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/link"
+)
+
+// Prog is a program object.
+type Prog struct {
+	// Context is the provider's: what a StructOpsType or Options.Verify finds out about the program.
+	Context any
+
+	k    *Kernel
+	id   uint32
+	refs int
+
+	typ, attachType, attachBTF uint32
+	name                       string // of at most 15 bytes
+	gpl, sleepable             bool
+	raw                        []byte // as loaded
+	maps                       []*Map
+	btf                        *BTF
+	funcInfo, lineInfo         []byte // records of 8 and 16 bytes
+	loadedNS                   uint64
+	runs                       uint64
+	verified                   uint32
+
+	stType   *StructOpsType // of a struct_ops program
+	stMember int
+
+	number int // in the set of programs
+	link   *link.Program
+	code   engine.Prog
+}
+
+// ID is the program's id.
+func (p *Prog) ID() uint32 { return p.id }
+
+// Name is the C name of the main function where BTF tells it, else the name that PROG_LOAD gave.
+func (p *Prog) Name() string { return p.link.Name }
+
+// Type is the program type.
+func (p *Prog) Type() uint32 { return p.typ }
+
+// Sleepable tells that the program was loaded with BPF_F_SLEEPABLE.
+func (p *Prog) Sleepable() bool { return p.sleepable }
+
+// GPL tells that the program's license is compatible with the GPL.
+func (p *Prog) GPL() bool { return p.gpl }
+
+// Linked is the program as it was decoded: instructions without addresses, what it refers to and calls.
+func (p *Prog) Linked() *link.Program { return p.link }
+
+// Maps are the maps that the program holds.
+func (p *Prog) Maps() []*Map { return p.maps }
+
+// Member is the struct_ops type and the index of the member for which the program was loaded; nil for other programs.
+func (p *Prog) Member() (*StructOpsType, int) { return p.stType, p.stMember }
+
+// Info is what kernel functions see of the program; whoever attaches it may set its Context.
+func (p *Prog) Info() *abi.Prog { return p.code.Info }
+
+func (p *Prog) hold() { p.refs++ }
+
+func (p *Prog) put() {
+	switch p.refs--; {
+	case p.refs > 0:
+		return
+	case p.refs < 0:
+		panic("BUG: program " + p.name + " is dropped too often")
+	}
+	p.k.unload(p)
+	p.k.progs.remove(p.id)
+	p.drop()
+}
+
+// drop gives up what the program holds.
+func (p *Prog) drop() {
+	for _, m := range p.maps {
+		m.put()
+	}
+	if p.btf != nil {
+		p.btf.put()
+	}
+}
+
+// Attributes of PROG_LOAD.
+const (
+	atProgType     = 0
+	atInsnCnt      = 4
+	atInsns        = 8
+	atLicense      = 16
+	atLogLevel     = 24
+	atLogSize      = 28
+	atLogBuf       = 32
+	atProgFlags    = 44
+	atProgName     = 48
+	atProgIfindex  = 64
+	atAttachType   = 68
+	atProgBTF      = 72
+	atFuncInfoRec  = 76
+	atFuncInfo     = 80
+	atFuncInfoCnt  = 88
+	atLineInfoRec  = 92
+	atLineInfo     = 96
+	atLineInfoCnt  = 104
+	atAttachBTF    = 108
+	atAttachProg   = 112
+	atCoreReloCnt  = 116
+	atFDArray      = 120
+	atLogTrueSize  = 140
+	atProgToken    = 144
+	atFDArrayCnt   = 148
+	atSignature    = 152
+	atSignatureLen = 160
+)
+
+const (
+	maxInsns     = 1000000 // BPF_COMPLEXITY_LIMIT_INSNS
+	maxUnpriv    = 4096    // BPF_MAXINSNS
+	maxUsedMaps  = 64      // MAX_USED_MAPS
+	maxBTFType   = 0xfffff // BTF_MAX_TYPE
+	maxRecord    = 252     // MAX_FUNCINFO_REC_SIZE
+	licenseLimit = 127
+)
+
+// Analyzed hands over what the linker knows of the program that the next call loads, which must be the one that p was
+// encoded from: what is live, and which loads go through pointers that may be stale. Only code that runs in this process
+// has that; without it, the kernel analyses the instructions itself and cannot know where pointers come from. What does not
+// fit the instructions is ignored.
+func (p *Process) Analyzed(l *link.Program) { p.analysis = l }
+
+// progLoad follows bpf_prog_load.
+func (c *call) progLoad() (int64, error) {
+	log, err := c.log(atLogBuf, atLogSize, atLogLevel, atLogTrueSize)
+	if err != nil {
+		return 0, err
+	}
+	p, err := c.newProg()
+	if err != nil {
+		return 0, err
+	}
+	err = c.check(p)
+	if err != nil {
+		log.line(err.Error())
+	}
+	log.line(fmt.Sprintf("processed %d insns (limit %d) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0", p.verified, maxInsns))
+	if e := log.finish(); e != nil {
+		err = e
+	}
+	if err == nil {
+		err = c.k.load(p)
+	}
+	if err != nil {
+		p.drop()
+		return 0, err
+	}
+	p.refs, p.id = 1, c.k.progs.add(p)
+	return c.p.install(p, 0)
+}
+
+// newProg does what comes before the verifier.
+func (c *call) newProg() (*Prog, error) {
+	if err := c.checkAttr(ProgLoad); err != nil {
+		return nil, err
+	}
+	typ, flags, n := c.u32(atProgType), c.u32(atProgFlags), c.u32(atInsnCnt)
+	limit := uint32(maxInsns)
+	if !c.p.Caps.BPF {
+		limit = maxUnpriv
+	}
+	switch {
+	case flags&^progFlags != 0:
+		return nil, refuse(abi.EINVAL, "flags %#x", flags)
+	case flags&flagTokenFD != 0:
+		return nil, c.noToken(atProgToken)
+	case !c.p.Caps.BPF:
+		return nil, abi.EPERM
+	case n == 0 || n > limit:
+		return nil, refuse(abi.E2BIG, "%d instructions", n)
+	case netAdmin(typ) && !c.p.Caps.NetAdmin, perfmon(typ) && !c.p.Caps.Perfmon:
+		return nil, abi.EPERM
+	}
+	if err := c.checkAttach(typ); err != nil {
+		return nil, err
+	}
+	p := &Prog{k: c.k, typ: typ, attachType: c.u32(atAttachType), attachBTF: c.u32(atAttachBTF), sleepable: flags&ProgFlagSleepable != 0}
+	var err error
+	if p.raw, err = c.read(c.u64(atInsns), uint64(n)*8); err != nil {
+		return nil, err
+	}
+	license, _, err := c.cString(c.u64(atLicense), licenseLimit)
+	if err != nil {
+		return nil, err
+	}
+	p.gpl = gplCompatible(license)
+	switch {
+	case c.u64(atSignature) != 0:
+		return nil, refuse(abi.EINVAL, "signatures are not supported")
+	case c.u32(atProgIfindex) != 0:
+		return nil, refuse(abi.EINVAL, "there are no network devices")
+	case typ == 0 || typ >= nrProgTypes:
+		return nil, refuse(abi.EINVAL, "program type %d", typ)
+	}
+	if p.name, err = c.name(atProgName); err != nil {
+		return nil, err
+	}
+	p.loadedNS = c.k.opt.Host.NowNS()
+	return p, nil
+}
+
+// checkAttach follows bpf_prog_load_check_attach.
+func (c *call) checkAttach(typ uint32) error {
+	id, attach := c.u32(atAttachBTF), c.u32(atAttachType)
+	if fd := c.fd(atAttachProg); fd != 0 {
+		if _, _, err := fdObject[*Prog](c.p, fd); err == nil {
+			if typ != ProgTypeTracing && typ != ProgTypeExt {
+				return refuse(abi.EINVAL, "type %d does not attach to programs", typ)
+			}
+			return refuse(abi.ENOTSUPP, "programs that attach to programs are not supported")
+		}
+		if _, _, err := fdObject[*BTF](c.p, fd); err != nil {
+			return refuse(abi.EINVAL, "descriptor %d is neither program nor BTF", fd)
+		}
+		return refuse(abi.ENOTSUPP, "descriptor %d is not the kernel's BTF", fd)
+	}
+	if id != 0 {
+		switch {
+		case id > maxBTFType:
+			return refuse(abi.EINVAL, "attach_btf_id %d", id)
+		case typ != ProgTypeTracing && typ != ProgTypeLSM && typ != ProgTypeStructOps && typ != ProgTypeExt:
+			return refuse(abi.EINVAL, "type %d has no attach_btf_id", typ)
+		}
+	}
+	ok := true
+	switch typ {
+	case 9: // CGROUP_SOCK; without a type, INET_SOCK_CREATE is meant
+		ok = attach == 0 || attach == 2 || attach == 12 || attach == 13 || attach == 34
+	case 18: // CGROUP_SOCK_ADDR
+		ok = attach == 8 || attach == 9 || attach == 10 || attach == 11 || attach == 14 || attach == 15 || attach == 19 || attach == 20 ||
+			attach >= 29 && attach <= 32 || attach >= 49 && attach <= 53
+	case ProgTypeCgroupSKB:
+		ok = attach <= 1
+	case 25: // CGROUP_SOCKOPT
+		ok = attach == 21 || attach == 22
+	case 30: // SK_LOOKUP
+		ok = attach == 36
+	case 21: // SK_REUSEPORT
+		ok = attach == 0 || attach == 39 || attach == 40
+	case 32: // NETFILTER
+		ok = attach == 45
+	case ProgTypeSyscall, ProgTypeExt:
+		ok = attach == 0
+	}
+	if !ok {
+		return refuse(abi.EINVAL, "attach type %d is not for program type %d", attach, typ)
+	}
+	return nil
+}
+
+// netAdmin follows is_net_admin_prog_type.
+func netAdmin(typ uint32) bool {
+	switch typ {
+	case 3, 4, 6, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 22, 23, 25, 28, 32:
+		return typ != 23 && typ != 25 // CGROUP_SYSCTL, CGROUP_SOCKOPT
+	}
+	return false
+}
+
+// perfmon follows is_perfmon_prog_type.
+func perfmon(typ uint32) bool {
+	switch typ {
+	case ProgTypeKprobe, ProgTypeTracepoint, ProgTypePerfEvent, ProgTypeRawTracepoint, 24, ProgTypeTracing, ProgTypeLSM, ProgTypeStructOps, ProgTypeExt:
+		return true
+	}
+	return false
+}
+
+// kind is the sort of the program in the linker's words.
+func (p *Prog) kind() elf.ProgKind {
+	switch p.typ {
+	case ProgTypeStructOps:
+		return elf.KindStructOps
+	case ProgTypeSyscall:
+		return elf.KindSyscall
+	case ProgTypeRawTracepoint, 24:
+		return elf.KindRawTP
+	case ProgTypeTracepoint:
+		return elf.KindTracepoint
+	case ProgTypeKprobe:
+		return elf.KindKprobe
+	case ProgTypePerfEvent:
+		return elf.KindPerfEvent
+	case ProgTypeLSM:
+		return elf.KindLSM
+	case ProgTypeTracing:
+		switch p.attachType {
+		case AttachTraceRawTP:
+			return elf.KindTPBTF
+		case AttachTraceFexit:
+			return elf.KindFexit
+		case AttachModifyReturn:
+			return elf.KindFmodRet
+		case AttachTraceIter:
+			return elf.KindIter
+		case AttachFsession:
+			return elf.KindFsession
+		}
+		return elf.KindFentry
+	}
+	return elf.KindOther
+}
+
+// progBindMap follows bpf_prog_bind_map.
+func (c *call) progBindMap() (int64, error) {
+	if err := c.checkAttr(ProgBindMap); err != nil {
+		return 0, err
+	}
+	if c.u32(8) != 0 {
+		return 0, refuse(abi.EINVAL, "flags %#x", c.u32(8))
+	}
+	p, _, err := fdObject[*Prog](c.p, c.fd(0))
+	if err != nil {
+		return 0, err
+	}
+	m, _, err := fdObject[*Map](c.p, c.fd(4))
+	if err != nil {
+		return 0, err
+	}
+	for _, have := range p.maps {
+		if have == m {
+			return 0, nil
+		}
+	}
+	m.hold()
+	p.maps = append(p.maps, m)
+	return 0, nil
+}
+
+// insnAt splits an instruction of a two-slot load into its parts.
+func insnAt(raw []byte, slot int) (op, src byte, imm []byte) {
+	b := raw[slot*8:]
+	return b[0], b[1] >> 4, b[4:8]
+}
+
+// dump is the program as user space reads it back: descriptors are replaced by ids of maps.
+func (p *Prog) dump() []byte {
+	out := append([]byte(nil), p.raw...)
+	for _, r := range p.link.Refs {
+		slot := int(p.link.Code.Insns[r.Insn].Orig)
+		_, src, imm := insnAt(out, slot)
+		switch r.Kind {
+		case link.RefMap, link.RefMapValue, link.RefArena:
+			if src == pseudoMapIdx {
+				out[slot*8+1] = out[slot*8+1]&15 | pseudoMapFD<<4
+			} else if src == pseudoMapIdxValue {
+				out[slot*8+1] = out[slot*8+1]&15 | pseudoMapValue<<4
+			}
+			binary.LittleEndian.PutUint32(imm, p.maps[r.Map].id)
+		}
+	}
+	return out
+}
