@@ -61,7 +61,7 @@ func checkObject(t *testing.T, file string) (missing []string, err error) {
 	if err != nil {
 		t.Skip(err)
 	}
-	linked, err := link.Link(o, target{kernel}, link.Options{FillEnums: true, Arena: true})
+	linked, err := link.Link(o, target{kernel}, link.Options{FillEnums: true})
 	if err != nil {
 		t.Skip(err)
 	}
@@ -90,7 +90,7 @@ func checkObject(t *testing.T, file string) (missing []string, err error) {
 				err = e
 			}
 			for _, c := range p.Calls {
-				if k := lookup(rows, c.Name); !seen[c.Name] && (k == nil || k.Call == nil) {
+				if k := lookup(rows, c.Name); !seen[c.Name] && (k == nil || !k.Modelled()) {
 					seen[c.Name] = true
 					missing = append(missing, c.Name)
 				}

@@ -51,6 +51,11 @@ func row(proto string, flags abi.KfuncFlags, groups abi.Groups, call abi.Func) a
 	return k
 }
 
+// machineRow makes the row of a function that the BPF machine runs itself.
+func machineRow(proto string, flags abi.KfuncFlags, groups abi.Groups) abi.Kfunc {
+	return abi.Kfunc{Name: nameOf(proto), Proto: proto, Flags: flags, Groups: groups, Machine: true}
+}
+
 // nameOf is the word before the parameters: a prototype of a kernel function returns no pointer to a function.
 func nameOf(proto string) string {
 	head, _, _ := strings.Cut(proto, "(")
@@ -75,7 +80,7 @@ type Info struct {
 func List() []Info {
 	var out []Info
 	for _, k := range All(&Host{}) {
-		i := Info{Name: k.Name, Proto: k.Proto, Flags: k.Flags, Groups: ops.GroupNames(k.Groups), Implemented: k.Call != nil}
+		i := Info{Name: k.Name, Proto: k.Proto, Flags: k.Flags, Groups: ops.GroupNames(k.Groups), Implemented: k.Modelled()}
 		for _, r := range callbacksOf(&k, false) {
 			i.Callbacks = append(i.Callbacks, r.Name)
 		}

@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -63,7 +64,7 @@ func (l *loader) load() error {
 		return fmt.Errorf("%s: stack of programs: %w", o.Name, err)
 	}
 	s.stack = stack
-	henv := &helpers.Env{Mem: s.opt.Mem, Host: s.opt.Host, Maps: s.maps, HZ: uint64(max(s.opt.HZ, 0)), RunSub: s.runAsync, PerCPU: s.opt.PerCPU}
+	henv := &helpers.Env{Mem: s.opt.Mem, Host: s.opt.Host, Maps: s.maps, HZ: uint64(max(s.opt.HZ, 0)), RunSub: s.runAsync, PerCPU: s.opt.PerCPU, Sys: s.opt.Sys}
 	s.env = &engine.Env{
 		Mem:      s.opt.Mem,
 		Call:     &abi.Call{Mem: s.opt.Mem, Host: s.opt.Host},
@@ -71,6 +72,9 @@ func (l *loader) load() error {
 		StackTop: stack + engine.DefaultStack, StackSize: engine.DefaultStack,
 		Budget: s.opt.Budget,
 		Inline: l.inline(),
+	}
+	if s.arena != nil {
+		s.env.Arena = s.arena.Mem
 	}
 	for i, p := range l.progs {
 		ep, err := l.program(i, p)
@@ -135,7 +139,11 @@ func (l *loader) createMaps() error {
 	}
 	l.refused = map[int]error{}
 	for i, m := range l.o.Maps {
-		mm, err := t.New(mapSpec(m))
+		spec := mapSpec(m)
+		if a := l.o.Arena; a != nil && a.Map == i {
+			spec.Data, spec.DataSize = a.Data, a.Size
+		}
+		mm, err := t.New(spec)
 		if err != nil {
 			if !l.mapIsUsed(i) {
 				t.Skip()
@@ -145,13 +153,17 @@ func (l *loader) createMaps() error {
 			return fmt.Errorf("%s: %w%s", l.o.Name, err, l.mapUser(i))
 		}
 		s.mapOf[m.Name] = mm
+		if a, ok := mm.(*maps.Arena); ok {
+			s.arena = a
+		}
 	}
 	return l.fillSlots()
 }
 
 func mapSpec(m *link.Map) maps.Spec {
 	s := maps.Spec{Name: m.Name, Type: maps.Type(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
-		Flags: m.Flags, Data: m.Data, Fields: specialFields(m)}
+		Flags: m.Flags, Extra: m.Extra, Data: m.Data, Fields: specialFields(m)}
+	s.Frozen = m.Frozen
 	if m.Inner != nil {
 		inner := mapSpec(m.Inner)
 		s.Inner = &inner
@@ -159,22 +171,46 @@ func mapSpec(m *link.Map) maps.Spec {
 	return s
 }
 
-// fillSlots puts maps into arrays of maps as the object's initialisers say.
+// fillSlots puts maps into maps of maps, and programs into arrays of programs, as the object's initialisers say.
 func (l *loader) fillSlots() error {
 	for _, m := range l.o.Maps {
-		outer, ok := l.s.mapOf[m.Name].(*maps.ArrayOfMaps)
-		if !ok {
-			continue
-		}
 		for _, slot := range m.Slots {
-			inner := l.s.mapOf[slot.Name]
-			if inner == nil {
-				return fmt.Errorf("%s: map %q: element %d: map %q was not created", l.o.Name, m.Name, slot.Index, slot.Name)
-			}
-			if e := outer.Set(slot.Index, inner); e != 0 {
-				return fmt.Errorf("%s: map %q: element %d: map %q: %w", l.o.Name, m.Name, slot.Index, slot.Name, e)
+			if err := l.fillSlot(l.s.mapOf[m.Name], slot); err != nil {
+				return fmt.Errorf("%s: map %q: element %d: %w", l.o.Name, m.Name, slot.Index, err)
 			}
 		}
+	}
+	return nil
+}
+
+// fillSlot follows init_map_in_map_slots and init_prog_array_slots of libbpf: the key is the index.
+func (l *loader) fillSlot(outer maps.Map, slot elf.Slot) error {
+	set := func(inner maps.Map) abi.Errno { return abi.EINVAL }
+	switch outer := outer.(type) {
+	case nil: // not created, and nobody needs it
+		return nil
+	case *maps.FDArray:
+		n := slices.IndexFunc(l.progs, func(p *link.Program) bool { return p.Name == slot.Name })
+		if n < 0 {
+			return fmt.Errorf("program %q is not loaded", slot.Name)
+		}
+		if e := outer.Set(slot.Index, uint64(n)+1); e != 0 {
+			return fmt.Errorf("program %q: %w", slot.Name, e)
+		}
+		return nil
+	case *maps.ArrayOfMaps:
+		set = func(inner maps.Map) abi.Errno { return outer.Set(slot.Index, inner) }
+	case *maps.HashOfMaps:
+		key := make([]byte, max(outer.KeySize, 4))
+		binary.LittleEndian.PutUint32(key, slot.Index)
+		set = func(inner maps.Map) abi.Errno { return outer.Set(key[:outer.KeySize], inner, maps.Any) }
+	}
+	inner := l.s.mapOf[slot.Name]
+	if inner == nil {
+		return fmt.Errorf("map %q was not created", slot.Name)
+	}
+	if e := set(inner); e != 0 {
+		return fmt.Errorf("map %q: %w", slot.Name, e)
 	}
 	return nil
 }
@@ -254,6 +290,9 @@ func (l *loader) address(n int, p *link.Program, r link.Ref) (uint64, error) {
 		if r.Kind == link.RefMap {
 			return m.Info().Addr, nil
 		}
+		if a, ok := m.(*maps.Arena); ok && r.Kind == link.RefArena {
+			return a.DataAddr() + uint64(r.Off), nil
+		}
 		a, ok := m.(*maps.Array)
 		if !ok {
 			return 0, fmt.Errorf("map %q of type %s has no data", m.Info().Name, m.Info().Type)
@@ -278,7 +317,12 @@ func (l *loader) address(n int, p *link.Program, r link.Ref) (uint64, error) {
 func (l *loader) kfuncsOf(p *link.Program) ([]abi.Func, error) {
 	fns := make([]abi.Func, len(p.Code.Kfuncs))
 	for i, name := range p.Code.Kfuncs {
-		if k := l.kfuncs[name]; k != nil && k.Call != nil {
+		if k := l.kfuncs[name]; k != nil && k.Machine {
+			if fns[i] = l.s.machineFunc(name); fns[i] != nil {
+				continue
+			}
+			panic("BUG: kernel function " + name + ": not one of the machine's")
+		} else if k != nil && k.Call != nil {
 			fns[i] = k.Call
 			continue
 		}
@@ -293,7 +337,7 @@ func (l *loader) kfuncsOf(p *link.Program) ([]abi.Func, error) {
 		switch {
 		case k == nil:
 			return nil, fmt.Errorf("%s: kernel function %s: not known%s", where(p.Code, c.Insn), c.Name, similar(c.Name, l.kfuncNames()))
-		case k.Call == nil:
+		case !k.Modelled():
 			return nil, fmt.Errorf("%s: kernel function %s: not supported", where(p.Code, c.Insn), c.Name)
 		}
 	}
@@ -304,7 +348,7 @@ func (l *loader) kfuncsOf(p *link.Program) ([]abi.Func, error) {
 func (l *loader) kfuncNames() []string {
 	var names []string
 	for _, k := range l.s.opt.Kfuncs {
-		if k.Call != nil {
+		if k.Modelled() {
 			names = append(names, k.Name)
 		}
 	}

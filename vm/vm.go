@@ -5,6 +5,7 @@ import (
 
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/helpers"
 	"github.com/schedsim/schedsim/vm/interp"
 	"github.com/schedsim/schedsim/vm/jit"
 	"github.com/schedsim/schedsim/vm/link"
@@ -47,6 +48,8 @@ type Options struct {
 	// DropKptr releases a reference that a map value held when the value goes away: the name of the type and the
 	// pointer. Nil ignores it.
 	DropKptr func(typeName string, ptr uint64)
+	// Sys is what some helpers need of the rest of a kernel; without it programs that call those are refused.
+	Sys helpers.Sys
 	// Select chooses the programs to load; nil takes those that libbpf would load: all but optional ones (SEC("?...")) that
 	// no struct_ops table names.
 	Select func(p *link.Program) bool
@@ -68,6 +71,7 @@ type Set struct {
 	progs []*Program
 
 	mapOf map[string]maps.Map // by name
+	arena *maps.Arena         // nil if there is none
 	async *Fault
 	stack uint64 // address of the stack region, 0 if none is allocated
 }
@@ -145,6 +149,7 @@ func (p *Program) Info() *abi.Prog { return p.set.env.Progs[p.number].Info }
 // returns R0. A *Fault means that the program ended on the way; what it did until then stays done.
 func (p *Program) Run(ctx uint64) (r0 uint64, f *Fault) {
 	r0, ef := p.set.code.Run(p.number, ctx)
+	p.set.settle()
 	if ef != nil {
 		return 0, p.set.fault(ef)
 	}
@@ -154,6 +159,7 @@ func (p *Program) Run(ctx uint64) (r0 uint64, f *Fault) {
 // RunSub runs the subprogram at a code address that a program handed out (a callback) as an invocation of its own.
 func (s *Set) RunSub(fn uint64, a abi.Args) (r0 uint64, f *Fault) {
 	r0, ef := s.code.RunSub(fn, a)
+	s.settle()
 	if ef != nil {
 		return 0, s.fault(ef)
 	}
@@ -169,6 +175,16 @@ func (s *Set) runAsync(fn uint64, a abi.Args) {
 		s.async = f
 	}
 }
+
+// settle does what the kernel does soon after a program has ended.
+func (s *Set) settle() {
+	if s.arena != nil && s.env.State.Depth == 0 {
+		s.arena.RunWorker()
+	}
+}
+
+// Arena is the arena of the object, nil if it has none.
+func (s *Set) Arena() *maps.Arena { return s.arena }
 
 // Global returns the bytes of a global variable, which alias the program's memory. The error names a similar one if there
 // is none with that name.
@@ -188,6 +204,13 @@ func (s *Set) Global(name string) ([]byte, error) {
 			return a.Data()[v.Off : v.Off+v.Size : v.Off+v.Size], nil
 		}
 	}
+	if a := s.obj.Arena; a != nil && s.arena != nil {
+		for _, v := range a.Vars {
+			if v.Name == name {
+				return s.arena.Bytes(s.arena.DataAddr()+uint64(v.Off), uint64(v.Size)), nil
+			}
+		}
+	}
 	return nil, fmt.Errorf("%s: no global variable %q%s", s.obj.Name, name, similar(name, s.globals()))
 }
 
@@ -195,6 +218,11 @@ func (s *Set) globals() []string {
 	var names []string
 	for _, m := range s.obj.Maps {
 		for _, v := range m.Vars {
+			names = append(names, v.Name)
+		}
+	}
+	if a := s.obj.Arena; a != nil {
+		for _, v := range a.Vars {
 			names = append(names, v.Name)
 		}
 	}

@@ -74,7 +74,12 @@ type Kfunc struct {
 	// Call runs it. Nil: the function is known (permissions and prototype are checked) but not modelled; an object
 	// that would call it is refused at load time.
 	Call func(c *Call, a *Args) uint64
+	// Machine: the BPF machine itself runs it, since it concerns the programs' own memory (arenas, objects). Call is nil.
+	Machine bool
 }
+
+// Modelled tells whether programs that call k can be loaded.
+func (k *Kfunc) Modelled() bool { return k.Call != nil || k.Machine }
 
 // Memory is the simulated kernel address space as helpers and kfuncs see it.
 type Memory interface {

@@ -18,3 +18,28 @@ type IRQHost interface {
 	Host
 	IRQsDisabled() bool
 }
+
+// CgroupHost is a Host whose tasks are in cgroups (of the default hierarchy); without it they all are in the root, whose id is
+// 1.
+type CgroupHost interface {
+	Host
+	// CurrentCgroupID is bpf_get_current_cgroup_id; AncestorCgroupID that of the ancestor at a level (0: the root), 0 if
+	// there is none.
+	CurrentCgroupID() uint64
+	AncestorCgroupID(level int32) uint64
+	// UnderCgroup tells whether the current task is in the cgroup at that address or below it.
+	UnderCgroup(cgroup uint64) bool
+}
+
+// PerfHost is a Host with performance counters: the value of an event that user space put into a perf_event_array, and how
+// long it was enabled and counted, in nanoseconds. Without it events have counted nothing.
+type PerfHost interface {
+	Host
+	ReadPerf(event uint64) (count, enabled, running uint64)
+}
+
+// NodesHost is a Host that knows the number of NUMA nodes; a Host that is none has one.
+type NodesHost interface {
+	Host
+	NrNodes() int32
+}

@@ -2,8 +2,6 @@ package link
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -104,20 +102,13 @@ func readFile(tb testing.TB, file string) *elf.Object {
 }
 
 // TestCorpus links every object below SCHEDSIM_OBJECTS against the kernel of SCHEDSIM_BTF. Schedulers need nothing that the
-// kernel does not have; objects with an arena are refused by name.
+// kernel does not have.
 func TestCorpus(t *testing.T) {
 	target := realTarget(t)
 	for _, file := range objects(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			in := readFile(t, file)
 			o, err := Link(in, target, Options{FillEnums: true, KeepGoing: true})
-			if in.Arena != nil {
-				want := fmt.Sprintf("%s: map %q: arena: not supported", filepath.Base(file), in.Maps[in.Arena.Map].Name)
-				if !errors.Is(err, ErrUnsupported) || err.Error() != want {
-					t.Fatalf("error %v, want %q", err, want)
-				}
-				o, err = Link(in, target, Options{FillEnums: true, KeepGoing: true, Arena: true})
-			}
 			if err != nil && strings.HasPrefix(in.Name, "verifier_") && strings.Contains(err.Error(), "the kernel has no function") {
 				t.Skip("functions of a test module:", err)
 			}
@@ -166,7 +157,7 @@ func BenchmarkReadLink(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if _, err := Link(o, target, Options{FillEnums: true, Arena: true}); err != nil {
+				if _, err := Link(o, target, Options{FillEnums: true}); err != nil {
 					b.Fatal(err)
 				}
 			}

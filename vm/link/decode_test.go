@@ -309,7 +309,7 @@ func TestAgainstLibrary(t *testing.T) {
 	seen := map[ir.Op]bool{}
 	for _, file := range []string{"isa.bpf.o", "calls.bpf.o", "globals.bpf.o", "maps.bpf.o", "ops.bpf.o", "arena.bpf.o"} {
 		o := read(t, file)
-		l, err := Link(o, k, Options{Arena: true})
+		l, err := Link(o, k, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

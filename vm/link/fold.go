@@ -8,7 +8,7 @@ import (
 )
 
 // Fold computes what depends on constants: Live, Calls and Helpers of all programs, the stack that subprograms use, and
-// which loads are probes (ir.Insn.Probe).
+// which loads are probes (ir.Insn.Probe) and which accesses may be the arena's (ir.Insn.Arena).
 // Link calls it, and so do the methods that change read-only data; whoever changes Map.Data of a frozen map by hand must
 // call it too.
 func (o *Object) Fold() error {
@@ -65,6 +65,9 @@ const (
 	// flagWalked: loaded from an object of the kernel. The verifier does not trust such pointers; loads through them
 	// yield 0 where there is no memory (PTR_TO_BTF_ID in convert_ctx_accesses, 7.2).
 	flagWalked
+	// flagArena: the kernel side of an arena pointer, as CastKern makes them, went into it (PTR_TO_ARENA). Unlike the others
+	// the flag may be set in vain, but it must not get lost: without it an access to the arena faults.
+	flagArena
 )
 
 func (v val) is(n uint64) bool { return v.kind == vConst && v.n == n }
@@ -132,10 +135,11 @@ func (s *state) clobber(off int64, n int, v val) {
 }
 
 func forget(cell, v val) val {
+	flags := (cell.flags | v.flags) & flagArena
 	if v.mayBeStack() || cell.mayBeStack() {
-		return val{kind: vAny}
+		return val{kind: vAny, flags: flags}
 	}
-	return other
+	return val{kind: vOther, flags: flags}
 }
 
 // clobberAll forgets the stack, for a store to an unknown place.
@@ -175,13 +179,23 @@ func (s *state) load(off int64, size int, signed bool) val {
 			return v
 		}
 	}
+	v := val{kind: vOther, flags: s.arenaFlags()}
 	if off%4 == 0 && off >= -512 && off < 0 && !s.stack[(off+512)/4].mayBeStack() {
-		return other // no whole address was stored there
+		v.flags = s.stack[(off+512)/4].flags & flagArena
+		return v // no whole address was stored there
 	}
 	if size == 8 {
-		return val{kind: vAny}
+		v.kind = vAny
 	}
-	return other
+	return v
+}
+
+// arenaFlags tells whether an arena pointer may lie anywhere in the stack.
+func (s *state) arenaFlags() (flags vflags) {
+	for i := range s.stack {
+		flags |= s.stack[i].flags & flagArena
+	}
+	return flags
 }
 
 // folder analyses one program.
@@ -214,7 +228,7 @@ func newFolder(o *Object, p *Program) *folder {
 	f.leader = make([]bool, n)
 	for i := range p.Code.Insns {
 		in := &p.Code.Insns[i]
-		in.Probe = false
+		in.Probe, in.Arena = false, false
 		if in.Op.IsJump() {
 			f.leader[in.Target] = true
 		}
@@ -261,6 +275,13 @@ func (f *folder) enter(sub int, args [5]val) {
 				s.regs[1+i] = val{kind: vNonNull}
 			case vOther:
 				s.regs[1+i] = a
+			}
+			s.regs[1+i].flags |= a.flags & flagArena
+		}
+	} else if t := f.p.Subs[sub].Type; t != nil {
+		for i, tags := range t.ParamTags {
+			if i < 5 && slices.Contains(tags, "arg:arena") {
+				s.regs[1+i].flags |= flagArena
 			}
 		}
 	}
@@ -327,9 +348,10 @@ func (f *folder) step(at int32, s *state) (next int32, ok bool) {
 	case op.IsLoad():
 		base := s.regs[in.Src]
 		v := f.load(at, in, s)
-		if base.flags != 0 || f.p.core[at] {
+		if base.flags&^flagArena != 0 || f.p.core[at] {
 			v.flags |= flagWalked
 		}
+		in.Arena = in.Arena || base.flags&flagArena != 0
 		if base.flags&flagWalked != 0 && op <= ir.Lds32 {
 			in.Probe = true
 		}
@@ -339,8 +361,10 @@ func (f *folder) step(at int32, s *state) (next int32, ok bool) {
 		if op < ir.St8K || op > ir.St64K {
 			v = s.regs[in.Src]
 		}
+		in.Arena = in.Arena || s.regs[in.Dst].flags&flagArena != 0
 		f.store(at, in, s, op.Size(), v)
 	case op.IsAtomic():
+		in.Arena = in.Arena || s.regs[in.Dst].flags&flagArena != 0
 		f.store(at, in, s, op.Size(), other)
 		if op == ir.CmpXchg32 || op == ir.CmpXchg64 {
 			s.regs[0] = loaded(s.regs[in.Dst], op.Size())
@@ -349,10 +373,21 @@ func (f *folder) step(at int32, s *state) (next int32, ok bool) {
 		}
 	case op == ir.LdImm64:
 		s.regs[in.Dst] = f.address(at, in)
-	case op == ir.CastKern || op == ir.CastUser:
+	case op == ir.CastKern:
+		s.regs[in.Dst] = val{kind: vOther, flags: flagArena}
+	case op == ir.CastUser:
 		s.regs[in.Dst] = other
 	default:
+		flags := s.regs[in.Dst].flags
+		if op == ir.Mov64K || op == ir.Mov32K {
+			flags = 0
+		} else if op == ir.Mov64X || op == ir.Mov32X || op >= ir.MovSX8to64 && op <= ir.MovSX16to32 {
+			flags = s.regs[in.Src].flags
+		} else if op < ir.Mov64X && (op-ir.Add64X)&1 == 0 {
+			flags |= s.regs[in.Src].flags
+		}
 		v := f.alu(at, in, s)
+		v.flags |= flags & flagArena
 		if f.p.core[at] {
 			v.flags |= flagKernel
 		}
@@ -415,7 +450,11 @@ func (f *folder) load(at int32, in *ir.Insn, s *state) val {
 		}
 		return konst(n)
 	}
-	return loaded(p, size)
+	v := loaded(p, size)
+	if v.mayBeStack() {
+		v.flags |= s.arenaFlags()
+	}
+	return v
 }
 
 func (f *folder) store(at int32, in *ir.Insn, s *state, size int, v val) {

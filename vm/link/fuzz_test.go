@@ -35,7 +35,7 @@ func linkDamaged(tb testing.TB, k testKernel, b []byte) {
 	if err != nil {
 		return
 	}
-	l, err := Link(o, k, Options{FillEnums: true, Arena: true})
+	l, err := Link(o, k, Options{FillEnums: true})
 	if (l == nil) == (err == nil) {
 		tb.Fatalf("object %v, error %v", l, err)
 	}

@@ -25,8 +25,6 @@ type Options struct {
 	FillEnums bool
 	// KeepGoing notes errors of single programs in their Err instead of refusing the object.
 	KeepGoing bool
-	// Arena accepts objects that use an arena. Without it they are refused with ErrUnsupported.
-	Arena bool
 }
 
 // ErrUnsupported marks objects that are well-formed but use what schedsim does not do yet.
@@ -74,11 +72,8 @@ func (l *linker) link(opt Options) error {
 	}
 	l.core = core{local: l.in.BTF, kernel: l.kernel, cands: map[btf.TypeID][]btf.Type{}}
 	l.out = &Object{Name: l.in.Name, License: l.in.License, Arena: l.in.Arena, BTF: l.in.BTF, target: l.target, keepGoing: opt.KeepGoing}
-	if a := l.in.Arena; a != nil && !opt.Arena {
-		if a.Map >= 0 {
-			return fmt.Errorf("map %q: arena: %w", l.in.Maps[a.Map].Name, ErrUnsupported)
-		}
-		return fmt.Errorf("section %s: data in an arena: %w", a.Section, ErrUnsupported)
+	if a := l.in.Arena; a != nil && a.Map < 0 {
+		return fmt.Errorf("section %s: data in an arena, but the object declares none", a.Section)
 	}
 	for i, m := range l.in.Maps {
 		if m.Section == ".kconfig" {

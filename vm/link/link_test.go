@@ -2,7 +2,6 @@ package link
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -545,14 +544,24 @@ func TestResize(t *testing.T) {
 }
 
 func TestArena(t *testing.T) {
-	_, err := Link(read(t, "arena.bpf.o"), newTestKernel(t), Options{})
-	if !errors.Is(err, ErrUnsupported) || err.Error() != `arena.bpf.o: map "arena": arena: not supported` {
+	in := read(t, "arena.bpf.o")
+	in.Arena.Map = -1
+	if _, err := Link(in, newTestKernel(t), Options{}); err == nil || err.Error() != "arena.bpf.o: section .addr_space.1: data in an arena, but the object declares none" {
 		t.Errorf("error %v", err)
 	}
-	o := linked(t, "arena.bpf.o", Options{Arena: true})
+	o := linked(t, "arena.bpf.o", Options{})
 	p := o.program(t, "touch")
 	if !slices.ContainsFunc(p.Refs, func(r Ref) bool { return r.Kind == RefArena && o.Maps[r.Map].Name == "arena" }) {
 		t.Errorf("references %+v", p.Refs)
+	}
+	marked := 0
+	for _, in := range p.Code.Insns {
+		if in.Arena {
+			marked++
+		}
+	}
+	if marked != 2 {
+		t.Errorf("%d accesses to the arena, want a load and a store", marked)
 	}
 	checkProgram(t, o, p)
 }

@@ -14,7 +14,7 @@ type Object struct {
 	Maps          []*Map
 	Programs      []*Program
 	StructOps     []*StructOps
-	// Arena is the data that lives in the arena, nil if there is none. See Options.Arena.
+	// Arena is the data that lives in the arena, nil if there is none.
 	Arena *elf.Arena
 	// BTF describes the object's own types.
 	BTF *btf.Spec

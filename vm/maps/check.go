@@ -29,6 +29,7 @@ var allowed = map[Type]uint32{
 	TypeUserRingBuf:    FlagNumaNode,
 	TypeTaskStorage:    FlagNoPrealloc | FlagClone,
 	TypeCgrpStorage:    FlagNoPrealloc | FlagClone,
+	TypeArena:          FlagMmapable | FlagSegvOnFault,
 }
 
 const hashFlags = FlagNoPrealloc | FlagNoCommonLRU | FlagNumaNode | flagAccess | FlagZeroSeed
@@ -50,11 +51,11 @@ func (s *Spec) check() error {
 		return refuse(abi.EINVAL, "both read-only and write-only")
 	case f != 0:
 		return refuse(abi.EINVAL, "flags %#x are not for type %s", f, s.Type)
-	case s.Extra != 0 && s.Type != TypeBloomFilter && s.Type != TypeRHash:
+	case s.Extra != 0 && s.Type != TypeBloomFilter && s.Type != TypeRHash && s.Type != TypeArena:
 		return refuse(abi.EINVAL, "map_extra %#x, a %s has none", s.Extra, s.Type)
 	case s.Type.PerCPU() && s.Flags&FlagNumaNode != 0:
 		return refuse(abi.EINVAL, "a per-CPU map has no NUMA node")
-	case s.ValueSize == 0 && s.Type != TypeRingBuf && s.Type != TypeUserRingBuf:
+	case s.ValueSize == 0 && s.Type != TypeRingBuf && s.Type != TypeUserRingBuf && s.Type != TypeArena:
 		return refuse(abi.EINVAL, "value size 0")
 	}
 	var err error
@@ -77,6 +78,8 @@ func (s *Spec) check() error {
 		err = s.checkRing(refuse)
 	case TypeTaskStorage, TypeCgrpStorage:
 		err = s.checkStorage(refuse)
+	case TypeArena:
+		err = s.checkArena(refuse)
 	}
 	if err == nil && s.Type.ofMaps() {
 		err = s.checkInner(refuse)

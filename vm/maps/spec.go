@@ -26,6 +26,7 @@ const (
 	TypeBloomFilter    Type = 30
 	TypeUserRingBuf    Type = 31
 	TypeCgrpStorage    Type = 32
+	TypeArena          Type = 33
 	TypeRHash          Type = 35
 )
 
@@ -68,6 +69,7 @@ const (
 	FlagClone       uint32 = 1 << 9
 	FlagMmapable    uint32 = 1 << 10
 	FlagPreserve    uint32 = 1 << 11 // BPF_F_PRESERVE_ELEMS
+	FlagSegvOnFault uint32 = 1 << 17
 	FlagInnerMap    uint32 = 1 << 12
 	FlagOverwrite   uint32 = 1 << 19 // BPF_F_RB_OVERWRITE
 
@@ -146,6 +148,8 @@ type Spec struct {
 	Frozen bool
 	// Extra is map_extra: the number of hash functions of a bloom filter (0: five), the initial size of an rhash.
 	Extra uint64
+	// DataSize is the size of the global variables of an arena, of which Data are the first bytes and the rest is zero.
+	DataSize uint32
 	// Inner is the template of the maps in a map of maps.
 	Inner *Spec
 }

@@ -146,6 +146,8 @@ func (h Head) create() (Map, error) {
 		return newBloom(h)
 	case TypeRingBuf, TypeUserRingBuf:
 		return newRingBuf(h)
+	case TypeArena:
+		return newArena(h)
 	}
 	return newStorage(h), nil
 }
