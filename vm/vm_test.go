@@ -198,7 +198,7 @@ func TestLoadErrors(t *testing.T) {
 			p := program("p", ir.Insn{Op: ir.LdImm64}, exit)
 			p.Refs, p.Live = []link.Ref{r}, []bool{live, true}
 			o.Programs = append(o.Programs, p)
-			o.Maps = append(o.Maps, &link.Map{Name: "events", Type: 4, KeySize: 4, ValueSize: 4, MaxEntries: 2})
+			o.Maps = append(o.Maps, &link.Map{Name: "stacks", Type: 7, KeySize: 4, ValueSize: 4, MaxEntries: 2})
 		}
 	}
 	for _, tc := range []struct {
@@ -209,26 +209,26 @@ func TestLoadErrors(t *testing.T) {
 		{"known kfunc", kfunc("scx_bpf_now"), ""},
 		{"unknown kfunc", kfunc("scx_bpf_nov"), `counter.bpf.o: program p: instruction 1 (test.c:11): kernel function scx_bpf_nov: not known; did you mean "scx_bpf_now"?`},
 		{"unmodelled kfunc", kfunc("scx_bpf_later"), `counter.bpf.o: program p: instruction 1 (test.c:11): kernel function scx_bpf_later: not supported`},
-		{"unmodelled helper", call("tail_call"), `counter.bpf.o: program p: instruction 1 (test.c:11): helper bpf_tail_call: not supported; call a subprogram instead`},
-		{"helper without a note", call("fib_lookup"), `counter.bpf.o: program p: instruction 1 (test.c:11): helper bpf_fib_lookup: not supported`},
+		{"unmodelled helper", call("send_signal"), `counter.bpf.o: program p: instruction 1 (test.c:11): helper bpf_send_signal: not supported; tasks take no signals`},
+		{"helper that needs more than programs", call("sys_bpf"), `counter.bpf.o: program p: instruction 1 (test.c:11): helper bpf_sys_bpf: not supported; there is no kernel behind the programs that could do it`},
 		{"kernel variable", ref(link.Ref{Kind: link.RefKsymVar, Name: "runqueues"}, true), `counter.bpf.o: program p: instruction 0 (test.c:10): kernel variable "runqueues": not modelled`},
 		{"kernel variable in dead code", ref(link.Ref{Kind: link.RefKsymVar, Name: "runqueues"}, false), ""},
 		{"known kernel variable", ref(link.Ref{Kind: link.RefKsymVar, Name: "sd_llc_id"}, true), ""},
 		{"kernel function's address", ref(link.Ref{Kind: link.RefKsymFunc, Name: "scx_bpf_now"}, true), ""},
-		{"unsupported map", ref(link.Ref{Kind: link.RefMap, Map: 2}, true), `counter.bpf.o: map "events": type perf_event_array: not supported (used by program p, instruction 0 (test.c:10))`},
+		{"unsupported map", ref(link.Ref{Kind: link.RefMap, Map: 2}, true), `counter.bpf.o: map "stacks": type stack_trace: not supported (used by program p, instruction 0 (test.c:10))`},
 		{"unsupported map in dead code", ref(link.Ref{Kind: link.RefMap, Map: 2}, false), ""},
 		{"refused map", func(o *link.Object) { o.Maps[1].MaxEntries = 0 }, `counter.bpf.o: map "arr": max_entries 0: EINVAL (used by program count, instruction 4 (test.c:14))`},
 		{"malformed", func(o *link.Object) { o.Programs = append(o.Programs, program("p", ir.Insn{Op: ir.Mov64K})) },
 			`counter.bpf.o: program "p": instruction 0: last instruction of "p" is neither exit nor jump`},
 		{"optional program", func(o *link.Object) {
-			call("tail_call")(o)
+			call("send_signal")(o)
 			o.Programs[1].AutoLoad = false
 		}, ""},
 		{"optional program of a table", func(o *link.Object) {
-			call("tail_call")(o)
+			call("send_signal")(o)
 			o.Programs[1].AutoLoad = false
 			o.StructOps = []*link.StructOps{{Name: "ops", AutoCreate: true, Members: []link.Member{{Name: "init", Prog: "p"}}}}
-		}, `counter.bpf.o: program p: instruction 1 (test.c:11): helper bpf_tail_call: not supported; call a subprogram instead`},
+		}, `counter.bpf.o: program p: instruction 1 (test.c:11): helper bpf_send_signal: not supported; tasks take no signals`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			o := counter()

@@ -20,6 +20,8 @@ type Env struct {
 	// PerCPU returns the address of a per-CPU variable's copy for a CPU that exists, given the variable's address; nil
 	// means that all CPUs share one copy.
 	PerCPU func(ptr uint64, cpu int32) uint64
+	// Sys is what some helpers need of the rest of a kernel.
+	Sys Sys
 
 	timers  map[uint64]*timer // by address of the struct bpf_timer
 	running *timer            // whose callback runs, nil if none
@@ -37,7 +39,8 @@ func (e *Env) Table() []abi.Func {
 	e.timers = map[uint64]*timer{}
 	e.Maps.Hooks.Timer = e.forgetTimer
 	t := make([]abi.Func, len(names))
-	for _, list := range [][]row{e.mapRows(), e.memoryRows(), e.systemRows(), e.printRows(), e.timerRows(), e.loopRows(), e.stringRows()} {
+	for _, list := range [][]row{e.mapRows(), e.memoryRows(), e.systemRows(), e.printRows(), e.timerRows(), e.loopRows(),
+		e.stringRows(), e.dynptrRows(), e.ringRows(), e.perfRows(), e.cgroupRows(), e.stackRows(), e.sysRows()} {
 		for _, r := range list {
 			n := Number(r.name)
 			if n == 0 || t[n] != nil {

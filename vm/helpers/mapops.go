@@ -11,6 +11,7 @@ func (e *Env) mapRows() []row {
 		{"map_update_elem", e.mapUpdate},
 		{"map_delete_elem", e.mapDelete},
 		{"map_lookup_percpu_elem", e.mapLookupPerCPU},
+		{"tail_call", e.tailCall},
 		{"map_push_elem", e.mapPush},
 		{"map_pop_elem", func(c *abi.Call, a *abi.Args) uint64 { return e.mapTake(c, a, "map_pop_elem") }},
 		{"map_peek_elem", func(c *abi.Call, a *abi.Args) uint64 { return e.mapTake(c, a, "map_peek_elem") }},
@@ -30,25 +31,38 @@ func (e *Env) mapRows() []row {
 	}
 }
 
-// mapKey resolves the map R1 and its key R2. Local storage has other helpers.
-func (e *Env) mapKey(c *abi.Call, a *abi.Args, helper string) (maps.Map, []byte) {
+// mapKey resolves the map R1, of a type that the helper is for, and its key R2. It follows check_map_func_compatibility.
+func (e *Env) mapKey(c *abi.Call, a *abi.Args, helper string, ofMaps bool) (maps.Map, []byte) {
 	m := e.mapAt(c, helper, a[0])
 	if m == nil {
 		return nil, nil
 	}
-	h := m.Info()
-	if h.KeySize == 0 {
-		return m, nil
-	}
-	if _, ok := m.(*maps.Storage); ok {
+	switch m.(type) {
+	case *maps.Array, *maps.Hash, *maps.Trie:
+	case *maps.ArrayOfMaps, *maps.HashOfMaps:
+		if !ofMaps {
+			wrongType(c, helper, m)
+			return nil, nil
+		}
+	default:
 		wrongType(c, helper, m)
 		return nil, nil
 	}
-	key := e.in(c, helper, a[1], uint64(h.KeySize))
+	key := e.in(c, helper, a[1], uint64(m.Info().KeySize))
 	if key == nil {
 		return nil, nil
 	}
 	return m, key
+}
+
+// forbidden tells whether programs may not write to m, which is a fault (record_func_map).
+func forbidden(c *abi.Call, helper string, m maps.Map) bool {
+	h := m.Info()
+	if h.Flags&maps.FlagRdonlyProg == 0 {
+		return false
+	}
+	c.Fault = "bpf_" + helper + ": write into map " + h.Name + " forbidden"
+	return true
 }
 
 // mapLookup follows bpf_map_lookup_elem. The kernel inlines lookups in arrays; here they take a short cut.
@@ -61,7 +75,7 @@ func (e *Env) mapLookup(c *abi.Call, a *abi.Args) uint64 {
 			return m.Base + i*m.Elem
 		}
 	}
-	m, key := e.mapKey(c, a, "map_lookup_elem")
+	m, key := e.mapKey(c, a, "map_lookup_elem", true)
 	if key == nil {
 		return 0
 	}
@@ -70,11 +84,11 @@ func (e *Env) mapLookup(c *abi.Call, a *abi.Args) uint64 {
 
 // mapLookupPerCPU follows bpf_map_lookup_percpu_elem: a CPU that does not exist has no value.
 func (e *Env) mapLookupPerCPU(c *abi.Call, a *abi.Args) uint64 {
-	m, key := e.mapKey(c, a, "map_lookup_percpu_elem")
+	m, key := e.mapKey(c, a, "map_lookup_percpu_elem", false)
 	if key == nil {
 		return 0
 	}
-	if m.Info().Type != maps.TypePerCPUArray {
+	if !m.Info().Type.PerCPU() {
 		return wrongType(c, "map_lookup_percpu_elem", m)
 	}
 	if cpu := uint32(a[2]); cpu >= uint32(e.Maps.NrCPUs) {
@@ -83,62 +97,78 @@ func (e *Env) mapLookupPerCPU(c *abi.Call, a *abi.Args) uint64 {
 	return m.Lookup(key, int32(a[2]))
 }
 
+// mapUpdate follows bpf_map_update_elem.
 func (e *Env) mapUpdate(c *abi.Call, a *abi.Args) uint64 {
-	m, key := e.mapKey(c, a, "map_update_elem")
+	const name = "map_update_elem"
+	m, key := e.mapKey(c, a, name, false)
 	if m == nil {
 		return 0
 	}
-	h := m.Info()
-	value := e.in(c, "map_update_elem", a[2], uint64(h.ValueSize))
-	if value == nil {
-		return 0
-	}
-	if h.Flags&maps.FlagRdonlyProg != 0 {
-		c.Fault = "bpf_map_update_elem: write into map " + h.Name + " forbidden"
+	value := e.in(c, name, a[2], uint64(m.Info().ValueSize))
+	if value == nil || forbidden(c, name, m) {
 		return 0
 	}
 	return errno(m.Update(key, value, a[3], e.Host.CPU()))
 }
 
+// mapDelete follows bpf_map_delete_elem.
 func (e *Env) mapDelete(c *abi.Call, a *abi.Args) uint64 {
-	m, key := e.mapKey(c, a, "map_delete_elem")
-	if m == nil {
+	const name = "map_delete_elem"
+	m, key := e.mapKey(c, a, name, false)
+	if m == nil || forbidden(c, name, m) {
 		return 0
 	}
 	return errno(m.Delete(key))
 }
 
-// queueAt resolves a queue R1 and the value R2.
-func (e *Env) queueAt(c *abi.Call, a *abi.Args, helper string) (*maps.Queue, []byte) {
+// pushable is a map that values go into without keys.
+type pushable interface {
+	maps.Map
+	Push(value []byte, flags uint64) abi.Errno
+	Pop(value []byte) abi.Errno
+	Peek(value []byte) abi.Errno
+}
+
+var (
+	_ pushable = (*maps.Queue)(nil)
+	_ pushable = (*maps.Bloom)(nil)
+)
+
+// pushableAt resolves a queue, stack or bloom filter R1 and the value R2.
+func (e *Env) pushableAt(c *abi.Call, a *abi.Args, helper string) (pushable, []byte) {
 	m := e.mapAt(c, helper, a[0])
 	if m == nil {
 		return nil, nil
 	}
-	q, ok := m.(*maps.Queue)
+	q, ok := m.(pushable)
 	if !ok {
 		wrongType(c, helper, m)
 		return nil, nil
 	}
-	return q, e.in(c, helper, a[1], uint64(q.ValueSize))
+	return q, e.in(c, helper, a[1], uint64(m.Info().ValueSize))
 }
 
 func (e *Env) mapPush(c *abi.Call, a *abi.Args) uint64 {
-	q, value := e.queueAt(c, a, "map_push_elem")
-	if value == nil {
+	q, value := e.pushableAt(c, a, "map_push_elem")
+	if value == nil || forbidden(c, "map_push_elem", q) {
 		return 0
 	}
 	return errno(q.Push(value, a[2]))
 }
 
 func (e *Env) mapTake(c *abi.Call, a *abi.Args, helper string) uint64 {
-	q, value := e.queueAt(c, a, helper)
-	if value == nil {
+	q, value := e.pushableAt(c, a, helper)
+	switch {
+	case value == nil:
+		return 0
+	case helper == "map_peek_elem":
+		return errno(q.Peek(value))
+	case q.Info().Type == maps.TypeBloomFilter:
+		return wrongType(c, helper, q)
+	case forbidden(c, helper, q):
 		return 0
 	}
-	if helper == "map_pop_elem" {
-		return errno(q.Pop(value))
-	}
-	return errno(q.Peek(value))
+	return errno(q.Pop(value))
 }
 
 // forEachMapElem follows bpf_for_each_map_elem: the callback gets (map, key, value, context) and stops the walk by

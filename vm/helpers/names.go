@@ -1,6 +1,9 @@
 package helpers
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // names are the helpers of Linux 7.2 by number, without the prefix bpf_ (___BPF_FUNC_MAPPER of include/uapi/linux/bpf.h).
 // The list is complete: the kernel adds no more helpers, only kfuncs.
@@ -61,24 +64,46 @@ func Number(name string) int64 {
 	return int64(max(slices.Index(names[:], name), 0))
 }
 
-// Note says what a program can use in place of a helper that is not modelled, "" if nothing comes near.
+// refused is why helpers are not modelled.
+var refused = []struct{ why, names string }{
+	{"the machine has no network", `
+		skb_store_bytes l3_csum_replace l4_csum_replace clone_redirect skb_vlan_push skb_vlan_pop skb_get_tunnel_key
+		skb_set_tunnel_key redirect get_route_realm skb_load_bytes csum_diff skb_get_tunnel_opt skb_set_tunnel_opt
+		skb_change_proto skb_change_type skb_under_cgroup get_hash_recalc skb_change_tail skb_pull_data csum_update
+		set_hash_invalid skb_change_head xdp_adjust_head get_socket_cookie get_socket_uid set_hash setsockopt skb_adjust_room
+		redirect_map sk_redirect_map sock_map_update xdp_adjust_meta getsockopt sock_ops_cb_flags_set msg_redirect_map
+		msg_apply_bytes msg_cork_bytes msg_pull_data bind xdp_adjust_tail skb_get_xfrm_state skb_load_bytes_relative fib_lookup
+		sock_hash_update msg_redirect_hash sk_redirect_hash lwt_push_encap lwt_seg6_store_bytes lwt_seg6_adjust_srh
+		lwt_seg6_action skb_cgroup_id sk_select_reuseport skb_ancestor_cgroup_id sk_lookup_tcp sk_lookup_udp sk_release
+		msg_push_data msg_pop_data sk_fullsock tcp_sock skb_ecn_set_ce get_listener_sock skc_lookup_tcp tcp_check_syncookie
+		tcp_gen_syncookie skb_output tcp_send_ack xdp_output get_netns_cookie sk_assign sk_cgroup_id sk_ancestor_cgroup_id
+		csum_level skc_to_tcp6_sock skc_to_tcp_sock skc_to_tcp_timewait_sock skc_to_tcp_request_sock skc_to_udp6_sock
+		load_hdr_opt store_hdr_opt reserve_hdr_opt skb_cgroup_classid redirect_neigh redirect_peer check_mtu
+		skc_to_unix_sock xdp_get_buff_len xdp_load_bytes xdp_store_bytes skb_set_tstamp skc_to_mptcp_sock
+		tcp_raw_gen_syncookie_ipv4 tcp_raw_gen_syncookie_ipv6 tcp_raw_check_syncookie_ipv4 tcp_raw_check_syncookie_ipv6`},
+	{"the machine has no remote controls", "rc_repeat rc_keydown rc_pointer_rel"},
+	{"the machine has no sysctls", "sysctl_get_name sysctl_get_current_value sysctl_get_new_value sysctl_set_new_value"},
+	{"the machine has no files", "d_path ima_inode_hash ima_file_hash sock_from_file bprm_opts_set"},
+	{"bpf_task_storage_get is modelled", "inode_storage_get inode_storage_delete sk_storage_get sk_storage_delete get_local_storage"},
+	{"tasks take no signals", "send_signal send_signal_thread"},
+	{"tasks have no registers", "task_pt_regs"},
+	{"the machine has no stacks to walk", "get_stackid"},
+	{"the machine has no branch records", "read_branch_records"},
+	{"programs of perf events are not run", "perf_prog_read_value"},
+	{"nothing is probed: arguments of a program are in its context", "get_func_ip get_attach_cookie get_func_arg get_func_ret get_func_arg_cnt override_return"},
+	{"programs of cgroups are not run", "get_retval set_retval"},
+	{"bpf_snprintf and bpf_trace_vprintk are modelled", "snprintf_btf seq_printf_btf"},
+	{"nobody reads what an iterator writes", "seq_printf seq_write"},
+	{"there is no kernel behind the programs that could do it", "sys_bpf sys_close btf_find_by_name_kind kallsyms_lookup_name"},
+}
+
+// Note says why a helper is not modelled, or what a program can use in its place; "" for those that are modelled always.
 func Note(n int64) string {
-	switch names[max(min(n, int64(len(names))-1), 0)] {
-	case "tail_call":
-		return "call a subprogram instead"
-	case "ringbuf_output", "ringbuf_reserve", "ringbuf_submit", "ringbuf_discard", "ringbuf_query", "ringbuf_reserve_dynptr",
-		"ringbuf_submit_dynptr", "ringbuf_discard_dynptr", "perf_event_output", "user_ringbuf_drain":
-		return "maps of type queue are modelled"
-	case "perf_event_read", "perf_event_read_value":
-		return "the machine has no performance counters"
-	case "get_current_cgroup_id", "get_current_ancestor_cgroup_id", "current_task_under_cgroup":
-		return "bpf_get_current_task_btf and the cgroup kfuncs are modelled"
-	case "seq_printf", "seq_write", "snprintf_btf", "seq_printf_btf":
-		return "bpf_snprintf and bpf_trace_vprintk are modelled"
-	case "probe_write_user", "copy_from_user", "copy_from_user_task":
-		return "the machine has no user memory"
-	case "inode_storage_get", "sk_storage_get", "get_local_storage":
-		return "bpf_task_storage_get is modelled"
+	name := strings.TrimPrefix(Name(n), "bpf_")
+	for _, r := range refused {
+		if name != "" && slices.Contains(strings.Fields(r.names), name) {
+			return r.why
+		}
 	}
 	return ""
 }

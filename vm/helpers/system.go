@@ -1,6 +1,7 @@
 package helpers
 
 import (
+	"encoding/binary"
 	"math/bits"
 
 	"github.com/schedsim/schedsim/vm/abi"
@@ -24,6 +25,7 @@ func (e *Env) systemRows() []row {
 		{"get_current_pid_tgid", e.currentPID},
 		{"get_current_uid_gid", func(*abi.Call, *abi.Args) uint64 { return 0 }}, // everything is root's
 		{"get_current_comm", e.currentComm},
+		{"get_ns_current_pid_tgid", e.nsCurrentPID},
 	}
 }
 
@@ -66,5 +68,25 @@ func (e *Env) currentComm(c *abi.Call, a *abi.Args) uint64 {
 	if h, ok := e.Host.(abi.CommHost); ok {
 		copy(dst[:len(dst)-1], h.CurrentComm())
 	}
+	return 0
+}
+
+// pidNamespace is PID_NS_INIT_INO, the inode of /proc/self/ns/pid where there are no other namespaces.
+const pidNamespace = 0xeffffffc
+
+// nsCurrentPID follows bpf_get_ns_current_pid_tgid: the ids in the namespace with device R1 and inode R2, to R3. There is one
+// namespace; its device is not looked at.
+func (e *Env) nsCurrentPID(c *abi.Call, a *abi.Args) uint64 {
+	out := e.out(c, "get_ns_current_pid_tgid", a[2], uint64(uint32(a[3])))
+	if out == nil {
+		return 0
+	}
+	clear(out)
+	if len(out) != 8 || a[0]>>32 != 0 || a[1] != pidNamespace {
+		return errno(abi.EINVAL)
+	}
+	pid, tgid := e.Host.CurrentPID()
+	binary.LittleEndian.PutUint32(out, uint32(pid))
+	binary.LittleEndian.PutUint32(out[4:], uint32(tgid))
 	return 0
 }
