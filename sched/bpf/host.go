@@ -9,9 +9,10 @@ import (
 )
 
 var (
-	_ abi.NUMAHost = (*host)(nil)
-	_ abi.CommHost = (*host)(nil)
-	_ abi.IRQHost  = (*host)(nil)
+	_ abi.NUMAHost  = (*host)(nil)
+	_ abi.NodesHost = (*host)(nil)
+	_ abi.CommHost  = (*host)(nil)
+	_ abi.IRQHost   = (*host)(nil)
 )
 
 // host is the kernel around the programs of one policy.
@@ -68,6 +69,9 @@ func (h *host) CurrentComm() string { return h.m.Curr(h.m.ThisCPU()).Comm }
 
 // Node is the NUMA node of the processor that the program runs on.
 func (h *host) Node() int32 { return h.m.Topo().CPUs[h.m.ThisCPU()].Node }
+
+// NrNodes is the number of NUMA nodes.
+func (h *host) NrNodes() int32 { return int32(h.m.Topo().Nodes) }
 
 // IRQsDisabled tells that a program runs with interrupts off: under the lock of a runqueue, in select_cpu, which try_to_wake_up
 // and sched_exec call under the task's pi_lock, and in dumps (scx_dump_state).

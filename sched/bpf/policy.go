@@ -136,7 +136,10 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 		return nil, err
 	}
 	p.host = newHost(p)
+	ksyms := &ksyms{m: e.Machine, mem: p.opt.Mem, kernel: p.opt.Kernel}
 	p.set, err = vm.Load(linked, vm.Options{
+		Ksym:   ksyms.address,
+		PerCPU: ksyms.perCPU,
 		Mem:    p.opt.Mem,
 		Host:   p.host,
 		Kfuncs: kfuncs.All(&kfuncs.Host{Machine: e.Machine, Kernel: e.Kernel, Mem: p.opt.Mem, Print: p.host.Printk, Layout: p.opt.Kernel}),
@@ -147,6 +150,7 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	ksyms.notices(linked.Name, p.notice)
 	if err := p.args.init(p.opt.Mem, p.opt.Kernel); err != nil {
 		return nil, err
 	}
