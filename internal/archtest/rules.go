@@ -64,4 +64,6 @@ var Rules = []Rule{
 	{Path: "examples"},
 	{Path: "cmd/schedsim", May: []string{"..."}},
 	{Path: "benchmarks", May: []string{"..."}},
+	{Path: "benchmarks/bpf", TestAlso: []string{"..."}},
+	{Path: "internal/hostbpf", TestAlso: []string{"vm/..."}},
 }

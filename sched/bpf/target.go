@@ -9,6 +9,9 @@ import (
 
 var _ link.Target = kernelTarget{}
 
+// Target shows a kernel to the linker.
+func Target(k *kernels.Kernel) link.Target { return kernelTarget{k} }
+
 // kernelTarget shows a kernel to the linker.
 type kernelTarget struct{ *kernels.Kernel }
 
