@@ -50,12 +50,6 @@ func cgroupFuncs(h *Host) []abi.Kfunc {
 			abi.RCU, ops.GroupGeneric, h.taskUnderCgroup),
 		row("struct cgroup *bpf_task_get_cgroup1(struct task_struct *task, int hierarchy_id)",
 			abi.Acquire|abi.RetNull|abi.RCU, ops.GroupGeneric, nil),
-		row("int bpf_iter_css_new(struct bpf_iter_css *it, struct cgroup_subsys_state *start, unsigned int flags)",
-			abi.IterNew|abi.RCUProtected, ops.GroupGeneric, nil),
-		row("struct cgroup_subsys_state *bpf_iter_css_next(struct bpf_iter_css *it)",
-			abi.RetNull|abi.IterNext, ops.GroupGeneric, nil),
-		row("void bpf_iter_css_destroy(struct bpf_iter_css *it)",
-			abi.IterDestroy, ops.GroupGeneric, nil),
 	}
 }
 
