@@ -64,14 +64,17 @@ type Options struct {
 	// Arena gives the set an arena whose first page has this address for user space and whose pages reach to the end of the
 	// window; the first, second, fourth and last are mapped. 0: none.
 	Arena uint64
+	// Mem is the address space to live in, for one world at a time; nil: one of its own. Worlds that follow one another in a
+	// space must have the same size of stack and arena, and have the same addresses; what their helpers allocated stays.
+	Mem *mem.Space
 }
 
 // New builds a world and compiles the programs in it.
 func New(tb testing.TB, e engine.Engine, o Options, progs ...*ir.Program) *World {
 	tb.Helper()
-	m, err := mem.New(mem.Options{Reserve: 16 << 20})
-	if err != nil {
-		tb.Fatal(err)
+	m := o.Mem
+	if m == nil {
+		m = newSpace(tb)
 	}
 	if o.Budget == 0 {
 		o.Budget = engine.DefaultBudget
@@ -93,23 +96,44 @@ func New(tb testing.TB, e engine.Engine, o Options, progs ...*ir.Program) *World
 		}
 		w.Env.Progs = append(w.Env.Progs, ep)
 	}
+	var err error
 	if w.Code, err = e.Compile(w.Env); err != nil {
-		m.Close()
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
 		if err := w.Code.Close(); err != nil {
 			tb.Error(err)
 		}
-		m.Close()
+		if o.Mem == nil {
+			return
+		}
+		m.Free(w.Data, DataSize)
+		m.Free(stack, o.Stack)
 	})
 	return w
 }
 
-func (w *World) arena(tb testing.TB, user uint64) {
-	a, err := w.Mem.NewArena(user, uint32(mem.MaxArenaPages-uint64(uint32(user))/mem.PageSize))
+// newSpace makes an address space that lives as long as the test.
+func newSpace(tb testing.TB) *mem.Space {
+	m, err := mem.New(mem.Options{Reserve: 16 << 20})
 	if err != nil {
-		tb.Skip(err)
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { m.Close() })
+	return m
+}
+
+func (w *World) arena(tb testing.TB, user uint64) {
+	a := w.Mem.Arena()
+	if a != nil { // of the world before
+		a.Unmap(0, 4)
+		a.Unmap(4, 4)
+		a.Unmap(a.Pages()-1, 1)
+	} else {
+		var err error
+		if a, err = w.Mem.NewArena(user, uint32(mem.MaxArenaPages-uint64(uint32(user))/mem.PageSize)); err != nil {
+			tb.Skip(err)
+		}
 	}
 	for _, p := range []uint32{0, 1, 3, a.Pages() - 1} {
 		if err := a.Map(p, 1); err != nil {
