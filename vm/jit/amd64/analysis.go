@@ -14,6 +14,8 @@ type analysis struct {
 	in map[int32]*facts
 	// live has a bit per register for each instruction of the subprogram: its value after the instruction may matter.
 	live []uint16
+	// first are the registers whose values at the beginning may matter.
+	first uint16
 }
 
 // After widenPasses passes over a subprogram, facts about accessible bytes no longer survive changes at loop heads, so that
@@ -101,11 +103,13 @@ func (an *analysis) backward() {
 	an.live = make([]uint16, len(insns))
 	before := make([]uint16, len(insns)) // live before the instruction
 	changed := true
+	defer func() { an.first |= before[0] }()
 	for pass := 0; changed; pass++ {
 		if pass == maxPasses {
 			for i := range an.live {
 				an.live[i] = 1<<11 - 1
 			}
+			an.first = 1<<11 - 1
 			return
 		}
 		changed = false

@@ -365,3 +365,10 @@ func (a *Asm) StoreHelpers(m Mem) {
 	a.emit(0x66)
 	a.opRM(W32, []byte{0x0f, 0xd6}, 0, m, false) // movq m, xmm0
 }
+
+// MovFromX is dst = the low half of XMM register x.
+func (a *Asm) MovFromX(dst Reg, x byte) {
+	a.emit(0x66)
+	a.rex(W64, Reg(x), 0, dst, true)
+	a.emit(0x0f, 0x7e, modrm(3, x&7, dst.low()))
+}

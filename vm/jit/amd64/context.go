@@ -13,17 +13,19 @@ import (
 //
 // A set of programs has a context of its own, so that programs of different sets can nest too.
 type context struct {
-	goSP, goBP uintptr        // Go's stack and frame pointer while machine code runs
-	sp         unsafe.Pointer // the private stack while Go runs
-	pc         uintptr        // where machine code starts
-	left       int64          // instructions left of the budget
-	r0         uint64
-	bias       uintptr // host address of simulated address 0
-	exit       uint64  // why machine code stopped: kind and number
-	value      uint64  // detail of a fault: offset of the address in the space, or call target
-	fp         uint64  // R10
-	callLow    uint64  // a call is possible while R10 is above this
-	args       [5]uint64
+	// base is where the private stack begins when machine code starts, sp its end when machine code left for a call. pc is
+	// where machine code starts.
+	base, sp unsafe.Pointer
+	pc       uintptr
+	left     int64 // instructions left of the slice of the budget; see code.rest
+	r0       uint64
+	bias     uintptr // host address of simulated address 0
+	exit     uint64  // why machine code stopped: kind and number
+	value    uint64  // detail of a fault: offset of the address in the space, or call target
+	fp       uint64  // R10 at the start of machine code
+	faultFP  uint64  // and where a fault happened
+	callLow  uint64  // a call is possible while R10 is above this
+	args     [5]uint64
 	// limit has the number of accessible bytes less 1, 2, 4 and 8: the last offset of an access of that size.
 	limit [4]uint64
 	space uint64 // the limit that limit was made of
@@ -83,8 +85,8 @@ var _ [0]struct{} = [mem.Base - mem.PageSize - (1<<64 - 1<<31)]struct{}{}
 
 // Displacements of the context's fields from its start.
 const (
-	offGoSP    = int32(unsafe.Offsetof(context{}.goSP))
-	offGoBP    = int32(unsafe.Offsetof(context{}.goBP))
+	offBase    = int32(unsafe.Offsetof(context{}.base))
+	offFaultFP = int32(unsafe.Offsetof(context{}.faultFP))
 	offSP      = int32(unsafe.Offsetof(context{}.sp))
 	offPC      = int32(unsafe.Offsetof(context{}.pc))
 	offBias    = int32(unsafe.Offsetof(context{}.bias))
@@ -108,11 +110,11 @@ const (
 	exitDone   = iota // the activation is over
 	exitCall          // call of a helper or kfunc; the number is that of the call site
 	exitMemory        // bad access; here and below the number is that of the instruction in the set
-	exitBudget
-	exitDepth  // no frame for a call
-	exitTarget // call of an address that is no subprogram
-	exitHelper // call of a helper that does not exist
-	exitPoison // an instruction that cannot be executed
+	exitBudget        // the slice of the budget is used up, and perhaps the budget
+	exitDepth         // no frame for a call
+	exitTarget        // call of an address that is no subprogram
+	exitHelper        // call of a helper that does not exist
+	exitPoison        // an instruction that cannot be executed
 
 	exitBits = 3
 	exitMask = 1<<exitBits - 1

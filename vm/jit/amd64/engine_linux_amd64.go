@@ -72,7 +72,8 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 		return nil, fmt.Errorf("%d sets of programs share an address space, at most %d are possible", contexts, contexts)
 	}
 	u := lower(env, slot, cpu.X86.HasBMI2 && !e.opt.NoBMI2)
-	c := &code{env: env, mem: env.Mem, unit: u, x: x, slot: slot, low: env.StackTop - env.StackSize, budget: min(env.Budget, 1<<62)}
+	c := &code{env: env, mem: env.Mem, unit: u, x: x, slot: slot, low: env.StackTop - env.StackSize, budget: min(env.Budget, 1<<62), top: env.StackTop}
+	c.slice = int64(min(c.budget, sliceInsns))
 	c.unit.code = nil
 	var err error
 	if c.text, err = executable(u.code); err == nil {
@@ -83,8 +84,11 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 	}
 	c.textAt = address(c.text)
 	// Safety: the address stays inside of the mapping, so that it is nothing of the garbage collector's.
-	c.stackEnd = unsafe.Add(unsafe.Pointer(unsafe.SliceData(c.stack)), len(c.stack)-64)
-	*x = context{used: 1, pc: c.textAt + uintptr(u.entry), bias: env.Mem.HostBase() - uintptr(mem.Base), callLow: c.callLow(env.StackTop, 0)}
+	stackEnd := unsafe.Add(unsafe.Pointer(unsafe.SliceData(c.stack)), len(c.stack)-64)
+	*x = context{used: 1, base: stackEnd, fp: env.StackTop, bias: env.Mem.HostBase() - uintptr(mem.Base), callLow: c.callLow(env.StackTop, 0)}
+	for i := range env.Progs {
+		c.entries = append(c.entries, entry{c.textAt + uintptr(u.thunks[i]), env.Progs[i].Info, u.needCPU[i]})
+	}
 	if env.Arena != nil {
 		// Safety: the table lies outside of the heap, and the programs of a set end before its arena.
 		x.arenaTable = unsafe.Pointer(unsafe.SliceData(env.Arena.Table()))
@@ -106,11 +110,14 @@ type code struct {
 	unit
 	text, stack []byte
 	textAt      uintptr
-	stackEnd    unsafe.Pointer // where the private stack begins to grow down from
 	x           *context
 	slot        int    // the number of x
 	low         uint64 // the start of the stack region
 	budget      uint64
+	slice       int64 // the first part of the budget
+	entries     []entry
+	// rest is what remains of the budget without the slice that machine code has.
+	rest int64
 	// prog is the number of the program that runs. top is the end of the first frame of the current activation, before the
 	// number of frames that the program had without it. While Go is in a helper, x.sp is where the private stack goes on.
 	prog, before int
@@ -119,12 +126,17 @@ type code struct {
 	inner *engine.Fault
 }
 
+// entry is how a program starts.
+type entry struct {
+	pc      uintptr
+	info    *abi.Prog
+	needCPU bool
+}
+
 // Run runs a program; see engine.Code.
 func (c *code) Run(prog int, ctx uint64) (uint64, *engine.Fault) {
-	// One by one: a copy of an array would be made of larger pieces and wait for the stores of the smaller.
-	a := &c.x.args
-	a[0], a[1], a[2], a[3], a[4] = ctx, 0, 0, 0, 0
-	return c.invoke(prog, 0, c.subs[prog][0])
+	c.x.args[0], c.x.pc = ctx, c.entries[prog].pc
+	return c.invoke(prog, 0)
 }
 
 // RunSub runs a subprogram as an invocation of its own; see engine.Code.
@@ -133,8 +145,16 @@ func (c *code) RunSub(fn uint64, a abi.Args) (uint64, *engine.Fault) {
 	if target == 0 {
 		return 0, &engine.Fault{Msg: engine.TargetFault(fn)}
 	}
-	c.x.args = a
-	return c.invoke(p, at, target)
+	c.start(target, &a)
+	return c.invoke(p, at)
+}
+
+// start makes machine code start with the subprogram at target and the arguments a.
+func (c *code) start(target int32, a *abi.Args) {
+	x := c.x
+	// One by one: a copy of an array would be made of larger pieces and wait for the stores of the smaller.
+	x.args[0], x.args[1], x.args[2], x.args[3], x.args[4] = a[0], a[1], a[2], a[3], a[4]
+	x.pc, x.value = c.textAt+uintptr(c.entry), uint64(c.textAt)+uint64(target)
 }
 
 // Close gives the memory back.
@@ -162,43 +182,42 @@ func (c *code) resolve(fn uint64) (prog int, at, target int32) {
 	return 0, 0, 0
 }
 
-// invoke runs the machine code of program p at target, which begins with its instruction at, as a program of its own. The
-// arguments are in the context.
-func (c *code) invoke(p int, at, target int32) (uint64, *engine.Fault) {
+// invoke runs the subprogram of program p that begins with its instruction at, as a program of its own: machine code starts
+// at x.pc, and the arguments are in the context.
+func (c *code) invoke(p int, at int32) (uint64, *engine.Fault) {
 	st, call, x := &c.env.State, c.env.Call, c.x
 	if st.Depth != 0 {
-		return c.nested(p, at, target)
+		return c.nested(p, at)
 	}
-	top := c.env.StackTop
-	if top-c.low < engine.FrameSize {
+	if c.top-c.low < engine.FrameSize {
 		return 0, noFrame(p, at, 0)
 	}
 	st.Limit = st.Insns + c.budget
 	st.Depth = 1
-	call.Prog = c.env.Progs[p].Info
-	c.prog, c.before, c.top = p, 0, top
-	call.Tails = 0
-	// Read back from where they were left, these would make one run wait for the one before.
-	x.fp, x.sp, x.left = top, c.stackEnd, int64(c.budget)
-	if c.needCPU[p] {
+	call.Prog, call.Tails = c.entries[p].info, 0
+	c.prog = p
+	// What is the same for all runs stays in the context as it is: read back from where it was stored just now, it would make
+	// one run wait for the one before.
+	x.left, c.rest = c.slice, int64(c.budget)-c.slice
+	if c.entries[p].needCPU {
 		x.cpu = uint64(uint32(call.Host.CPU()))
 	}
-	r0, f := c.run(target)
+	r0, f := c.run()
 	st.Depth = 0
 	call.Prog = nil
 	return r0, f
 }
 
 // nested is invoke for a program that runs because another one called a helper or kfunc.
-func (c *code) nested(p int, at, target int32) (uint64, *engine.Fault) {
+func (c *code) nested(p int, at int32) (uint64, *engine.Fault) {
 	st, call, x := &c.env.State, c.env.Call, c.x
 	prog, info, cpu, tails := c.prog, call.Prog, x.cpu, call.Tails
-	c.prog, call.Prog, call.Tails = p, c.env.Progs[p].Info, 0
+	c.prog, call.Prog, call.Tails = p, c.entries[p].info, 0
 	st.Depth++
-	if c.needCPU[p] {
+	if c.entries[p].needCPU {
 		x.cpu = uint64(uint32(call.Host.CPU()))
 	}
-	r0, f := c.activate(p, at, target, 0)
+	r0, f := c.activate(p, at, 0)
 	st.Depth--
 	c.prog, call.Prog, x.cpu, call.Tails = prog, info, cpu, tails
 	return r0, f
@@ -214,8 +233,8 @@ func (c *code) callback(fn uint64, a abi.Args) uint64 {
 		c.env.Call.Fault = engine.TargetFault(fn)
 		return 0
 	}
-	c.x.args = a
-	r0, f := c.activate(p, at, target, c.frames(c.x.callFP()))
+	c.start(target, &a)
+	r0, f := c.activate(p, at, c.frames(c.x.callFP()))
 	if f != nil {
 		c.inner, c.env.Call.Fault = f, f.Msg
 	}
@@ -232,36 +251,57 @@ func (c *code) callLow(top uint64, before int) uint64 {
 }
 
 // activate runs machine code on a frame below that of a call that Go is in; its program has frames others.
-func (c *code) activate(p int, at, target int32, frames int) (uint64, *engine.Fault) {
+func (c *code) activate(p int, at int32, frames int) (uint64, *engine.Fault) {
 	x, st := c.x, &c.env.State
-	fp, sp, callLow := x.callFP(), x.sp, x.callLow
+	below, base, sp, fp, callLow := x.callFP(), x.base, x.sp, x.fp, x.callLow
 	top, before := c.top, c.before
-	if frames >= engine.MaxFrames || fp-engine.FrameSize-c.low < engine.FrameSize {
+	if frames >= engine.MaxFrames || below-engine.FrameSize-c.low < engine.FrameSize {
 		return 0, noFrame(p, at, frames)
 	}
-	c.top, c.before = fp-engine.FrameSize, frames
-	x.fp, x.callLow, x.left = c.top, c.callLow(c.top, frames), int64(st.Limit-st.Insns)
-	r0, f := c.run(target)
+	c.top, c.before = below-engine.FrameSize, frames
+	x.base, x.fp, x.callLow = sp, c.top, c.callLow(c.top, frames)
+	c.rest = int64(st.Limit - st.Insns)
+	c.nextSlice()
+	r0, f := c.run()
 	c.top, c.before = top, before
-	x.sp, x.callLow = sp, callLow
+	x.base, x.sp, x.fp, x.callLow = base, sp, fp, callLow
 	return r0, f
 }
 
-// run runs an activation whose stacks, budget and arguments are in the context.
-func (c *code) run(target int32) (uint64, *engine.Fault) {
+// sliceInsns is the number of instructions after which machine code returns to Go: the garbage collector and other
+// goroutines wait for it, some 100 µs at most.
+const sliceInsns = 200_000
+
+// nextSlice gives machine code the next part of the budget.
+func (c *code) nextSlice() {
+	n := min(c.rest, sliceInsns)
+	c.x.left, c.rest = n, c.rest-n
+}
+
+// insns brings State.Insns up to date when machine code has returned.
+func (c *code) insns(st *engine.State) { st.Insns = st.Limit - uint64(c.x.left+c.rest) }
+
+// run runs an activation whose start, stacks, budget and arguments are in the context.
+func (c *code) run() (uint64, *engine.Fault) {
 	x, st, call := c.x, &c.env.State, c.env.Call
-	x.value = uint64(c.textAt) + uint64(target)
 	if n := c.mem.Limit(); n != x.space {
 		x.setLimit(n)
 	}
 	if a := c.env.Arena; a != nil && a.Low() != x.arenaLow {
 		x.setArena(a.Low())
 	}
-	sp := x.sp
 	enter(x)
-	for x.exit&exitMask == exitCall {
+	for x.exit != exitDone {
+		if x.exit&exitMask != exitCall {
+			if x.exit&exitMask == exitBudget && c.goOn() {
+				continue
+			}
+			c.insns(st)
+			call.Helpers += x.inlined
+			return 0, c.fault(x)
+		}
 		s := &c.sites[x.exit>>exitBits]
-		st.Insns = st.Limit - uint64(x.left)
+		c.insns(st)
 		*s.count++
 		call.Helpers += x.inlined
 		// Safety: the arguments lie on the private stack, which nothing changes or unmaps during the call.
@@ -270,13 +310,13 @@ func (c *code) run(target int32) (uint64, *engine.Fault) {
 			return 0, c.callFault(s.insn)
 		}
 		if call.Tail != 0 {
-			if f := c.tail(s.insn, sp); f != nil {
+			if f := c.tail(s.insn); f != nil {
 				return 0, f
 			}
 			enter(x)
 			continue
 		}
-		// Programs and callbacks that ran meanwhile have left in x.left what they left of the budget.
+		// Programs and callbacks that ran meanwhile have left in x.left and c.rest what they left of the budget.
 		x.r0 = r0
 		if n := c.mem.Limit(); n != x.space {
 			x.setLimit(n)
@@ -286,17 +326,33 @@ func (c *code) run(target int32) (uint64, *engine.Fault) {
 		}
 		resume(x)
 	}
-	st.Insns = st.Limit - uint64(x.left)
+	c.insns(st)
 	call.Helpers += x.inlined
-	if x.exit != exitDone {
-		return 0, c.fault(x)
-	}
 	return x.r0, nil
 }
 
-// tail prepares another program to go on in the first frame of the invocation, whose activation began with the private stack
-// at sp; a helper called at instruction insn asked for it. What the old program has on that stack is forgotten.
-func (c *code) tail(insn int32, sp unsafe.Pointer) *engine.Fault {
+// goOn continues after a slice of the budget, unless that was the last. It is a call that grows the stack, and so one at
+// which the runtime can stop the goroutine.
+//
+//go:noinline
+func (c *code) goOn() bool {
+	x := c.x
+	if c.rest += x.left; c.rest <= 0 {
+		x.left, c.rest = c.rest, 0
+		return false
+	}
+	c.nextSlice()
+	c.env.Call.Helpers += x.inlined
+	base, pc := x.base, x.pc
+	x.base, x.pc = x.sp, c.textAt+uintptr(c.again)
+	enter(x)
+	x.base, x.pc = base, pc
+	return true
+}
+
+// tail prepares another program to go on in the first frame of the invocation; a helper called at instruction insn asked for
+// it. What the old program has on the private stack is forgotten.
+func (c *code) tail(insn int32) *engine.Fault {
 	x, call := c.x, c.env.Call
 	n := call.Tail - 1
 	call.Tail = 0
@@ -305,14 +361,12 @@ func (c *code) tail(insn int32, sp unsafe.Pointer) *engine.Fault {
 		return &engine.Fault{Prog: p, Insn: i, Msg: engine.TailFault(n, len(c.subs))}
 	}
 	call.Tails++
-	c.prog, call.Prog = int(n), c.env.Progs[n].Info
-	if c.needCPU[n] {
+	c.prog, call.Prog = int(n), c.entries[n].info
+	if c.entries[n].needCPU {
 		x.cpu = uint64(uint32(call.Host.CPU()))
 	}
 	// Safety: the arguments of the call lie on the private stack, as in run.
-	ctx := (*abi.Args)(x.sp)[0]
-	x.args = [5]uint64{ctx}
-	x.fp, x.sp, x.value = c.top, sp, uint64(c.textAt)+uint64(c.subs[n][0])
+	x.args[0], x.pc = (*abi.Args)(x.sp)[0], c.entries[n].pc
 	if n := c.mem.Limit(); n != x.space {
 		x.setLimit(n)
 	}
@@ -356,7 +410,7 @@ func (c *code) fault(x *context) *engine.Fault {
 		f.Msg = engine.BudgetFault(c.env.Budget)
 	case exitDepth:
 		f.Msg = engine.StackFault()
-		if c.frames(x.fp) >= engine.MaxFrames {
+		if c.frames(x.faultFP) >= engine.MaxFrames {
 			f.Msg = engine.DepthFault()
 		}
 	case exitTarget:

@@ -26,7 +26,7 @@ type lowering struct {
 	sites    []site
 
 	// The common ends of all programs; see runtime.
-	done, call, leave Label
+	done, call, leave, yield Label
 
 	// The program being lowered.
 	number  int
@@ -37,6 +37,7 @@ type lowering struct {
 	table   Label           // of code addresses, for CallReg
 	callees bool            // whether CallReg occurs: any subprogram may be called
 	stubs   []func()        // code to put behind the program
+	thunk   Label           // where an activation with one argument begins
 
 	needCPU bool // whether it asks for the processor
 
@@ -60,7 +61,9 @@ type site struct {
 // unit is the result: code with the offsets of its parts.
 type unit struct {
 	code    []byte
-	entry   int32
+	entry   int32     // where the activation of any subprogram begins
+	again   int32     // where to go on after a slice of the budget
+	thunks  []int32   // per program: where an activation of it with one argument begins
 	subs    [][]int32 // per program and instruction: where a subprogram begins that starts there, else 0
 	ends    []int32   // per program: end of its code
 	bases   []int32   // per program: number of its first instruction
@@ -86,7 +89,7 @@ func lower(env *engine.Env, slot int, bmi2 bool) unit {
 func (l *lowering) pass(env *engine.Env) unit {
 	l.sites, l.base, l.subNumber = nil, 0, 0
 	u := unit{}
-	u.entry = l.runtime()
+	u.entry, u.again = l.runtime()
 	for i := range env.Progs {
 		p := &env.Progs[i]
 		u.bases = append(u.bases, l.base)
@@ -97,6 +100,7 @@ func (l *lowering) pass(env *engine.Env) unit {
 		}
 		u.subs = append(u.subs, starts)
 		u.ends = append(u.ends, l.a.Pos())
+		u.thunks = append(u.thunks, l.a.Offset(l.thunk))
 		u.needCPU = append(u.needCPU, l.needCPU)
 		l.base += int32(len(p.Code.Insns))
 	}
@@ -104,13 +108,20 @@ func (l *lowering) pass(env *engine.Env) unit {
 	return u
 }
 
-// later puts code behind the program.
-func (l *lowering) later(f func()) { l.stubs = append(l.stubs, f) }
+// later puts code behind the program, which belongs to the subprogram that is being lowered now.
+func (l *lowering) later(f func()) {
+	known, saved, called := l.known, l.saved, l.called
+	l.stubs = append(l.stubs, func() {
+		l.known, l.saved, l.called = known, saved, called
+		f()
+	})
+}
 
 // program lowers one program.
 func (l *lowering) program(number int, p *engine.Prog) {
 	l.number, l.prog, l.callees, l.needCPU, l.stubs = number, p, false, false, nil
 	l.targets, l.subs = map[int32]Label{}, map[int32]Label{}
+	l.thunk = l.a.NewLabel()
 	called := map[int32]bool{}
 	for i := range p.Code.Insns {
 		switch in := &p.Code.Insns[i]; {
@@ -134,6 +145,10 @@ func (l *lowering) program(number int, p *engine.Prog) {
 		s := &p.Code.Subs[i]
 		l.called = l.callees || called[s.Start]
 		l.sub(s)
+		if i == 0 {
+			known, called := l.known, l.called
+			l.later(func() { l.start1(known, called) })
+		}
 	}
 	for len(l.stubs) > 0 {
 		f := l.stubs[0]
@@ -191,7 +206,9 @@ func (l *lowering) prologue(s *ir.Sub) {
 	a.Bind(l.subs[s.Start])
 	a.TestRR(W64, regLeft, regLeft)
 	l.start = s.Start
-	a.Jcc(CondLE, l.faultAfter(s.Start, exitBudget, 0))
+	within := a.NewLabel()
+	a.Jcc(CondLE, l.exhausted(s.Start, within))
+	a.Bind(within)
 	var written uint16
 	l.loops = false
 	for _, in := range l.prog.Code.Insns[s.Start:s.End] {
@@ -203,7 +220,7 @@ func (l *lowering) prologue(s *ir.Sub) {
 		}
 		l.loops = l.loops || in.Op == ir.MayGoto
 	}
-	l.saved = l.saved[:0]
+	l.saved = nil
 	for r := ir.Reg(6); r <= 9 && l.called; r++ {
 		if written>>r&1 != 0 {
 			l.saved = append(l.saved, hostReg[r])
@@ -213,6 +230,29 @@ func (l *lowering) prologue(s *ir.Sub) {
 	if l.loops {
 		a.PushImm(engine.MaxLoops)
 	}
+}
+
+// start1 emits the beginning of an activation of the program with one argument. Of the registers only those matter that the
+// program reads before it writes them.
+func (l *lowering) start1(known *analysis, called bool) {
+	a := l.a
+	a.Bind(l.thunk)
+	for r := ir.Reg(0); r <= 9; r++ {
+		switch {
+		case known.first>>r&1 == 0:
+		case r == 1:
+			a.Load(8, hostReg[r], l.field(offArgs))
+		default:
+			a.Zero(hostReg[r])
+		}
+	}
+	a.ZeroHelpers()
+	a.Load(8, RBP, l.field(offFP))
+	if called {
+		a.LeaLabel(regT1, l.done)
+		a.Push(regT1)
+	}
+	a.Jmp(l.subs[0])
 }
 
 // epilogue ends a subprogram.

@@ -1,6 +1,8 @@
 package amd64
 
 import (
+	"slices"
+
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
@@ -18,7 +20,7 @@ func (l *lowering) jump(i int32, in *ir.Insn) {
 		switch {
 		case back:
 			a.Jcc(CondG, to) // the flags are those of count
-			a.Jmp(l.fault(i, exitBudget))
+			a.Jmp(l.exhausted(i, to))
 		case in.Target != i+1:
 			a.Jmp(to)
 		}
@@ -27,7 +29,7 @@ func (l *lowering) jump(i int32, in *ir.Insn) {
 	if back {
 		// Where the budget is used up, the jump faults instead.
 		last, next := a.NewLabel(), a.NewLabel()
-		fault := l.fault(i, exitBudget)
+		fault := l.exhausted(i, to)
 		a.Jcc(CondLE, last)
 		a.Jcc(l.compare(in), to)
 		a.Bind(next)
@@ -157,24 +159,53 @@ func (l *lowering) addresses() {
 	}
 }
 
-// callHost leaves for Go, which calls fn and comes back.
+// callHost leaves for Go, which calls fn and comes back. What the program wants back stays on the private stack, so that
+// another program can run below.
 func (l *lowering) callHost(i int32, fn abi.Func, count *uint64) {
 	a, back := l.a, l.a.NewLabel()
 	n := int64(len(l.sites))
 	l.sites = append(l.sites, site{fn, count, l.base + i})
+	live := l.known.live[i-l.known.s.Start]
+	keep := make([]Reg, 0, 4)
+	for r := ir.Reg(6); r <= 9; r++ {
+		// A subprogram gives the others back as it got them, and so do those that it calls.
+		if live>>r&1 != 0 || l.called && !slices.Contains(l.saved, hostReg[r]) {
+			keep = append(keep, hostReg[r])
+			a.Push(hostReg[r])
+		}
+	}
 	a.LeaLabel(regT1, back)
 	a.MovRI(regT2, n<<exitBits|exitCall)
 	a.Jmp(l.call)
 	a.Bind(back)
+	for k := len(keep) - 1; k >= 0; k-- {
+		a.Pop(keep[k])
+	}
+	l.zeroArgs(i)
 }
 
-// runtime emits what all programs of a set share and returns the offset where Go enters.
+// exhausted returns the label of code for a jump by instruction i to the place to, or the beginning of a subprogram there,
+// when the slice of the budget is used up: Go makes a fault of it or comes back. All instructions are counted.
+func (l *lowering) exhausted(i int32, to Label) Label {
+	a, label := l.a, l.a.NewLabel()
+	code := (l.base+i)<<exitBits | exitBudget
+	l.later(func() {
+		a.Bind(label)
+		a.MovRI(regT1, int64(code))
+		a.LeaLabel(regT2, to)
+		a.Jmp(l.yield)
+	})
+	return label
+}
+
+// runtime emits what all programs of a set share and returns the offsets where Go enters: for an activation of any
+// subprogram, and to go on after a slice of the budget.
 //
 // Go enters by JMP and machine code leaves by a RET to Go's CALL, so that the processor's predictions of returns stay
 // right.
-func (l *lowering) runtime() (entry int32) {
+func (l *lowering) runtime() (entry, again int32) {
 	a := l.a
-	l.done, l.call, l.leave = a.NewLabel(), a.NewLabel(), a.NewLabel()
+	l.done, l.call, l.leave, l.yield = a.NewLabel(), a.NewLabel(), a.NewLabel(), a.NewLabel()
 	args := [5]Reg{RDI, RSI, RDX, RCX, R8}
 
 	// A new activation of the subprogram at context.value.
@@ -198,14 +229,13 @@ func (l *lowering) runtime() (entry int32) {
 	a.Store(8, At(regT2, offLeft), regLeft)
 	a.StoreHelpers(At(regT2, offInlined))
 	a.StoreImm(8, At(regT2, offExit), exitDone)
-	l.toGo(regT2)
+	l.toGo()
 
-	// A call: regT1 is where to come back to, regT2 the reason. The private stack keeps what the program wants back, so
-	// that another program can run below; the arguments lie on its top. Go comes back by resume, in assembly.
+	// A call: regT1 is where to come back to, regT2 the reason. The arguments lie on the top of the private stack. Go comes
+	// back by resume, in assembly.
 	a.Bind(l.call)
-	for _, r := range []Reg{regT1, RBX, R13, R14, R15, RBP} {
-		a.Push(r)
-	}
+	a.Push(regT1)
+	a.Push(RBP)
 	for i := len(args) - 1; i >= 0; i-- {
 		a.Push(args[i])
 	}
@@ -214,23 +244,41 @@ func (l *lowering) runtime() (entry int32) {
 	a.Store(8, At(regT1, offLeft), regLeft)
 	a.StoreHelpers(At(regT1, offInlined))
 	a.Store(8, At(regT1, offSP), RSP)
-	l.toGo(regT1)
+	l.toGo()
+
+	// The end of a slice: regT1 is the reason, regT2 where to go on.
+	all := []Reg{regT2, RBP, RAX, RDI, RSI, RDX, RCX, R8, RBX, R13, R14, R15}
+	a.Bind(l.yield)
+	for _, r := range all {
+		a.Push(r)
+	}
+	a.Lea(W64, regT2, l.field(0))
+	a.Store(8, At(regT2, offExit), regT1)
+	a.Store(8, At(regT2, offLeft), regLeft)
+	a.StoreHelpers(At(regT2, offInlined))
+	a.Store(8, At(regT2, offSP), RSP)
+	l.toGo()
+	again = a.Pos()
+	for i := len(all) - 1; i >= 0; i-- {
+		a.Pop(all[i])
+	}
+	a.ZeroHelpers()
+	a.JmpR(regT2)
 
 	// A fault: regT1 is the reason, regT2 the detail.
 	a.Bind(l.leave)
 	a.Store(8, l.field(offExit), regT1)
 	a.Store(8, l.field(offLeft), regLeft)
 	a.Store(8, l.field(offValue), regT2)
-	a.Store(8, l.field(offFP), RBP)
+	a.Store(8, l.field(offFaultFP), RBP)
 	a.StoreHelpers(l.field(offInlined))
-	a.Lea(W64, regT2, l.field(0))
-	l.toGo(regT2)
-	return entry
+	l.toGo()
+	return entry, again
 }
 
-// toGo returns to Go; r is the address of the context.
-func (l *lowering) toGo(r Reg) {
-	l.a.Load(8, RSP, At(r, offGoSP))
-	l.a.Load(8, RBP, At(r, offGoBP))
+// toGo returns to Go, whose stack and frame pointer enter and resume have left in X2 and X3.
+func (l *lowering) toGo() {
+	l.a.MovFromX(RSP, 2)
+	l.a.MovFromX(RBP, 3)
 	l.a.Ret()
 }

@@ -83,6 +83,11 @@ func (l *lowering) times(r Reg, n uint64) {
 // seen.
 func (l *lowering) inlineEnd(i int32) {
 	l.a.CountHelper()
+	l.zeroArgs(i)
+}
+
+// zeroArgs zeroes the arguments after the call at instruction i where that can be seen.
+func (l *lowering) zeroArgs(i int32) {
 	for r := ir.Reg(1); r <= 5; r++ {
 		if l.known.live[i-l.known.s.Start]>>r&1 != 0 {
 			l.a.Zero(hostReg[r])

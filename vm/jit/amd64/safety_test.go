@@ -22,7 +22,7 @@ import (
 
 // enter has the offsets of these fields as numbers.
 func TestContextLayout(t *testing.T) {
-	got := []int32{offGoSP, offGoBP, offSP, offPC, offLeft, offR0, offBias}
+	got := []int32{offBase, offSP, offPC, offLeft, offR0, offBias}
 	for i, off := range got {
 		if off != int32(8*i) {
 			t.Errorf("field %d of context is at %d", i, off)
