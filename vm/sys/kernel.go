@@ -110,6 +110,11 @@ func (k *Kernel) Close() error {
 		k.procs[len(k.procs)-1].Exit()
 	}
 	k.fs.clear()
+	for i := len(k.maps.list) - 1; i >= 0; i-- { // registered without a link: nobody else would end that
+		if o := k.maps.list[i].obj.ops; o != nil && o.state == stateInUse {
+			o.delete()
+		}
+	}
 	k.sweep()
 	k.closed = true
 	return k.stop()

@@ -30,9 +30,17 @@ func (h *host) ArmTimer(k uint64, _ int32, _ uint64, f func()) {
 	h.fire[k] = f
 }
 
+// tester is what a rig needs of a test, be it rapid's.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Error(args ...any)
+}
+
 // rig is a kernel with one process.
 type rig struct {
-	t testing.TB
+	t tester
 	h *host
 	m *mem.Space
 	k *sys.Kernel
@@ -40,7 +48,7 @@ type rig struct {
 	u *sys.Buffers
 }
 
-func newRig(t testing.TB, edit ...func(*sys.Options)) *rig {
+func newRig(t tester, edit ...func(*sys.Options)) *rig {
 	t.Helper()
 	r := &rig{t: t, h: &host{}, u: &sys.Buffers{}}
 	var err error
@@ -56,14 +64,16 @@ func newRig(t testing.TB, edit ...func(*sys.Options)) *rig {
 		t.Fatal(err)
 	}
 	r.p = r.k.NewProcess(r.u)
-	t.Cleanup(func() {
-		if err := r.k.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := r.m.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	if tb, ok := t.(testing.TB); ok {
+		tb.Cleanup(func() {
+			if err := r.k.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := r.m.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	return r
 }
 

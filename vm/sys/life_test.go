@@ -1,0 +1,247 @@
+package sys_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/cilium/ebpf/btf"
+	"pgregory.net/rapid"
+
+	"github.com/schedsim/schedsim/vm/sys"
+)
+
+func intType() btf.Type { return &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed} }
+
+// model is what references there should be: objects by kind and id, each with those who hold it.
+type model struct {
+	fds   map[int]*thing
+	pins  map[string]*thing
+	ids   map[byte]uint32 // last id by kind
+	all   []*thing
+	inner map[*thing]*thing // element 0 of a map of maps
+}
+
+type thing struct {
+	kind  byte // 'm', 'o' (map of maps), 'p', 'l'
+	id    uint32
+	refs  int
+	holds []*thing
+	freed bool
+}
+
+func (m *model) add(fd int, kind byte, holds ...*thing) *thing {
+	space := kind
+	if kind == 'o' {
+		space = 'm'
+	}
+	m.ids[space]++
+	x := &thing{kind: kind, id: m.ids[space], refs: 1, holds: holds}
+	for _, h := range holds {
+		h.refs++
+	}
+	m.fds[fd], m.all = x, append(m.all, x)
+	return x
+}
+
+func (m *model) drop(x *thing) {
+	if x.refs--; x.refs > 0 {
+		return
+	}
+	x.freed = true
+	for _, h := range x.holds {
+		m.drop(h)
+	}
+	if in := m.inner[x]; in != nil {
+		delete(m.inner, x)
+		m.drop(in)
+	}
+}
+
+// lowest is the descriptor that the next open gets.
+func (m *model) lowest() int {
+	fd := 3
+	for m.fds[fd] != nil {
+		fd++
+	}
+	return fd
+}
+
+func (m *model) of(kinds string) []int {
+	var out []int
+	for _, fd := range slices.Sorted(maps.Keys(m.fds)) {
+		for _, k := range kinds {
+			if m.fds[fd].kind == byte(k) {
+				out = append(out, fd)
+			}
+		}
+	}
+	return out
+}
+
+// Whatever is created, duplicated, pinned, put into maps and closed: exactly those objects live that something holds, under
+// their first ids, at the lowest free descriptors, and in the end all memory is back.
+func TestLifetimes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := newRig(t)
+		before := r.m.Limit()
+		m := &model{fds: map[int]*thing{}, pins: map[string]*thing{}, ids: map[byte]uint32{}, inner: map[*thing]*thing{}}
+		pick := func(kinds string) int {
+			l := m.of(kinds)
+			if len(l) == 0 {
+				t.Skip()
+			}
+			return rapid.SampledFrom(l).Draw(t, "fd")
+		}
+		opened := func(fd int32, want int) {
+			if int(fd) != want {
+				t.Fatalf("descriptor %d, want %d", fd, want)
+			}
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"map": func(t *rapid.T) {
+				if len(m.all) > 25 {
+					t.Skip()
+				}
+				fd := m.lowest()
+				opened(r.array(8, 1), fd)
+				m.add(fd, 'm')
+			},
+			"map of maps": func(t *rapid.T) {
+				if len(m.all) > 25 {
+					t.Skip()
+				}
+				in, fd := pick("m"), m.lowest()
+				opened(r.ok(sys.MapCreate, sys.MapAttr{Type: 12, KeySize: 4, ValueSize: 4, MaxEntries: 1, InnerFD: int32(in)}.Bytes()), fd)
+				m.add(fd, 'o')
+			},
+			"set": func(t *rapid.T) {
+				out, in := m.fds[pick("o")], pick("m")
+				for fd, x := range m.fds {
+					if x == out {
+						r.ok(sys.MapUpdateElem, r.elem(int32(fd), u32(0), u32(uint32(in)), 0))
+						break
+					}
+				}
+				old := m.inner[out]
+				m.inner[out] = m.fds[in]
+				m.fds[in].refs++
+				if old != nil {
+					m.drop(old)
+				}
+			},
+			"program": func(t *rapid.T) {
+				in, fd := pick("mo"), m.lowest()
+				opened(r.ok(sys.ProgLoad, r.prog(sys.ProgTypeSyscall, join(ld64(1, 1, int32(in), 0), movK(0, 1), exit))), fd)
+				m.add(fd, 'p', m.fds[in])
+			},
+			"run": func(t *rapid.T) {
+				r.ok(sys.ProgTestRun, sys.RunAttr{Prog: int32(pick("p"))}.Bytes())
+			},
+			"refused program": func(t *rapid.T) {
+				if fd := r.p.BPF(sys.ProgLoad, r.prog(sys.ProgTypeSyscall, join(ld64(1, 1, int32(pick("mo")), 0), movK(0, 1)))); fd >= 0 {
+					t.Fatal("accepted")
+				}
+			},
+			"bind": func(t *rapid.T) {
+				p, in := pick("p"), pick("m")
+				r.ok(sys.ProgBindMap, sys.Words(uint32(p), uint32(in), 0))
+				if x := m.fds[in]; !slices.Contains(m.fds[p].holds, x) {
+					x.refs++
+					m.fds[p].holds = append(m.fds[p].holds, x)
+				}
+			},
+			"dup": func(t *rapid.T) {
+				fd := pick("mop")
+				to := m.lowest()
+				opened(int32(r.p.Dup(fd)), to)
+				m.fds[to] = m.fds[fd]
+				m.fds[fd].refs++
+			},
+			"pin": func(t *rapid.T) {
+				fd, name := pick("mop"), fmt.Sprintf("/sys/fs/bpf/%d", rapid.IntRange(0, 3).Draw(t, "name"))
+				v := r.p.BPF(sys.ObjPin, sys.PathAttr{Path: r.u.AddString(name), FD: int32(fd)}.Bytes())
+				if (v == 0) != (m.pins[name] == nil) {
+					t.Fatalf("pin: %d", v)
+				}
+				if v == 0 {
+					m.pins[name] = m.fds[fd]
+					m.fds[fd].refs++
+				}
+			},
+			"unpin": func(t *rapid.T) {
+				if len(m.pins) == 0 {
+					t.Skip()
+				}
+				name := rapid.SampledFrom(slices.Sorted(maps.Keys(m.pins))).Draw(t, "name")
+				if err := r.k.Unlink(name); err != nil {
+					t.Fatal(err)
+				}
+				x := m.pins[name]
+				delete(m.pins, name)
+				m.drop(x)
+			},
+			"by id": func(t *rapid.T) {
+				if len(m.all) == 0 {
+					t.Skip()
+				}
+				x := rapid.SampledFrom(m.all).Draw(t, "object")
+				cmd, attr := sys.MapGetFDByID, sys.Words(x.id, 0, 0)
+				if x.kind == 'p' {
+					cmd, attr = sys.ProgGetFDByID, sys.Words(x.id)
+				}
+				to := m.lowest()
+				if v := r.p.BPF(cmd, attr); x.freed {
+					if v >= 0 {
+						t.Fatalf("%c %d is gone, but has descriptor %d", x.kind, x.id, v)
+					}
+				} else {
+					opened(int32(v), to)
+					m.fds[to] = x
+					x.refs++
+				}
+			},
+			"close": func(t *rapid.T) {
+				fd := pick("mop")
+				if r.p.Close(fd) != 0 {
+					t.Fatal("close")
+				}
+				x := m.fds[fd]
+				delete(m.fds, fd)
+				m.drop(x)
+			},
+			"": func(t *rapid.T) {
+				want := sys.Counts{}
+				for _, x := range m.all {
+					switch {
+					case x.freed:
+					case x.kind == 'p':
+						want.Progs++
+					default:
+						want.Maps++
+					}
+				}
+				if got := r.k.Counts(); got != want {
+					t.Fatalf("live %+v, want %+v", got, want)
+				}
+				r.u.Reset()
+			},
+		})
+		if err := r.k.Close(); err != nil {
+			t.Fatal(err)
+		}
+		// All memory is back: another kernel needs no more of it.
+		after := r.m.Limit()
+		again, err := sys.New(sys.Options{Mem: r.m, Host: r.h, Maps: 32})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := again.Close(); err != nil || r.m.Limit() != after || after < before {
+			t.Fatalf("%v; limit %d, then %d", err, after, r.m.Limit())
+		}
+		if err := r.m.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
