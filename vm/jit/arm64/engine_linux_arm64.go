@@ -22,7 +22,10 @@ type Options struct {
 }
 
 // Engine compiles to machine code.
-type Engine struct{ opt Options }
+type Engine struct {
+	opt Options
+	far bool // jumps reach far even where they need not: for tests
+}
 
 var (
 	_ engine.Engine = (*Engine)(nil)
@@ -35,7 +38,7 @@ func New(opt Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{opt}, unmap(probe)
+	return &Engine{opt: opt}, unmap(probe)
 }
 
 // Name is "jit".
@@ -68,7 +71,7 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 		return nil, fmt.Errorf("%d sets of programs share an address space, at most %d are possible", contexts, contexts)
 	}
 	c := &code{env: env, mem: env.Mem, x: x, low: env.StackTop - env.StackSize, budget: min(env.Budget, 1<<62)}
-	u, err := lower(env)
+	u, err := lower(env, e.far)
 	if err == nil {
 		c.text, err = executable(u.code)
 	}

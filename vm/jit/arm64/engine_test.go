@@ -23,9 +23,18 @@ func newEngine(tb testing.TB, o Options) *Engine {
 	return e
 }
 
+// farEngine is an engine whose conditional jumps are all of the long form.
+func farEngine(tb testing.TB) *Engine {
+	e := newEngine(tb, Options{})
+	e.far = true
+	return e
+}
+
 func TestConformance(t *testing.T) { enginetest.Conformance(t, newEngine(t, Options{})) }
 
 func TestSemantics(t *testing.T) { enginetest.Semantics(t, newEngine(t, Options{})) }
+
+func TestSemanticsFar(t *testing.T) { enginetest.Semantics(t, farEngine(t)) }
 
 func TestProbes(t *testing.T) { enginetest.Probes(t, newEngine(t, Options{})) }
 
@@ -43,6 +52,10 @@ func TestDifferential(t *testing.T) {
 	enginetest.Differential(t, interp.Engine{}, newEngine(t, Options{}), *first, *programs, 0)
 }
 
+func TestDifferentialFar(t *testing.T) {
+	enginetest.Differential(t, interp.Engine{}, farEngine(t), *first, *programs, 1)
+}
+
 // FuzzDifferential: whatever the bytes, machine code does what the interpreter does.
 func FuzzDifferential(f *testing.F) {
 	e := newEngine(f, Options{})
@@ -50,6 +63,20 @@ func FuzzDifferential(f *testing.F) {
 		f.Add(enginetest.RandomBytes(i, 1))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) { enginetest.NewDiffer(t, interp.Engine{}, e).Bytes(t, data) })
+}
+
+func TestNest(t *testing.T) { enginetest.Nest(t, newEngine(t, Options{})) }
+
+func TestNoAllocation(t *testing.T) { enginetest.NoAllocation(t, newEngine(t, Options{})) }
+
+func TestHammer(t *testing.T) { enginetest.Hammer(t, newEngine(t, Options{})) }
+
+func TestRunaway(t *testing.T) { enginetest.Runaway(t, newEngine(t, Options{})) }
+
+func TestPanicInKfunc(t *testing.T) { enginetest.PanicInKfunc(t, newEngine(t, Options{})) }
+
+func TestHostileSize(t *testing.T) {
+	enginetest.HostileSize(t, interp.Engine{}, newEngine(t, Options{}))
 }
 
 func BenchmarkJIT(b *testing.B) { enginetest.Benchmark(b, newEngine(b, Options{})) }

@@ -65,9 +65,9 @@ type unit struct {
 	needCPU       []bool // per program: it asks for the processor
 }
 
-// lower compiles all programs of env.
-func lower(env *engine.Env) (unit, error) {
-	l := &lowering{a: new(Asm), set: flow.New(env), helpers: env.Helpers, calls: env.Call}
+// lower compiles all programs of env, with jumps that reach far if they must or it is asked for.
+func lower(env *engine.Env, far bool) (unit, error) {
+	l := &lowering{a: &Asm{far: far}, set: flow.New(env), helpers: env.Helpers, calls: env.Call}
 	if env.Arena != nil {
 		l.arena, l.arenaUser = true, env.Arena.User()&^(1<<32-1)
 	}
