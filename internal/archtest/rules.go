@@ -64,6 +64,7 @@ var Rules = []Rule{
 	{Path: "internal/cmd/gentarget", May: []string{"ops/kernels/..."}},
 	{Path: "examples"},
 	{Path: "cmd/schedsim", May: []string{"..."}},
+	{Path: "cmd/bpf-conformance-plugin", May: []string{"vm", "vm/..."}},
 	{Path: "benchmarks", May: []string{"..."}},
 	{Path: "benchmarks/bpf", TestAlso: []string{"..."}},
 	{Path: "internal/hostbpf", TestAlso: []string{"vm/..."}},
