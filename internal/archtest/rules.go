@@ -15,6 +15,7 @@ type Rule struct {
 var Rules = []Rule{
 	{Path: "internal/eventq"},
 	{Path: "internal/archtest"},
+	{Path: "internal/cdecl"},
 	{Path: "sim/topo"},
 	{Path: "sim/kobj"},
 	{Path: "sim", May: []string{"internal/eventq", "sim/kobj", "sim/topo"}, TestAlso: []string{"sched/class/idle"}},
@@ -37,7 +38,7 @@ var Rules = []Rule{
 	{Path: "vm", May: []string{"vm/..."}},
 
 	{Path: "ops", May: []string{"sim", "vm/abi"}, TestAlso: []string{"ops/kernels"}},
-	{Path: "ops/kernels", May: []string{"vm/abi", "ops/kernels/..."}},
+	{Path: "ops/kernels", May: []string{"vm/abi", "ops/kernels/...", "internal/cdecl"}},
 	{Path: "ops/kernels/v7_2"},
 
 	{Path: "sched/class/idle", May: []string{"sim", "sim/kobj"}, TestAlso: []string{"sim/topo"}},

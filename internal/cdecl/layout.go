@@ -1,19 +1,19 @@
-package kernels
+package cdecl
 
 import "github.com/cilium/ebpf/btf"
 
-// cLayout computes how a C compiler lays out the definitions that Header prints, so that padding and the attribute
+// layout computes how a C compiler lays out the definitions that a Printer prints, so that padding and the attribute
 // packed can be added where the kernel's layout differs.
 //
 // BTF has offsets but neither alignments nor attributes. A struct is printed as packed if one of its members lies where
 // natural alignment would not put it, or if its size is not a multiple of its alignment; gaps that are larger than
 // natural (____cacheline_aligned members) are filled with unnamed bit fields, which do not change the alignment.
-type cLayout struct {
+type layout struct {
 	align map[btf.Type]uint32 // of structs and unions, in bits
 }
 
 // alignOf returns the alignment of t in bits as printed.
-func (l cLayout) alignOf(t btf.Type) uint32 {
+func (l layout) alignOf(t btf.Type) uint32 {
 	switch v := btf.UnderlyingType(t).(type) {
 	case *btf.Struct:
 		return l.composite(v, v.Members, v.Size)
@@ -34,7 +34,7 @@ func (l cLayout) alignOf(t btf.Type) uint32 {
 }
 
 // composite returns the alignment in bits of a struct or union with these members: 8 if it must be packed.
-func (l cLayout) composite(t btf.Type, ms []btf.Member, size uint32) uint32 {
+func (l layout) composite(t btf.Type, ms []btf.Member, size uint32) uint32 {
 	if a, ok := l.align[t]; ok {
 		return a
 	}
@@ -57,7 +57,7 @@ func (l cLayout) composite(t btf.Type, ms []btf.Member, size uint32) uint32 {
 }
 
 // packed tells whether a struct or union needs the attribute: its members' alignment is more than its own.
-func (l cLayout) packed(t btf.Type, ms []btf.Member) bool {
+func (l layout) packed(t btf.Type, ms []btf.Member) bool {
 	for _, m := range ms {
 		if l.alignOf(m.Type) > l.align[t] {
 			return true
@@ -75,7 +75,7 @@ func sizeBits(t btf.Type) uint32 {
 }
 
 // next returns the bit offset at which a compiler would put m when the members before it end at cur.
-func (l cLayout) next(m btf.Member, cur uint32, packed bool) uint32 {
+func (l layout) next(m btf.Member, cur uint32, packed bool) uint32 {
 	if packed {
 		if m.BitfieldSize == 0 {
 			return roundUp(cur, 8)
