@@ -1,15 +1,24 @@
 package vm
 
 import (
+	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/helpers"
 	"github.com/schedsim/schedsim/vm/maps"
 )
 
-// inline tells the engine what it can do without calling helpers: the arithmetic of maps.Array.Lookup, and the processor,
-// which stays the same while a program runs since the machine moves nothing in the middle of an event.
+// inline tells the engine what it can do without calling helpers and kernel functions: what is said of them in code, the
+// arithmetic of maps.Array.Lookup, and the processor, which stays the same while a program runs since the machine moves
+// nothing in the middle of an event.
 func (l *loader) inline() engine.Inline {
 	in := engine.Inline{Lookup: helpers.Number("map_lookup_elem"), CPUID: helpers.Number("get_smp_processor_id")}
+	in.Helpers = (&helpers.Env{Host: l.s.opt.Host, HZ: uint64(max(l.s.opt.HZ, 0)), PerCPU: l.s.opt.PerCPU}).Inline()
+	in.Kfuncs = make(map[string]*abi.Inline, len(l.kfuncs))
+	for name, k := range l.kfuncs {
+		if k.Inline != nil && k.Call != nil {
+			in.Kfuncs[name] = k.Inline
+		}
+	}
 	for _, m := range l.s.maps.All() {
 		a, ok := m.(*maps.Array)
 		if !ok || a.KeySize != 4 || a.Type != maps.TypeArray && a.Type != maps.TypePerCPUArray {

@@ -1,5 +1,12 @@
 package engine
 
+import (
+	"fmt"
+
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/ir"
+)
+
 // Inline tells engines that generate code what some helpers do, so that they need not call them; the interpreter has no use
 // for it. What an engine does instead must be the same to the last bit, and counts as a call of a helper. The zero value
 // tells nothing.
@@ -8,6 +15,10 @@ type Inline struct {
 	// Whoever sets CPUID or an Array with CPUs promises that Call.Host.CPU stays the same from the start of a program to its
 	// end, callbacks included (in the kernel programs run with migration disabled).
 	Lookup, CPUID int64
+	// Helpers says in code what helpers do, by number: nil, or behind its end, nothing is said. Kfuncs says it of kernel
+	// functions, by name.
+	Helpers []*abi.Inline
+	Kfuncs  map[string]*abi.Inline
 	// Arrays are the maps of Env.Mem in which Lookup finds elements by arithmetic. Their memory stays where it is.
 	Arrays []Array
 }
@@ -19,4 +30,35 @@ type Array struct {
 	Map                uint64 // what programs hand to Lookup
 	Base, Elem, Stride uint64
 	Entries, CPUs      uint32
+}
+
+// CheckInline tells whether in keeps the rules of abi.Inline, "" if it does.
+func CheckInline(in *abi.Inline) string {
+	for i := range in.Code {
+		if msg := checkInlined(in, &in.Code[i], i); msg != "" {
+			return fmt.Sprintf("instruction %d: %s", i, msg)
+		}
+	}
+	return ""
+}
+
+func checkInlined(t *abi.Inline, in *ir.Insn, i int) string {
+	op := in.Op
+	word := op == ir.Ld64 && in.Src == abi.WordReg && in.Off == 0
+	switch {
+	case op == ir.Invalid, op == ir.Ja:
+	case op >= ir.Div64X && op <= ir.SMod32K, op == ir.MayGoto, op > ir.St64K && !op.IsJump():
+		return fmt.Sprintf("operation %d", op)
+	case in.Dst > 5, in.Src > 5 && !word:
+		return "register"
+	}
+	switch {
+	case op.IsJump() && (int(in.Target) <= i || int(in.Target) > len(t.Code)):
+		return "jump that does not go forwards"
+	case word && t.Word == nil:
+		return "there is no word"
+	case in.Probe || in.Arena:
+		return "access that cannot fail"
+	}
+	return ""
 }

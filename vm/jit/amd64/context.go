@@ -33,6 +33,9 @@ type context struct {
 	// inlined is the number of helpers that ran without a call since Go entered; cpu is the processor.
 	inlined uint64
 	cpu     uint64
+	// words are the values of abi.Inline.Word, by the numbers that lowering gave them; fresh: the volatile ones are right.
+	words [nrWords]uint64
+	fresh uint64
 	// arenaEnd has for accesses of 1, 2, 4 and 8 bytes the first address in the window of the arena that is not within the
 	// pages mapped from its start on; arenaLow is what it was made of, arenaTable the address of mem.Arena.Table.
 	arenaEnd   [4]uint64
@@ -42,9 +45,12 @@ type context struct {
 
 // contextSize is what a context takes of the control page, contexts how many there are.
 const (
-	contextSize = 256
+	contextSize = 384
 	contexts    = mem.PageSize / contextSize
 )
+
+// nrWords is how many words a set can have. Functions that need more are called.
+const nrWords = 8
 
 // takeContext finds a free context in the control page; nil: there is none.
 func takeContext(control []byte) (slot int, x *context) {
@@ -99,6 +105,8 @@ const (
 	offArgs    = int32(unsafe.Offsetof(context{}.args))
 	offLimit   = int32(unsafe.Offsetof(context{}.limit))
 	offInlined = int32(unsafe.Offsetof(context{}.inlined))
+	offWords   = int32(unsafe.Offsetof(context{}.words))
+	offFresh   = int32(unsafe.Offsetof(context{}.fresh))
 	offCPU     = int32(unsafe.Offsetof(context{}.cpu))
 
 	offArenaEnd   = int32(unsafe.Offsetof(context{}.arenaEnd))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	mathbits "math/bits"
 	"sort"
 	"unsafe"
 
@@ -87,7 +88,7 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 	stackEnd := unsafe.Add(unsafe.Pointer(unsafe.SliceData(c.stack)), len(c.stack)-64)
 	*x = context{used: 1, base: stackEnd, fp: env.StackTop, bias: env.Mem.HostBase() - uintptr(mem.Base), callLow: c.callLow(env.StackTop, 0)}
 	for i := range env.Progs {
-		c.entries = append(c.entries, entry{c.textAt + uintptr(u.thunks[i]), env.Progs[i].Info, u.needCPU[i]})
+		c.entries = append(c.entries, entry{c.textAt + uintptr(u.thunks[i]), env.Progs[i].Info, u.needCPU[i], u.need[i]})
 	}
 	if env.Arena != nil {
 		// Safety: the table lies outside of the heap, and the programs of a set end before its arena.
@@ -131,6 +132,7 @@ type entry struct {
 	pc      uintptr
 	info    *abi.Prog
 	needCPU bool
+	need    words
 }
 
 // Run runs a program; see engine.Code.
@@ -202,6 +204,9 @@ func (c *code) invoke(p int, at int32) (uint64, *engine.Fault) {
 	if c.entries[p].needCPU {
 		x.cpu = uint64(uint32(call.Host.CPU()))
 	}
+	if c.entries[p].need.bits != 0 {
+		c.setWords(c.entries[p].need)
+	}
 	r0, f := c.run()
 	st.Depth = 0
 	call.Prog = nil
@@ -211,16 +216,26 @@ func (c *code) invoke(p int, at int32) (uint64, *engine.Fault) {
 // nested is invoke for a program that runs because another one called a helper or kfunc.
 func (c *code) nested(p int, at int32) (uint64, *engine.Fault) {
 	st, call, x := &c.env.State, c.env.Call, c.x
-	prog, info, cpu, tails := c.prog, call.Prog, x.cpu, call.Tails
+	prog, info, cpu, tails, words := c.prog, call.Prog, x.cpu, call.Tails, x.words
 	c.prog, call.Prog, call.Tails = p, c.entries[p].info, 0
 	st.Depth++
 	if c.entries[p].needCPU {
 		x.cpu = uint64(uint32(call.Host.CPU()))
 	}
+	c.setWords(c.entries[p].need)
 	r0, f := c.activate(p, at, 0)
 	st.Depth--
-	c.prog, call.Prog, x.cpu, call.Tails = prog, info, cpu, tails
+	c.prog, call.Prog, x.cpu, call.Tails, x.words, x.fresh = prog, info, cpu, tails, words, 0
 	return r0, f
+}
+
+// setWords asks for the words of a program that starts.
+func (c *code) setWords(need words) {
+	for bits := need.bits; bits != 0; bits &= bits - 1 {
+		n := mathbits.TrailingZeros8(bits)
+		c.x.words[n] = c.words[n]()
+	}
+	c.x.fresh = 1
 }
 
 // callback is abi.Call.Sub: it runs a subprogram of the running program, as part of its invocation.
@@ -234,6 +249,7 @@ func (c *code) callback(fn uint64, a abi.Args) uint64 {
 		return 0
 	}
 	c.start(target, &a)
+	c.x.fresh = 0
 	r0, f := c.activate(p, at, c.frames(c.x.callFP()))
 	if f != nil {
 		c.inner, c.env.Call.Fault = f, f.Msg
@@ -317,7 +333,7 @@ func (c *code) run() (uint64, *engine.Fault) {
 			continue
 		}
 		// Programs and callbacks that ran meanwhile have left in x.left and c.rest what they left of the budget.
-		x.r0 = r0
+		x.r0, x.fresh = r0, 0
 		if n := c.mem.Limit(); n != x.space {
 			x.setLimit(n)
 		}
@@ -365,6 +381,7 @@ func (c *code) tail(insn int32) *engine.Fault {
 	if c.entries[n].needCPU {
 		x.cpu = uint64(uint32(call.Host.CPU()))
 	}
+	c.setWords(c.entries[n].need)
 	// Safety: the arguments of the call lie on the private stack, as in run.
 	x.args[0], x.pc = (*abi.Args)(x.sp)[0], c.entries[n].pc
 	if n := c.mem.Limit(); n != x.space {

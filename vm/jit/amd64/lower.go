@@ -39,7 +39,11 @@ type lowering struct {
 	stubs   []func()        // code to put behind the program
 	thunk   Label           // where an activation with one argument begins
 
-	needCPU bool // whether it asks for the processor
+	needCPU bool  // whether it asks for the processor
+	need    words // and which words
+	// wordOf has the numbers of words, words what returns them.
+	wordOf map[*abi.Inline]int
+	words  []func() uint64
 
 	// The subprogram being lowered.
 	saved     []Reg // registers that it gives back
@@ -49,6 +53,12 @@ type lowering struct {
 	facts     facts
 	known     *analysis
 	subNumber int // its number in the set
+}
+
+// words is a set of words, by their numbers; volatile: one of them is.
+type words struct {
+	bits     uint8
+	volatile bool
 }
 
 // site is a place that calls a helper or kfunc.
@@ -69,6 +79,8 @@ type unit struct {
 	bases   []int32   // per program: number of its first instruction
 	sites   []site
 	needCPU []bool // per program: it asks for the processor
+	need    []words
+	words   []func() uint64
 }
 
 // lower compiles all programs of env for a context in the given slot.
@@ -102,9 +114,10 @@ func (l *lowering) pass(env *engine.Env) unit {
 		u.ends = append(u.ends, l.a.Pos())
 		u.thunks = append(u.thunks, l.a.Offset(l.thunk))
 		u.needCPU = append(u.needCPU, l.needCPU)
+		u.need = append(u.need, l.need)
 		l.base += int32(len(p.Code.Insns))
 	}
-	u.sites = l.sites
+	u.sites, u.words = l.sites, l.words
 	return u
 }
 
@@ -119,7 +132,7 @@ func (l *lowering) later(f func()) {
 
 // program lowers one program.
 func (l *lowering) program(number int, p *engine.Prog) {
-	l.number, l.prog, l.callees, l.needCPU, l.stubs = number, p, false, false, nil
+	l.number, l.prog, l.callees, l.needCPU, l.need, l.stubs = number, p, false, false, words{}, nil
 	l.targets, l.subs = map[int32]Label{}, map[int32]Label{}
 	l.thunk = l.a.NewLabel()
 	called := map[int32]bool{}

@@ -2,7 +2,9 @@ package amd64
 
 import (
 	"math/bits"
+	"unsafe"
 
+	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
 )
@@ -19,7 +21,127 @@ func (l *lowering) inlined(i int32, in *ir.Insn) bool {
 		l.inlineEnd(i)
 		return true
 	}
+	switch {
+	case in.Op == ir.CallKfunc:
+		if t := l.inline.Kfuncs[l.prog.Code.Kfuncs[in.Imm]]; t != nil {
+			return l.template(i, t, l.prog.Kfuncs[in.Imm], &l.calls.Kfuncs)
+		}
+	case in.Op == ir.CallHelper && uint64(in.Imm) < uint64(len(l.inline.Helpers)) && l.hasHelper(in.Imm):
+		if t := l.inline.Helpers[in.Imm]; t != nil {
+			return l.template(i, t, l.helpers[in.Imm], &l.calls.Helpers)
+		}
+	}
 	return false
+}
+
+// word returns the number of the word of t; ok is false if there is no room for it.
+func (l *lowering) word(t *abi.Inline) (n int, ok bool) {
+	n, ok = l.wordOf[t]
+	if !ok && len(l.words) < nrWords {
+		if l.wordOf == nil {
+			l.wordOf = map[*abi.Inline]int{}
+		}
+		n, ok = len(l.words), true
+		l.wordOf[t] = n
+		l.words = append(l.words, t.Word)
+	}
+	return n, ok
+}
+
+// template lowers the call at instruction i of a function that t describes; false: the function must be called.
+func (l *lowering) template(i int32, t *abi.Inline, fn abi.Func, count *uint64) bool {
+	if engine.CheckInline(t) != "" {
+		return false
+	}
+	word := 0
+	if t.Word != nil {
+		var ok bool
+		if word, ok = l.word(t); !ok {
+			return false
+		}
+		l.need.bits |= 1 << word
+		l.need.volatile = l.need.volatile || t.Volatile
+	}
+	a, n, before := l.a, i+1-l.start, l.facts
+	slow, join := Label(-1), a.NewLabel()
+	call := func() Label {
+		if slow < 0 {
+			slow = a.NewLabel()
+			at := slow
+			l.later(func() {
+				a.Bind(at)
+				a.AluRI(Sub, W64, regLeft, n)
+				l.callHost(i, fn, count)
+				a.AluRI(Add, W64, regLeft, n)
+				a.Jmp(join)
+			})
+		}
+		return slow
+	}
+	// Where jumps lead: labels, and what is known there.
+	labels, known := make([]Label, len(t.Code)+1), make([]*facts, len(t.Code)+1)
+	to := func(target int32) Label {
+		f := known[target]
+		if f == nil {
+			labels[target], f = a.NewLabel(), new(facts)
+			*f, known[target] = l.facts, f
+		}
+		for r := range f {
+			f[r] = f[r].meet(l.facts[r])
+		}
+		return labels[target]
+	}
+	reached := true
+	for k := range t.Code {
+		if f := known[k]; f != nil {
+			if reached {
+				to(int32(k))
+			}
+			a.Bind(labels[k])
+			l.facts, reached = *f, true
+		}
+		in := &t.Code[k]
+		switch {
+		case !reached:
+			continue
+		case in.Op == ir.Invalid:
+			a.Jmp(call())
+			reached = false
+			continue
+		case in.Op == ir.Ja:
+			a.Jmp(to(in.Target))
+			reached = false
+			continue
+		case in.Op.IsJump():
+			a.Jcc(l.compare(in), to(in.Target))
+		case in.Op == ir.Ld64 && in.Src == abi.WordReg:
+			if t.Volatile {
+				a.AluMI(Cmp, W64, l.field(offFresh), 0)
+				a.Jcc(CondE, call())
+			}
+			a.Load(8, hostReg[in.Dst], l.field(offWords+8*int32(word)))
+			l.facts[in.Dst] = fact{}
+			continue
+		case l.alu(in):
+		default:
+			l.operate(in, l.checked(baseOf(in), in.Off, in.Op.Size(), call))
+		}
+		l.step(&l.facts, i, in)
+	}
+	if known[len(t.Code)] != nil {
+		a.Bind(labels[len(t.Code)])
+	}
+	l.facts = before
+	if count == &l.calls.Helpers {
+		l.a.CountHelper()
+	} else {
+		// Safety: the counter is part of Env.Call, which the code keeps alive, and objects of the heap do not move.
+		a.MovRI(regT1, int64(uintptr(unsafe.Pointer(count))))
+		a.AluMI(Add, W64, At(regT1, 0), 1)
+	}
+	l.zeroArgs(i)
+	a.Bind(join)
+	return true
 }
 
 // lookup lowers bpf_map_lookup_elem on an array. Where the key cannot be read, the helper is called after all: it knows

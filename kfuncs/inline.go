@@ -1,0 +1,176 @@
+package kfuncs
+
+import (
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/ir"
+)
+
+// inlines says in code what some kernel functions do, by name; see abi.Inline. The code does what the function of the row
+// does, to the bit; TestInlines compares them. Without a machine there is none.
+func (h *Host) inlines() map[string]*abi.Inline {
+	if h.Machine == nil || h.Layout == nil {
+		return nil
+	}
+	code := func(insns ...ir.Insn) *abi.Inline { return &abi.Inline{Code: insns} }
+	word := ir.Insn{Op: ir.Ld64, Dst: 0, Src: abi.WordReg}
+	constant := func(v uint64) *abi.Inline { return code(ir.Insn{Op: ir.LdImm64, Dst: 0, Imm: int64(v)}) }
+	nop := constant(0)
+	self := code(ir.Insn{Op: ir.Mov64X, Dst: 0, Src: 1})
+	store := func(op ir.Op, v int64) *abi.Inline {
+		return code(ir.Insn{Op: op, Dst: 1, Imm: v}, ir.Insn{Op: ir.Mov64K, Dst: 0})
+	}
+	resLock := code(
+		ir.Insn{Op: ir.Ld32, Dst: 0, Src: 1},
+		ir.Insn{Op: ir.JEq64K, Dst: 0, Target: 4},
+		ir.Insn{Op: ir.Mov64K, Dst: 0, Imm: -int64(abi.EDEADLK)},
+		ir.Insn{Op: ir.Ja, Target: 6},
+		ir.Insn{Op: ir.St32K, Dst: 1, Imm: 1}, // 4
+		ir.Insn{Op: ir.Mov64K, Dst: 0})
+	in := map[string]*abi.Inline{
+		"bpf_rcu_read_lock":              nop,
+		"bpf_rcu_read_unlock":            nop,
+		"bpf_preempt_disable":            nop,
+		"bpf_preempt_enable":             nop,
+		"bpf_local_irq_save":             store(ir.St64K, 0),
+		"bpf_local_irq_restore":          nop,
+		"bpf_rdonly_cast":                self,
+		"bpf_cast_to_kern_ctx":           self,
+		"bpf_res_spin_lock":              resLock,
+		"bpf_res_spin_lock_irqsave":      resLock,
+		"bpf_res_spin_unlock":            store(ir.St32K, 0),
+		"bpf_res_spin_unlock_irqrestore": store(ir.St32K, 0),
+		"bpf_iter_num_new":               iterNumNewCode,
+		"bpf_iter_num_next":              iterNumNextCode,
+		"bpf_iter_num_destroy":           store(ir.St64K, 0),
+		"bpf_cpumask_test_cpu":           h.bitCode(testBit),
+		"bpf_cpumask_set_cpu":            h.bitCode(setBit),
+		"bpf_cpumask_clear_cpu":          h.bitCode(clearBit),
+		"bpf_cpumask_test_and_set_cpu":   h.bitCode(testBit | setBit),
+		"bpf_cpumask_test_and_clear_cpu": h.bitCode(testBit | clearBit),
+		"scx_bpf_put_cpumask":            h.putMaskCode(),
+		"scx_bpf_put_idle_cpumask":       h.putMaskCode(),
+		"scx_bpf_nr_cpu_ids":             constant(uint64(uint32(h.Machine.NrCPUs()))),
+	}
+	if h.Kernel == nil {
+		return in
+	}
+	in["scx_bpf_nr_node_ids"] = constant(uint64(h.Kernel.NrNodeIDs()))
+	// The clock of a CPU advances when a callback that a kernel function caused has been charged.
+	in["scx_bpf_now"] = &abi.Inline{Word: h.Kernel.Now, Volatile: true, Code: []ir.Insn{word}}
+	if off, size, ok := h.Layout.Field("task_struct.thread_info.cpu"); ok && size == 4 {
+		// The task that the callback is about is known to be one.
+		in["scx_bpf_task_cpu"] = &abi.Inline{Word: h.subject, Code: []ir.Insn{
+			word,
+			{Op: ir.JEq64X, Dst: 0, Src: 1, Target: 3},
+			{Op: ir.Invalid},
+			{Op: ir.Lds32, Dst: 0, Src: 1, Off: int32(off)},
+		}}
+	}
+	return in
+}
+
+// subject is the address of the task that the running callback is about, 0 if there is none.
+func (h *Host) subject() uint64 {
+	if t := h.Kernel.Frame().Subject[0]; t != nil && h.Machine.TaskByAddr(t.K.Addr) == t {
+		return t.K.Addr
+	}
+	return 0
+}
+
+// inlined adds the code to the rows.
+func (h *Host) inlined(rows []abi.Kfunc) []abi.Kfunc {
+	in := h.inlines()
+	for i := range rows {
+		if rows[i].Call != nil {
+			rows[i].Inline = in[rows[i].Name]
+		}
+	}
+	return rows
+}
+
+var (
+	iterNumNewCode = &abi.Inline{Code: []ir.Insn{
+		{Op: ir.Ld64, Dst: 0, Src: 1},
+		{Op: ir.JSGt32X, Dst: 2, Src: 3, Target: 11},
+		{Op: ir.MovSX32to64, Dst: 0, Src: 3},
+		{Op: ir.MovSX32to64, Dst: 4, Src: 2},
+		{Op: ir.Sub64X, Dst: 0, Src: 4},
+		{Op: ir.JSGt64K, Dst: 0, Imm: maxLoops, Target: 14},
+		{Op: ir.Sub32K, Dst: 2, Imm: 1},
+		{Op: ir.St32X, Dst: 1, Src: 2},
+		{Op: ir.St32X, Dst: 1, Src: 3, Off: 4},
+		{Op: ir.Mov64K, Dst: 0},
+		{Op: ir.Ja, Target: 16},
+		{Op: ir.St64K, Dst: 1}, // 11
+		{Op: ir.Mov64K, Dst: 0, Imm: -int64(abi.EINVAL)},
+		{Op: ir.Ja, Target: 16},
+		{Op: ir.St64K, Dst: 1}, // 14
+		{Op: ir.Mov64K, Dst: 0, Imm: -int64(abi.E2BIG)},
+	}}
+	iterNumNextCode = &abi.Inline{Code: []ir.Insn{
+		{Op: ir.Ld64, Dst: 0, Src: 1},
+		{Op: ir.Mov32X, Dst: 2, Src: 0},
+		{Op: ir.Add32K, Dst: 2, Imm: 1},
+		{Op: ir.Rsh64K, Dst: 0, Imm: 32},
+		{Op: ir.JSGe32X, Dst: 2, Src: 0, Target: 8},
+		{Op: ir.St32X, Dst: 1, Src: 2},
+		{Op: ir.Mov64X, Dst: 0, Src: 1},
+		{Op: ir.Ja, Target: 10},
+		{Op: ir.St64K, Dst: 1}, // 8
+		{Op: ir.Mov64K, Dst: 0},
+	}}
+)
+
+// What a function for one bit of a cpumask does; both testBit and one of the others return the bit as it was.
+const (
+	testBit = 1 << iota
+	setBit
+	clearBit
+)
+
+// maskCode checks that the register r points to a cpumask, as Host.mask does; it changes R0 only.
+func (h *Host) maskCode(r ir.Reg) []ir.Insn {
+	return []ir.Insn{
+		{Op: ir.Mov64X, Dst: 0, Src: r},
+		{Op: ir.And64K, Dst: 0, Imm: 7},
+		{Op: ir.JEq64K, Dst: 0, Target: 4},
+		{Op: ir.Invalid},
+		{Op: ir.Ld8, Dst: 0, Src: r, Off: int32(h.Machine.Layout().MaskBytes()) - 1}, // 4
+		{Op: ir.Ld8, Dst: 0, Src: r},
+	}
+}
+
+func (h *Host) putMaskCode() *abi.Inline {
+	return &abi.Inline{Code: append(h.maskCode(1), ir.Insn{Op: ir.Mov64K, Dst: 0})}
+}
+
+// bitCode makes the code of a function of CPU R1 and mask R2.
+func (h *Host) bitCode(what int) *abi.Inline {
+	c := h.maskCode(2)
+	c = append(c,
+		ir.Insn{Op: ir.Mov64K, Dst: 0},
+		ir.Insn{Op: ir.JGe32K, Dst: 1, Imm: int64(h.Machine.NrCPUs())}, // to the end
+		ir.Insn{Op: ir.Mov32X, Dst: 0, Src: 1},
+		ir.Insn{Op: ir.Rsh64K, Dst: 0, Imm: 6},
+		ir.Insn{Op: ir.Lsh64K, Dst: 0, Imm: 3},
+		ir.Insn{Op: ir.Add64X, Dst: 2, Src: 0},
+		ir.Insn{Op: ir.Ld64, Dst: 0, Src: 2})
+	if what&(setBit|clearBit) != 0 {
+		c = append(c,
+			ir.Insn{Op: ir.Mov64K, Dst: 3, Imm: 1},
+			ir.Insn{Op: ir.Lsh64X, Dst: 3, Src: 1},
+			ir.Insn{Op: ir.Mov64X, Dst: 4, Src: 0},
+			ir.Insn{Op: ir.Or64X, Dst: 4, Src: 3})
+		if what&clearBit != 0 {
+			c = append(c, ir.Insn{Op: ir.Xor64X, Dst: 4, Src: 3})
+		}
+		c = append(c, ir.Insn{Op: ir.St64X, Dst: 2, Src: 4})
+	}
+	if what&testBit != 0 {
+		c = append(c, ir.Insn{Op: ir.Rsh64X, Dst: 0, Src: 1}, ir.Insn{Op: ir.And64K, Dst: 0, Imm: 1})
+	} else {
+		c = append(c, ir.Insn{Op: ir.Mov64K, Dst: 0})
+	}
+	c[7].Target = int32(len(c))
+	return &abi.Inline{Code: c}
+}

@@ -1,0 +1,62 @@
+package helpers
+
+import (
+	"slices"
+
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/ir"
+)
+
+// Inline says in code what some helpers do, by number; see abi.Inline. The clock, the processor and its current task stay
+// the same while a program runs.
+func (e *Env) Inline() []*abi.Inline {
+	hz := e.HZ
+	if hz == 0 {
+		hz = DefaultHZ
+	}
+	clock := &Env{Host: e.Host, HZ: hz}
+	word := func(f func() uint64) *abi.Inline {
+		return &abi.Inline{Word: f, Code: []ir.Insn{{Op: ir.Ld64, Dst: 0, Src: abi.WordReg}}}
+	}
+	code := func(insns ...ir.Insn) *abi.Inline { return &abi.Inline{Code: insns} }
+	now, task := word(e.Host.NowNS), word(e.Host.CurrentTask)
+	// lock changes a spin lock from one state to the other; in any other state the helper has something to say.
+	lock := func(from, to int64) *abi.Inline {
+		return code(
+			ir.Insn{Op: ir.Ld32, Dst: 0, Src: 1},
+			ir.Insn{Op: ir.JEq64K, Dst: 0, Imm: from, Target: 3},
+			ir.Insn{Op: ir.Invalid},
+			ir.Insn{Op: ir.St32K, Dst: 1, Imm: to},
+			ir.Insn{Op: ir.Mov64K, Dst: 0})
+	}
+	t := make([]*abi.Inline, len(names))
+	for _, r := range []struct {
+		name string
+		in   *abi.Inline
+	}{
+		{"ktime_get_ns", now},
+		{"ktime_get_boot_ns", now},
+		{"ktime_get_tai_ns", now},
+		{"ktime_get_coarse_ns", word(func() uint64 { return clock.ktimeCoarse(nil, nil) })},
+		{"jiffies64", word(func() uint64 { return clock.jiffies64(nil, nil) })},
+		{"get_numa_node_id", word(func() uint64 { return clock.numaNode(nil, nil) })},
+		{"get_current_task", task},
+		{"get_current_task_btf", task},
+		{"get_current_pid_tgid", word(func() uint64 { return clock.currentPID(nil, nil) })},
+		{"spin_lock", lock(0, 1)},
+		{"spin_unlock", lock(1, 0)},
+		{"kptr_xchg", code(
+			ir.Insn{Op: ir.Ld64, Dst: 0, Src: 1},
+			ir.Insn{Op: ir.St64X, Dst: 1, Src: 2})},
+	} {
+		t[Number(r.name)] = r.in
+	}
+	if e.PerCPU == nil { // all CPUs share one copy
+		t[Number("this_cpu_ptr")] = code(ir.Insn{Op: ir.Mov64X, Dst: 0, Src: 1})
+		t[Number("per_cpu_ptr")] = code(
+			ir.Insn{Op: ir.Mov64K, Dst: 0},
+			ir.Insn{Op: ir.JGe32K, Dst: 2, Imm: int64(e.Host.NrCPUs()), Target: 3},
+			ir.Insn{Op: ir.Mov64X, Dst: 0, Src: 1})
+	}
+	return slices.Clip(t)
+}
