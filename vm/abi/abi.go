@@ -74,6 +74,8 @@ type Kfunc struct {
 	// Call runs it. Nil: the function is known (permissions and prototype are checked) but not modelled; an object
 	// that would call it is refused at load time.
 	Call func(c *Call, a *Args) uint64
+	// Inline, if not nil, says in code what Call does.
+	Inline *Inline
 	// Machine: the BPF machine itself runs it, since it concerns the programs' own memory (arenas, objects). Call is nil.
 	Machine bool
 }
