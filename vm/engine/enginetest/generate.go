@@ -234,10 +234,16 @@ func (g *generator) insn(emit func(ir.Insn)) {
 }
 
 func (g *generator) helper(emit func(ir.Insn)) {
-	n := int64(5 + g.n(11))
+	n := int64(5 + g.n(13))
 	switch {
-	case n == 11 && g.n(3) != 0:
+	case n == 11 && g.n(3) == 0:
 		n = HelperCPUID
+	case n > 16:
+		emit(ir.Insn{Op: ir.CallHelper, Imm: HelperWord})
+		return
+	case n > 15:
+		g.next(emit)
+		return
 	case n > HelperMap:
 		g.lookup(emit)
 		return
@@ -259,6 +265,22 @@ func (g *generator) helper(emit func(ir.Insn)) {
 		emit(ir.Insn{Op: ir.LdImm64, Dst: 1, Imm: int64(g.mem + uint64(g.n(4096)))})
 	}
 	emit(ir.Insn{Op: ir.CallHelper, Imm: n})
+}
+
+// next goes on with an iterator, mostly on the stack.
+func (g *generator) next(emit func(ir.Insn)) {
+	switch g.n(8) {
+	case 0:
+		emit(ir.Insn{Op: ir.LdImm64, Dst: 1, Imm: int64(g.mem + uint64(g.n(4096)))})
+	case 1:
+		emit(ir.Insn{Op: ir.Mov64X, Dst: 1, Src: g.read()})
+	default:
+		emit(ir.Insn{Op: ir.St32K, Dst: 10, Off: -8, Imm: int64(g.n(10) - 1)})
+		emit(ir.Insn{Op: ir.St32K, Dst: 10, Off: -4, Imm: int64(g.n(10))})
+		emit(ir.Insn{Op: ir.Mov64X, Dst: 1, Src: 10})
+		emit(ir.Insn{Op: ir.Add64K, Dst: 1, Imm: -8})
+	}
+	emit(ir.Insn{Op: ir.CallHelper, Imm: HelperNext})
 }
 
 // lookup looks an element of an array up, mostly with a key on the stack, and uses it.

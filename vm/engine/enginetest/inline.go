@@ -12,6 +12,10 @@ import (
 const (
 	HelperLookup = 1
 	HelperCPUID  = 2
+	// HelperWord returns a number that every call of kfunc0 changes.
+	HelperWord = 3
+	// HelperNext advances the two ints at R1 as an iterator over numbers does, and faults at 7.
+	HelperNext = 4
 )
 
 // Arrays are maps in the memory at data.
@@ -69,8 +73,68 @@ func (e Inlining) Compile(env *engine.Env) (engine.Code, error) {
 		return 0
 	}
 	env.Helpers[HelperCPUID] = func(c *abi.Call, _ *abi.Args) uint64 { return uint64(uint32(c.Host.CPU())) }
-	env.Inline = engine.Inline{Lookup: HelperLookup, CPUID: HelperCPUID, Arrays: list}
+	env.Inline = engine.Inline{Helpers: make([]*abi.Inline, HelperNext+1), Kfuncs: map[string]*abi.Inline{}, Lookup: HelperLookup, CPUID: HelperCPUID, Arrays: list}
+	e.inCode(env)
 	return e.Engine.Compile(env)
+}
+
+// inCode adds functions that say in code what they do: HelperWord, HelperNext, and kfunc1, which adds R2 to the number of
+// nested programs when R1 is odd, else to the 8 bytes at R3.
+func (e Inlining) inCode(env *engine.Env) {
+	calls := uint64(0)
+	word := func() uint64 { return calls * 3 }
+	env.Helpers[HelperWord] = func(*abi.Call, *abi.Args) uint64 { return word() + 1 }
+	env.Inline.Helpers[HelperWord] = &abi.Inline{Word: word, Volatile: true, Code: []ir.Insn{
+		{Op: ir.Ld64, Dst: 0, Src: abi.WordReg}, {Op: ir.Add64K, Dst: 0, Imm: 1}}}
+	env.Helpers[HelperNext] = func(c *abi.Call, a *abi.Args) uint64 {
+		at, ok := env.Mem.Load(a[0], 8)
+		next, end := uint32(at)+1, uint32(at>>32)
+		switch {
+		case !ok:
+			c.Fault = "bad iterator"
+		case next == 8:
+			c.Fault = "helper says no"
+		case int32(next) >= int32(end):
+			env.Mem.Store(a[0], 8, 0)
+		default:
+			env.Mem.Store(a[0], 4, uint64(next))
+			return a[0]
+		}
+		return 0
+	}
+	env.Inline.Helpers[HelperNext] = &abi.Inline{Code: []ir.Insn{
+		{Op: ir.Ld64, Dst: 0, Src: 1}, {Op: ir.JNe32K, Dst: 0, Imm: 7, Target: 3}, {Op: ir.Invalid},
+		{Op: ir.Mov32X, Dst: 2, Src: 0}, {Op: ir.Add32K, Dst: 2, Imm: 1}, {Op: ir.Rsh64K, Dst: 0, Imm: 32},
+		{Op: ir.JSGe32X, Dst: 2, Src: 0, Target: 10}, {Op: ir.St32X, Dst: 1, Src: 2}, {Op: ir.Mov64X, Dst: 0, Src: 1}, {Op: ir.Ja, Target: 12},
+		{Op: ir.St64K, Dst: 1}, {Op: ir.Mov64K, Dst: 0}}}
+	env.Inline.Kfuncs["kfunc1"] = &abi.Inline{Word: func() uint64 { return uint64(env.State.Depth) }, Code: []ir.Insn{
+		{Op: ir.Ld64, Dst: 0, Src: abi.WordReg}, {Op: ir.JSet64K, Dst: 1, Imm: 1, Target: 6}, {Op: ir.Ld64, Dst: 0, Src: 3},
+		{Op: ir.Add64X, Dst: 2, Src: 0}, {Op: ir.St64X, Dst: 3, Src: 2}, {Op: ir.Ja, Target: 7}, {Op: ir.Add64X, Dst: 0, Src: 2}}}
+	for i := range env.Progs {
+		p := &env.Progs[i]
+		for k, name := range p.Code.Kfuncs {
+			switch fn := p.Kfuncs[k]; name {
+			case "kfunc0":
+				p.Kfuncs[k] = func(c *abi.Call, a *abi.Args) uint64 {
+					calls++
+					return fn(c, a)
+				}
+			case "kfunc1":
+				p.Kfuncs[k] = func(c *abi.Call, a *abi.Args) uint64 {
+					if a[0]&1 != 0 {
+						return uint64(env.State.Depth) + a[1]
+					}
+					old, ok := env.Mem.Load(a[2], 8)
+					if !ok {
+						c.Fault = "bad memory"
+						return 0
+					}
+					env.Mem.Store(a[2], 8, old+a[1])
+					return old
+				}
+			}
+		}
+	}
 }
 
 // Inlines runs cases of what an engine may do without calls; leaves tells how many calls of Go the code of the world has, if

@@ -65,9 +65,9 @@ func BenchmarkHostCall(b *testing.B) {
 	for _, tc := range []struct {
 		name string
 		p    *ir.Program
-	}{{"main", main}, {"subprogram", loopCall(n)}} {
+	}{{"main", main}, {"subprogram", enginetest.LoopCall(n)}} {
 		b.Run(tc.name, func(b *testing.B) {
-			w := worldWith(b, engines(b)["default"], tc.p, fold)
+			w := enginetest.WorldWith(b, engines(b)["default"], tc.p, fold)
 			b.ReportAllocs()
 			for b.Loop() {
 				w.Code.Run(0, 0)

@@ -4,18 +4,12 @@ package amd64
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"regexp"
-	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"unsafe"
 
-	"github.com/schedsim/schedsim/vm/abi"
-	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/engine/enginetest"
 	"github.com/schedsim/schedsim/vm/ir"
 )
@@ -41,108 +35,9 @@ func newEngine(t testing.TB, o Options) *Engine {
 	return e
 }
 
-// loopCall calls kfunc 0 n times from a subprogram and adds up what it returns.
-func loopCall(n int64) *ir.Program {
-	return &ir.Program{
-		Name: "loop", Kfuncs: []string{"k"},
-		Insns: []ir.Insn{
-			{Op: ir.Mov64K, Dst: 6, Imm: n}, {Op: ir.Mov64K, Dst: 7},
-			{Op: ir.Mov64X, Dst: 1, Src: 6}, {Op: ir.Mov64X, Dst: 2, Src: 7},
-			{Op: ir.CallSub, Target: 9}, {Op: ir.Add64X, Dst: 7, Src: 0},
-			{Op: ir.Sub64K, Dst: 6, Imm: 1}, {Op: ir.JNe64K, Dst: 6, Target: 2}, {Op: ir.Exit},
-			// the subprogram: some arithmetic on the stack around the call
-			{Op: ir.St64X, Dst: 10, Src: 1, Off: -8}, {Op: ir.Mov64X, Dst: 8, Src: 1}, {Op: ir.CallKfunc},
-			{Op: ir.Ld64, Dst: 1, Src: 10, Off: -8}, {Op: ir.Sub64X, Dst: 0, Src: 1}, {Op: ir.Exit},
-		},
-		Subs: []ir.Sub{{Start: 0, End: 9}, {Name: "s", Start: 9, End: 15}},
-	}
-}
-
-// grow uses so much of the goroutine's stack that it has to move.
-func grow(n int) byte {
-	var b [512]byte
-	b[n&511] = byte(n)
-	if n == 0 {
-		return b[7]
-	}
-	return grow(n-1) + b[n&511]
-}
-
-// Garbage collections, preemption signals and moving stacks while machine code runs leave it alone.
-func TestHammer(t *testing.T) {
-	e := newEngine(t, Options{})
-	const n, rounds = 300, 150
-	var stop atomic.Bool
-	var noise, work sync.WaitGroup
-	for range 2 {
-		noise.Go(func() {
-			var keep [][]byte
-			for !stop.Load() {
-				runtime.GC()
-				if keep = append(keep, make([]byte, 1<<16)); len(keep) > 16 {
-					keep = nil
-				}
-			}
-		})
-	}
-	errs := make(chan error, 4)
-	for g := range cap(errs) {
-		calls := 0
-		w := worldWith(t, e, loopCall(n), func(c *abi.Call, a *abi.Args) uint64 {
-			calls++
-			if calls%97 == 0 {
-				grow(40 * g)
-			}
-			_ = make([]byte, 64)
-			return a[0] * 3
-		})
-		work.Go(func() {
-			for range rounds {
-				r0, f := w.Code.Run(0, 0)
-				if f != nil || calls%n != 0 || r0 != 2 {
-					errs <- fmt.Errorf("r0 = %d, %v, %d calls", r0, f, calls)
-					return
-				}
-			}
-			errs <- nil
-		})
-	}
-	work.Wait()
-	stop.Store(true)
-	noise.Wait()
-	for range cap(errs) {
-		if err := <-errs; err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// A long loop ends at its budget, to the instruction.
-func TestRunaway(t *testing.T) {
-	p := &ir.Program{Name: "runaway", Insns: []ir.Insn{{Op: ir.Add64K, Dst: 1, Imm: 1}, {Op: ir.Ja}}, Subs: []ir.Sub{{End: 2}}}
-	w := enginetest.New(t, newEngine(t, Options{}), enginetest.Options{Budget: 50_000_000}, p)
-	got := w.Run(0, 0)
-	if want := engine.BudgetFault(50_000_000); got.Fault == nil || got.Fault.Msg != want || got.Insns != 50_000_000 {
-		t.Errorf("%v after %d instructions, want %s", got.Fault, got.Insns, want)
-	}
-}
-
-// A panic of a helper passes through, and the code can be used again by a new set.
-func TestPanicInKfunc(t *testing.T) {
-	p := &ir.Program{Name: "panic", Kfuncs: []string{"k"}, Insns: []ir.Insn{{Op: ir.CallKfunc}, {Op: ir.Exit}}, Subs: []ir.Sub{{End: 2}}}
-	w := worldWith(t, newEngine(t, Options{}), p, func(*abi.Call, *abi.Args) uint64 { panic("in a kfunc") })
-	defer func() {
-		if v := recover(); v != "in a kfunc" {
-			t.Errorf("recovered %v", v)
-		}
-	}()
-	w.Code.Run(0, 0)
-	t.Error("no panic")
-}
-
 func TestPerfMap(t *testing.T) {
 	var b bytes.Buffer
-	enginetest.New(t, newEngine(t, Options{PerfMap: &b}), enginetest.Options{}, loopCall(1))
+	enginetest.New(t, newEngine(t, Options{PerfMap: &b}), enginetest.Options{}, enginetest.LoopCall(1))
 	if !regexp.MustCompile(`^[0-9a-f]+ [0-9a-f]+ bpf:loop\n[0-9a-f]+ [0-9a-f]+ bpf:loop/s\n$`).MatchString(b.String()) {
 		t.Errorf("perf map:\n%s", &b)
 	}
@@ -181,47 +76,4 @@ func TestMappings(t *testing.T) {
 			t.Errorf("%d anonymous executable mappings after Close, %d before", n, before)
 		}
 	})
-}
-
-// worldWith builds a world whose program 0 has k as its only kfunc.
-func worldWith(tb testing.TB, e *Engine, p *ir.Program, k abi.Func) *enginetest.World {
-	w := enginetest.New(tb, e, enginetest.Options{}, p)
-	w.Env.Progs[0].Kfuncs = []abi.Func{k}
-	code, err := e.Compile(w.Env)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := w.Code.Close(); err != nil {
-		tb.Fatal(err)
-	}
-	w.Code = code
-	return w
-}
-
-// Code made to keep the analysis busy compiles in time and does the same.
-func TestHostileSize(t *testing.T) {
-	const n = 20000
-	// Jumps back in an order in which news travel one jump per pass.
-	back := &ir.Program{Name: "back"}
-	for i := range int32(n) {
-		back.Insns = append(back.Insns, ir.Insn{Op: ir.JEq64K, Dst: 3, Imm: 1, Target: max(0, i-3)}, ir.Insn{Op: ir.Ld8, Dst: 2, Src: 1, Off: i % 4096})
-	}
-	back.Insns = append(back.Insns, ir.Insn{Op: ir.Mov64X, Dst: 1, Src: 4}, ir.Insn{Op: ir.JEq64K, Dst: 3, Imm: 1, Target: 2*n - 1}, ir.Insn{Op: ir.Exit})
-	// Far jumps, and a fault in each instruction's way.
-	far := &ir.Program{Name: "far"}
-	for i := range int32(n) {
-		far.Insns = append(far.Insns, ir.Insn{Op: ir.JNe64K, Dst: 1, Imm: int64(i), Target: n - i/2}, ir.Insn{Op: ir.Ld64, Dst: 1, Src: 1, Off: i})
-	}
-	far.Insns = append(far.Insns, ir.Insn{Op: ir.Exit})
-	for i := range far.Insns[:2*n] {
-		if in := &far.Insns[i]; in.Op == ir.JNe64K {
-			in.Target = 2*n - in.Target
-		}
-	}
-	for _, p := range []*ir.Program{back, far} {
-		t.Run(p.Name, func(t *testing.T) {
-			p.Subs = []ir.Sub{{End: int32(len(p.Insns))}}
-			compare(t, newEngine(t, Options{}), enginetest.Options{Stack: diffStack}, []*ir.Program{p})
-		})
-	}
 }
