@@ -220,6 +220,9 @@ func (r *RingBuf) Output(data []byte, flags uint64) abi.Errno {
 // Consume is user space's side of a ringbuf, as ring_buffer__consume of libbpf: it calls f with each record that is ready,
 // oldest first, and returns their number. The bytes are those of the map; they are gone when f returns.
 func (r *RingBuf) Consume(f func(sample []byte)) int {
+	if r.Type != TypeRingBuf { // where the producer's position may be anything
+		return 0
+	}
 	count := 0
 	pos := r.ConsumerPos()
 	for pos < r.ProducerPos() {

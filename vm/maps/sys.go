@@ -82,6 +82,8 @@ func copyOut(m Map, key, value []byte, flags uint64) abi.Errno {
 		return m.Peek(value)
 	case *RingBuf:
 		return abi.ENOTSUPP
+	case *Arena:
+		return abi.EINVAL
 	case *Storage:
 		return m.lookupFD(key, value)
 	case *FDArray:
@@ -305,4 +307,24 @@ func Freeze(m Map) abi.Errno {
 		h.Frozen = true
 	}
 	return 0
+}
+
+// ReleaseUser is what happens when user space has let go of its last descriptor and pin of m, which programs may still use:
+// timers and work stop, and an array of programs is emptied. It follows bpf_map_put_uref and the map_release_uref functions.
+func ReleaseUser(m Map) {
+	switch m := m.(type) {
+	case *FDArray:
+		if m.Type == TypeProgArray {
+			clear(m.objects)
+		}
+	case *Array, *Hash:
+		h := m.Info()
+		if h.field(Timer) == nil && h.field(Workqueue) == nil && h.field(TaskWork) == nil {
+			return
+		}
+		m.Each(0, func(_, value uint64) bool {
+			h.cancelFields(value)
+			return true
+		})
+	}
 }
