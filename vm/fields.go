@@ -2,12 +2,14 @@ package vm
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/schedsim/schedsim/vm/link"
 	"github.com/schedsim/schedsim/vm/maps"
+	"github.com/schedsim/schedsim/vm/objects"
 )
 
 const (
@@ -43,6 +45,7 @@ func specialFields(m *link.Map) []maps.Field {
 type fieldWalk struct {
 	fields []maps.Field
 	unique [16]bool // by kind
+	object bool     // it is an object of programs, which may have nodes
 }
 
 // managed are the structs that are special wherever they occur.
@@ -60,6 +63,16 @@ var managed = []struct {
 	{"bpf_list_head", maps.ListHead, 16, false},
 	{"bpf_rb_root", maps.RBRoot, 16, false},
 	{"bpf_refcount", maps.Refcount, 4, true},
+}
+
+// nodes are those that are special in objects.
+var nodes = []struct {
+	name string
+	kind maps.FieldKind
+	size uint32
+}{
+	{"bpf_list_node", maps.ListNode, 24},
+	{"bpf_rb_node", maps.RBNode, 32},
 }
 
 // kptrTags are the type tags of pointers that are special.
@@ -86,6 +99,11 @@ func (w *fieldWalk) find(t btf.Type, off uint32, depth int) error {
 				return w.add(maps.Field{Kind: s.kind, Off: off, Size: s.size}, s.unique)
 			}
 		}
+		for _, s := range nodes {
+			if w.object && t.Name == s.name {
+				return w.add(maps.Field{Kind: s.kind, Off: off, Size: s.size}, false)
+			}
+		}
 		return w.members(t.Members, off, depth)
 	case *btf.Union:
 		return w.members(t.Members, off, depth)
@@ -94,7 +112,7 @@ func (w *fieldWalk) find(t btf.Type, off uint32, depth int) error {
 		if err != nil {
 			return nil // incomplete types hold nothing
 		}
-		probe := fieldWalk{}
+		probe := fieldWalk{object: w.object}
 		if err := probe.find(t.Type, 0, depth+1); err == nil && len(probe.fields) == 0 {
 			return nil // large arrays of plain data
 		}
@@ -128,3 +146,29 @@ func (w *fieldWalk) members(list []btf.Member, off uint32, depth int) error {
 }
 
 func typeName(t btf.Type) string { return btf.UnderlyingType(t).TypeName() }
+
+// layout finds what an object of a type of the programs' BTF consists of, for bpf_obj_new.
+func (s *Set) layout(id uint64) (*objects.Layout, error) {
+	if l := s.layouts[id]; l != nil {
+		return l, nil
+	}
+	if s.obj.BTF == nil || id > 1<<31 {
+		return nil, fmt.Errorf("type %d: the programs have no such type", id)
+	}
+	t, err := s.obj.BTF.TypeByID(btf.TypeID(id))
+	if err != nil {
+		return nil, fmt.Errorf("type %d: the programs have no such type", id)
+	}
+	st, ok := btf.UnderlyingType(t).(*btf.Struct)
+	if !ok {
+		return nil, fmt.Errorf("type %d: %s is no struct", id, typeName(t))
+	}
+	w := fieldWalk{object: true}
+	if err := w.find(st, 0, 0); err != nil || st.Size == 0 {
+		return nil, fmt.Errorf("type %d: struct %s cannot be allocated", id, st.Name)
+	}
+	slices.SortFunc(w.fields, func(a, b maps.Field) int { return int(a.Off) - int(b.Off) })
+	l := &objects.Layout{Size: uint64(st.Size), Fields: w.fields}
+	s.layouts[id] = l
+	return l, nil
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/link"
 	"github.com/schedsim/schedsim/vm/maps"
+	"github.com/schedsim/schedsim/vm/objects"
 )
 
 // ksymFuncAddr is the address of every kernel function: programs only ask whether it is zero.
@@ -27,7 +28,12 @@ func Load(o *link.Object, opt Options) (*Set, error) {
 	if opt.Budget == 0 {
 		opt.Budget = engine.DefaultBudget
 	}
-	s := &Set{obj: o, opt: opt, mapOf: map[string]maps.Map{}}
+	s := &Set{obj: o, opt: opt, mapOf: map[string]maps.Map{}, layouts: map[uint64]*objects.Layout{}}
+	s.objects = objects.New(objects.Config{Mem: opt.Mem, Layout: s.layout, NrCPUs: opt.Host.NrCPUs(), DropKptr: func(f maps.Field, ptr uint64) {
+		if opt.DropKptr != nil {
+			opt.DropKptr(f.Pointee, ptr)
+		}
+	}})
 	l := &loader{s: s, o: o, kfuncs: make(map[string]*abi.Kfunc, len(opt.Kfuncs))}
 	for i := range opt.Kfuncs {
 		k := &opt.Kfuncs[i]
@@ -65,6 +71,7 @@ func (l *loader) load() error {
 	}
 	s.stack = stack
 	henv := &helpers.Env{Mem: s.opt.Mem, Host: s.opt.Host, Maps: s.maps, HZ: uint64(max(s.opt.HZ, 0)), RunSub: s.runAsync, PerCPU: s.opt.PerCPU, Sys: s.opt.Sys}
+	hooks := s.maps.Hooks
 	s.env = &engine.Env{
 		Mem:      s.opt.Mem,
 		Call:     &abi.Call{Mem: s.opt.Mem, Host: s.opt.Host},
@@ -73,6 +80,7 @@ func (l *loader) load() error {
 		Budget: s.opt.Budget,
 		Inline: l.inline(),
 	}
+	l.chainHooks(hooks)
 	if s.arena != nil {
 		s.env.Arena = s.arena.Mem
 	}
@@ -123,6 +131,9 @@ const maxInner = 4096
 // createMaps creates the maps of the object in its order. One that cannot be modelled leaves a gap unless code needs it.
 func (l *loader) createMaps() error {
 	s := l.s
+	if s.opt.Table != nil {
+		return l.takeMaps()
+	}
 	room := 0
 	for _, m := range l.o.Maps {
 		if m.Inner != nil {
@@ -134,9 +145,8 @@ func (l *loader) createMaps() error {
 		return fmt.Errorf("%s: %w", l.o.Name, err)
 	}
 	s.maps, t.Seed = t, s.opt.Seed
-	if drop := s.opt.DropKptr; drop != nil {
-		t.Hooks.Kptr = func(f maps.Field, ptr uint64) { drop(f.Pointee, ptr) }
-	}
+	t.Hooks.Kptr = s.dropKptr
+	t.Hooks.Graph = func(_ maps.Field, addr uint64) { s.objects.DropAll(addr) }
 	l.refused = map[int]error{}
 	for i, m := range l.o.Maps {
 		spec := mapSpec(m)
@@ -157,6 +167,7 @@ func (l *loader) createMaps() error {
 			s.arena = a
 		}
 	}
+	s.list = t.All()
 	return l.fillSlots()
 }
 
@@ -286,7 +297,7 @@ func (l *loader) address(n int, p *link.Program, r link.Ref) (uint64, error) {
 		if err := l.refused[r.Map]; err != nil {
 			return 0, err
 		}
-		m := l.s.maps.All()[r.Map]
+		m := l.s.list[r.Map]
 		if r.Kind == link.RefMap {
 			return m.Info().Addr, nil
 		}

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/maps"
@@ -11,13 +12,58 @@ import (
 // (abi.Kfunc.Machine), else nil. A fault begins with its name.
 func (s *Set) machineFunc(name string) abi.Func {
 	var f abi.Func
-	switch name {
+	o := s.objects
+	switch strings.TrimSuffix(name, "_impl") { // which older kernels have in the names of those with implicit arguments
 	case "bpf_arena_alloc_pages":
 		f = s.arenaAllocPages
 	case "bpf_arena_free_pages":
 		f = s.arenaFreePages
 	case "bpf_arena_reserve_pages":
 		f = s.arenaReservePages
+	case "bpf_obj_new":
+		f = o.NewObject
+	case "bpf_obj_drop":
+		f = o.Drop
+	case "bpf_refcount_acquire":
+		f = o.Acquire
+	case "bpf_percpu_obj_new":
+		f = o.NewPerCPU
+	case "bpf_percpu_obj_drop":
+		f = o.DropPerCPU
+	case "bpf_rbtree_add":
+		f = o.RBAdd
+	case "bpf_rbtree_remove":
+		f = o.RBRemove
+	case "bpf_rbtree_first":
+		f = o.RBFirst
+	case "bpf_rbtree_root":
+		f = o.RBRoot
+	case "bpf_rbtree_left":
+		f = o.RBLeft
+	case "bpf_rbtree_right":
+		f = o.RBRight
+	case "bpf_list_push_front":
+		f = o.PushFront
+	case "bpf_list_push_back":
+		f = o.PushBack
+	case "bpf_list_add":
+		f = o.Add
+	case "bpf_list_pop_front":
+		f = o.PopFront
+	case "bpf_list_pop_back":
+		f = o.PopBack
+	case "bpf_list_del":
+		f = o.Del
+	case "bpf_list_front":
+		f = o.Front
+	case "bpf_list_back":
+		f = o.Back
+	case "bpf_list_is_first":
+		f = o.IsFirst
+	case "bpf_list_is_last":
+		f = o.IsLast
+	case "bpf_list_empty":
+		f = o.Empty
 	default:
 		return nil
 	}
@@ -73,4 +119,22 @@ func (s *Set) arenaReservePages(c *abi.Call, a *abi.Args) uint64 {
 		return abi.EINVAL.Ret()
 	}
 	return m.Reserve(a[1], uint32(a[2])).Ret()
+}
+
+// dropKptr releases the reference that a kptr of a map held: to an object of the programs, or to one of the kernel.
+func (s *Set) dropKptr(f maps.Field, ptr uint64) {
+	if !s.objects.DropAt(ptr) && !s.objects.DropPerCPUAt(ptr) && s.opt.DropKptr != nil {
+		s.opt.DropKptr(f.Pointee, ptr)
+	}
+}
+
+// perCPU is the copy of a CPU of what ptr stands for: an object of the programs, or a variable of the kernel.
+func (s *Set) perCPU(ptr uint64, cpu int32) uint64 {
+	if addr, ok := s.objects.PerCPU(ptr, cpu); ok {
+		return addr
+	}
+	if s.opt.PerCPU == nil {
+		return ptr
+	}
+	return s.opt.PerCPU(ptr, cpu)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/schedsim/schedsim/vm/link"
 	"github.com/schedsim/schedsim/vm/maps"
 	"github.com/schedsim/schedsim/vm/mem"
+	"github.com/schedsim/schedsim/vm/objects"
 )
 
 // Engine runs programs; see package engine.
@@ -53,6 +54,10 @@ type Options struct {
 	// Select chooses the programs to load; nil takes those that libbpf would load: all but optional ones (SEC("?...")) that
 	// no struct_ops table names.
 	Select func(p *link.Program) bool
+	// Table, if not nil, has the object's maps already: Maps are they by number in the object, nil where there is none. The
+	// set uses them, but neither fills nor frees them.
+	Table  *maps.Table
+	Maps   []maps.Map
 	Engine Engine // nil: the interpreter
 	// Budget is the number of instructions that an invocation may execute, with everything nested in it; 0 means
 	// engine.DefaultBudget.
@@ -70,10 +75,14 @@ type Set struct {
 	maps  *maps.Table
 	progs []*Program
 
+	list  []maps.Map          // by number in the object
 	mapOf map[string]maps.Map // by name
 	arena *maps.Arena         // nil if there is none
-	async *Fault
-	stack uint64 // address of the stack region, 0 if none is allocated
+	// objects are what programs have allocated, layouts those of their types by number.
+	objects *objects.Table
+	layouts map[uint64]*objects.Layout
+	async   *Fault
+	stack   uint64 // address of the stack region, 0 if none is allocated
 }
 
 // Program is a program of a set.
@@ -100,7 +109,7 @@ func (s *Set) Programs() []*Program { return s.progs }
 func (s *Set) Map(name string) maps.Map { return s.mapOf[name] }
 
 // Maps returns all maps in the order of the object.
-func (s *Set) Maps() []maps.Map { return s.maps.All() }
+func (s *Set) Maps() []maps.Map { return s.list }
 
 // DropOwner deletes what local storage maps hold for a kernel object that goes away: a task or cgroup.
 func (s *Set) DropOwner(addr uint64) { s.maps.DropOwner(addr) }
@@ -126,9 +135,10 @@ func (s *Set) Close() error {
 		err = s.code.Close()
 		s.code = nil
 	}
-	if s.maps != nil {
+	if s.maps != nil && s.opt.Table == nil {
 		s.maps.Close()
 	}
+	s.objects.Close()
 	if s.stack != 0 {
 		s.opt.Mem.Free(s.stack, s.env.StackSize)
 		s.stack = 0
@@ -197,7 +207,7 @@ func (s *Set) Global(name string) ([]byte, error) {
 			if v.Name != name {
 				continue
 			}
-			a, ok := s.maps.All()[i].(*maps.Array)
+			a, ok := s.list[i].(*maps.Array)
 			if !ok {
 				return nil, fmt.Errorf("%s: global variable %q: map %q was not created", s.obj.Name, name, m.Name)
 			}

@@ -26,6 +26,7 @@ var Rules = []Rule{
 	{Path: "vm/elf"},
 	{Path: "vm/link", May: []string{"vm/elf", "vm/ir", "vm/abi"}},
 	{Path: "vm/maps", May: []string{"vm/abi", "vm/mem"}},
+	{Path: "vm/objects", May: []string{"vm/abi", "vm/maps"}, TestAlso: []string{"vm/mem"}},
 	{Path: "vm/helpers", May: []string{"vm/abi", "vm/mem", "vm/maps"}},
 	{Path: "vm/engine", May: []string{"vm/ir", "vm/abi", "vm/mem"}},
 	{Path: "vm/engine/raw", May: []string{"vm/ir", "vm/engine"}},

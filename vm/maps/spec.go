@@ -117,10 +117,14 @@ const (
 	ListHead
 	RBRoot
 	Refcount
+	// ListNode and RBNode occur in objects of programs, not in maps.
+	ListNode
+	RBNode
 )
 
 var fieldNames = [...]string{"", "bpf_spin_lock", "bpf_res_spin_lock", "bpf_timer", "bpf_wq", "bpf_task_work",
-	"kptr (untrusted)", "kptr", "percpu kptr", "uptr", "bpf_list_head", "bpf_rb_root", "bpf_refcount"}
+	"kptr (untrusted)", "kptr", "percpu kptr", "uptr", "bpf_list_head", "bpf_rb_root", "bpf_refcount", "bpf_list_node",
+	"bpf_rb_node"}
 
 func (k FieldKind) String() string { return fieldNames[k] }
 
