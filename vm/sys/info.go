@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 
 	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/engine"
 )
 
 // Sizes of the structures that OBJ_GET_INFO_BY_FD fills.
@@ -209,7 +210,7 @@ func (i *info) prog(p *Prog) error {
 	var addrs, lens, tags []byte
 	for n := range subs {
 		s := p.link.Code.Subs[n]
-		addrs = binary.LittleEndian.AppendUint64(addrs, p.codeAddr(s.Start))
+		addrs = binary.LittleEndian.AppendUint64(addrs, engine.CodeAddr(int(p.id), s.Start))
 		lens = binary.LittleEndian.AppendUint32(lens, uint32(s.End-s.Start)*8)
 		tags = append(tags, p.tag()...)
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/helpers"
-	"github.com/schedsim/schedsim/vm/interp"
 	"github.com/schedsim/schedsim/vm/maps"
 	"github.com/schedsim/schedsim/vm/mem"
 )
@@ -35,6 +34,8 @@ type Options struct {
 	// Verify is asked about each program before it is accepted: its decoded form and what it calls are known. A refusal
 	// goes to the verifier's log; it may wrap an abi.Errno. Nil accepts everything.
 	Verify func(p *Prog) error
+	// Sys is what some helpers need of the rest of a kernel; without it programs that call those are refused.
+	Sys    helpers.Sys
 	Engine engine.Engine // nil: the interpreter
 	// Budget is the number of instructions that an invocation may execute, with everything nested in it; 0 means
 	// engine.DefaultBudget.
@@ -66,17 +67,13 @@ type Kernel struct {
 	stops   []stopsType
 
 	exec
-	closed bool
+	gone, goneCalls uint64 // instructions and calls of sets that are gone
+	err             error
+	closed          bool
 }
 
 // New makes a kernel without objects. All memory that it takes from Options.Mem it gives back by Close.
 func New(o Options) (*Kernel, error) {
-	if o.Engine == nil {
-		o.Engine = interp.Engine{}
-	}
-	if o.Budget == 0 {
-		o.Budget = engine.DefaultBudget
-	}
 	if o.Maps == 0 {
 		o.Maps = 1024
 	}
@@ -93,8 +90,9 @@ func New(o Options) (*Kernel, error) {
 		t.Hooks.Kptr = func(f maps.Field, ptr uint64) { drop(f.Pointee, ptr) }
 	}
 	t.Hooks.FD = k.objectOf
-	k.helpers = &helpers.Env{Mem: o.Mem, Host: o.Host, Maps: t, HZ: uint64(max(o.HZ, 0)), RunSub: k.runAsync, PerCPU: o.PerCPU}
-	k.env = &engine.Env{Mem: o.Mem, Call: &abi.Call{Mem: o.Mem, Host: o.Host}, Helpers: k.helpers.Table(), Budget: o.Budget}
+	if err := k.knownHelpers(); err != nil {
+		return nil, err
+	}
 	if err := k.initStructOps(); err != nil {
 		return nil, err
 	}
@@ -162,6 +160,38 @@ func (k *Kernel) objectOf(t maps.Type, fd int32) (uint64, abi.Errno) {
 // firstSymbol is the lowest of the ids that stand for symbols without BTF: above any of vmlinux's, below BTF_MAX_TYPE.
 const firstSymbol = 0xf0000
 
+// FuncID is SymbolID of a kernel function that exists, whether or not it can be called: loaders ask for its address.
+func (k *Kernel) FuncID(name string) uint32 {
+	if id := k.SymbolID(name, true); id != 0 {
+		return id
+	}
+	return k.newSymbol(name)
+}
+
+// AttachID is the BTF id by which a tracing program names what it attaches to. Nothing is ever called there, so that any name
+// will do.
+func (k *Kernel) AttachID(name string) uint32 { return k.FuncID(name) }
+
+// FuncNames are the kernel functions that can be called, for suggestions.
+func (k *Kernel) FuncNames() []string {
+	var names []string
+	for _, f := range k.opt.Kfuncs {
+		if f.Call != nil || f.Machine {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// newSymbol makes an id; 0 if there are too many.
+func (k *Kernel) newSymbol(name string) uint32 {
+	if len(k.symbols) == 1<<14 {
+		return 0
+	}
+	k.symbols = append(k.symbols, name)
+	return firstSymbol + uint32(len(k.symbols)) - 1
+}
+
 // SymbolID is the BTF id by which programs name a kernel function (with call) or variable. Symbols that exist here, but not
 // in vmlinux's BTF, have ids too, which only this Kernel understands; 0 means that there is no such symbol.
 func (k *Kernel) SymbolID(name string, function bool) uint32 {
@@ -175,11 +205,10 @@ func (k *Kernel) SymbolID(name string, function bool) uint32 {
 	if !function && k.opt.Ksym != nil {
 		_, known = k.opt.Ksym(name)
 	}
-	if !known || len(k.symbols) == 1<<14 {
+	if !known {
 		return 0
 	}
-	k.symbols = append(k.symbols, name)
-	return firstSymbol + uint32(len(k.symbols)) - 1
+	return k.newSymbol(name)
 }
 
 func (k *Kernel) btfID(name string, function bool) uint32 {
@@ -210,11 +239,20 @@ func (k *Kernel) btfID(name string, function bool) uint32 {
 	return 0
 }
 
+// isFunc tells what a symbol without BTF is: a function unless it is known as a variable.
+func (k *Kernel) isFunc(name string) bool {
+	if k.kfuncs[name] == nil && k.opt.Ksym != nil {
+		_, variable := k.opt.Ksym(name)
+		return !variable
+	}
+	return true
+}
+
 // symbol is the counterpart of SymbolID.
 func (k *Kernel) symbol(id uint32) (name string, function bool, err error) {
 	if n := id - firstSymbol; id >= firstSymbol && n < uint32(len(k.symbols)) {
 		name = k.symbols[n]
-		return name, k.kfuncs[name] != nil, nil
+		return name, k.isFunc(name), nil
 	}
 	if k.opt.BTF != nil {
 		t, err := k.opt.BTF.TypeByID(btf.TypeID(id))

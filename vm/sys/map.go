@@ -62,18 +62,8 @@ func (m *Map) put() {
 
 // putUser follows bpf_map_put_uref: without user space, nothing that runs by itself stays armed.
 func (m *Map) putUser() {
-	m.users--
-	if m.users > 0 || m.m == nil {
-		return
-	}
-	for _, f := range m.spec.Fields {
-		if f.Kind != maps.Timer || m.k.table.Hooks.Timer == nil {
-			continue
-		}
-		m.m.Each(0, func(_, value uint64) bool {
-			m.k.table.Hooks.Timer(value + uint64(f.Off))
-			return true
-		})
+	if m.users--; m.users == 0 && m.m != nil {
+		maps.ReleaseUser(m.m)
 	}
 }
 
@@ -99,7 +89,6 @@ func (k *Kernel) sweep() {
 // free forgets the object.
 func (m *Map) free() {
 	m.k.maps.remove(m.id)
-	m.k.stale(m)
 	if m.btf != nil {
 		m.btf.put()
 	}

@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/schedsim/schedsim/vm"
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/elf"
-	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/link"
 )
 
@@ -27,15 +27,14 @@ type Prog struct {
 	btf                        *BTF
 	funcInfo, lineInfo         []byte // records of 8 and 16 bytes
 	loadedNS                   uint64
-	runs                       uint64
 	verified                   uint32
 
 	stType   *StructOpsType // of a struct_ops program
 	stMember int
 
-	number int // in the set of programs
-	link   *link.Program
-	code   engine.Prog
+	link *link.Program
+	set  *set // nil until it was compiled
+	run  *vm.Program
 }
 
 // ID is the program's id.
@@ -61,9 +60,6 @@ func (p *Prog) Maps() []*Map { return p.maps }
 
 // Member is the struct_ops type and the index of the member for which the program was loaded; nil for other programs.
 func (p *Prog) Member() (*StructOpsType, int) { return p.stType, p.stMember }
-
-// Info is what kernel functions see of the program; whoever attaches it may set its Context.
-func (p *Prog) Info() *abi.Prog { return p.code.Info }
 
 func (p *Prog) hold() { p.refs++ }
 
@@ -153,13 +149,11 @@ func (c *call) progLoad() (int64, error) {
 	if e := log.finish(); e != nil {
 		err = e
 	}
-	if err == nil {
-		err = c.k.load(p)
-	}
 	if err != nil {
 		p.drop()
 		return 0, err
 	}
+	c.k.load(p)
 	p.refs, p.id = 1, c.k.progs.add(p)
 	return c.p.install(p, 0)
 }

@@ -158,7 +158,6 @@ func (k *checker) attachStructOps() error {
 		k.lp.Attach = m.Name
 		k.lp.Section += "/" + m.Name
 		p.stType, p.stMember = t.StructOpsType, m.Index
-		p.code.Info = &abi.Prog{}
 		if t.CheckMember != nil {
 			if err := t.CheckMember(m, p); err != nil {
 				return &refusal{Errno(err), fmt.Sprintf("%v (attach to unsupported member %s of struct %s)", err, m.Name, t.Name)}

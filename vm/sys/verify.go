@@ -3,7 +3,6 @@ package sys
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -27,15 +26,12 @@ type checker struct {
 	p    *Prog
 	code *link.Bytecode
 	lp   *link.Program
-	// fail is why a reference has no address; it matters only where it can be reached.
-	fail map[int]error
-	next int // number that the program gets
 }
 
 // check decodes and checks the program and sets everything that running it needs. Maps that it holds stay in p when it is
 // refused.
 func (c *call) check(p *Prog) error {
-	k := &checker{c: c, p: p, next: c.k.freeNumber(), fail: map[int]error{}}
+	k := &checker{c: c, p: p}
 	if err := k.check(); err != nil {
 		return err
 	}
@@ -83,12 +79,15 @@ func (k *checker) check() error {
 	if err := k.calls(); err != nil {
 		return err
 	}
+	if err := k.variables(); err != nil {
+		return err
+	}
 	if v := k.c.k.opt.Verify; v != nil {
 		if err := v(k.p); err != nil {
 			return err
 		}
 	}
-	return k.finish()
+	return nil
 }
 
 // section is a section name that would lead to such a program, for messages.
@@ -348,6 +347,9 @@ func (k *checker) resolve(ps link.Pseudo) error {
 		if err != nil {
 			return refuse(abi.ENOENT, "ldimm64 insn specifies invalid btf_id %d.", uint32(ps.Imm))
 		}
+		if ps.Hi != 0 {
+			return refuse(abi.EINVAL, "variable of a module: there are no modules")
+		}
 		ref.Kind, ref.Name = link.RefKsymVar, name
 		if function {
 			ref.Kind = link.RefKsymFunc
@@ -376,8 +378,7 @@ func (k *checker) resolve(ps link.Pseudo) error {
 		}
 		ref.Kind = link.RefMap
 		if value {
-			ref.Kind, ref.Off = link.RefMapValue, int64(uint32(ps.Hi))
-			if _, err := m.direct(uint32(ps.Hi)); err != nil {
+			if ref.Kind, ref.Off, err = m.direct(uint32(ps.Hi)); err != nil {
 				return err
 			}
 		}
@@ -388,18 +389,25 @@ func (k *checker) resolve(ps link.Pseudo) error {
 	return nil
 }
 
-// direct is the address of byte off of the map's value. It follows the map_direct_value_addr functions.
-func (m *Map) direct(off uint32) (uint64, error) {
+// direct is what a load of the address of byte off of the map's value refers to. It follows the map_direct_value_addr
+// functions.
+func (m *Map) direct(off uint32) (link.RefKind, int64, error) {
+	if a, ok := m.m.(*maps.Arena); ok {
+		if uint64(off) >= uint64(a.MaxEntries)*pageSize {
+			return 0, 0, refuse(abi.ERANGE, "invalid access to map value pointer, value_size=%d off=%d", m.spec.ValueSize, off)
+		}
+		return link.RefArena, int64(a.Mem.User()+uint64(off)) - int64(a.DataAddr()), nil
+	}
 	a, ok := m.m.(*maps.Array)
 	switch {
 	case !ok || a.Stride != 0:
-		return 0, refuse(abi.EINVAL, "no direct value access support for this map type")
+		return 0, 0, refuse(abi.EINVAL, "no direct value access support for this map type")
 	case m.spec.MaxEntries != 1:
-		return 0, refuse(abi.ENOTSUPP, "invalid access to map value pointer, value_size=%d off=%d", m.spec.ValueSize, off)
+		return 0, 0, refuse(abi.ENOTSUPP, "invalid access to map value pointer, value_size=%d off=%d", m.spec.ValueSize, off)
 	case off >= m.spec.ValueSize && off != 0:
-		return 0, refuse(abi.EINVAL, "invalid access to map value pointer, value_size=%d off=%d", m.spec.ValueSize, off)
+		return 0, 0, refuse(abi.EINVAL, "invalid access to map value pointer, value_size=%d off=%d", m.spec.ValueSize, off)
 	}
-	return a.Base + uint64(off), nil
+	return link.RefMapValue, int64(off), nil
 }
 
 // kfunc resolves a call of a kernel function by its BTF id.
@@ -477,8 +485,13 @@ func (k *checker) adopt(a *link.Program) bool {
 		}
 	}
 	for i := range a.Code.Insns {
-		in := &lp.Code.Insns[i]
-		in.Probe = a.Code.Insns[i].Probe && in.Op >= ir.Ld8 && in.Op <= ir.Lds32
+		in, from := &lp.Code.Insns[i], &a.Code.Insns[i]
+		in.Probe = from.Probe && in.Op >= ir.Ld8 && in.Op <= ir.Lds32
+		in.Arena = from.Arena && (in.Op.IsLoad() || in.Op.IsStore() || in.Op.IsAtomic())
+		if in.Op == ir.Invalid && from.Op == ir.Invalid && from.Imm >= 0 && from.Imm < int64(len(a.Poison)) {
+			in.Imm = int64(len(lp.Poison))
+			lp.Poison = append(lp.Poison, a.Poison[from.Imm])
+		}
 	}
 	lp.Live, lp.Section, lp.Attach = a.Live, a.Section, a.Attach
 	for _, c := range a.Calls {
@@ -507,7 +520,7 @@ func where(code *ir.Program, i int) string {
 
 // calls checks what live code calls.
 func (k *checker) calls() error {
-	table := k.c.k.env.Helpers
+	table := k.c.k.exec.helpers
 	for _, h := range k.lp.Helpers {
 		id := int64(h.ID)
 		switch {
@@ -523,9 +536,26 @@ func (k *checker) calls() error {
 		}
 		switch f := k.c.k.kfuncs[call.Name]; {
 		case f == nil:
-			return fmt.Errorf("%s: kernel function %s: not known%s", k.at(call.Insn), call.Name, elf.DidYouMean(call.Name, k.c.k.kfuncNames()))
-		case f.Call == nil:
+			return fmt.Errorf("%s: kernel function %s: not known%s", k.at(call.Insn), call.Name, elf.DidYouMean(call.Name, k.c.k.FuncNames()))
+		case f.Call == nil && !f.Machine:
 			return fmt.Errorf("%s: kernel function %s: not supported", k.at(call.Insn), call.Name)
+		}
+	}
+	return nil
+}
+
+// variables checks that the kernel variables exist whose addresses live code takes.
+func (k *checker) variables() error {
+	for _, r := range k.lp.Refs {
+		if r.Kind != link.RefKsymVar || r.Insn < len(k.lp.Live) && !k.lp.Live[r.Insn] {
+			continue
+		}
+		ok := false
+		if k.c.k.opt.Ksym != nil {
+			_, ok = k.c.k.opt.Ksym(r.Name)
+		}
+		if !ok {
+			return fmt.Errorf("%s: kernel variable %q: not modelled", k.at(r.Insn), r.Name)
 		}
 	}
 	return nil
@@ -540,74 +570,4 @@ func helperError(id int64) error {
 		return fmt.Errorf("helper %s: not supported; %s", name, note)
 	}
 	return fmt.Errorf("helper %s: not supported", name)
-}
-
-// kfuncNames are the functions that can be called, for suggestions.
-func (k *Kernel) kfuncNames() []string {
-	var names []string
-	for _, f := range k.opt.Kfuncs {
-		if f.Call != nil {
-			names = append(names, f.Name)
-		}
-	}
-	return names
-}
-
-// ksymFuncAddr is the address of every kernel function: programs only ask whether it is zero.
-const ksymFuncAddr = ir.CodeBase - 16
-
-var errNotModelled = errors.New("not modelled")
-
-// finish makes the code that runs: a copy with all addresses.
-func (k *checker) finish() error {
-	code := *k.lp.Code
-	code.Insns = slices.Clone(code.Insns)
-	for _, r := range k.lp.Refs {
-		addr, err := k.address(r)
-		if err != nil {
-			if r.Insn >= len(k.lp.Live) || k.lp.Live[r.Insn] {
-				return fmt.Errorf("%s: %w", k.at(r.Insn), err)
-			}
-			addr = 0
-		}
-		code.Insns[r.Insn].Imm = int64(addr)
-	}
-	fns := make([]abi.Func, len(code.Kfuncs))
-	for i, name := range code.Kfuncs {
-		if f := k.c.k.kfuncs[name]; f != nil && f.Call != nil {
-			fns[i] = f.Call
-			continue
-		}
-		msg := "kernel function " + name + ": not supported"
-		fns[i] = func(c *abi.Call, _ *abi.Args) uint64 {
-			c.Fault = msg
-			return 0
-		}
-	}
-	info := k.p.code.Info
-	if info == nil {
-		info = &abi.Prog{}
-	}
-	info.Name, info.Section, info.Sleepable = k.lp.Name, k.lp.Section, k.lp.Sleepable
-	k.p.code = engine.Prog{Code: &code, Kfuncs: fns, Info: info}
-	return nil
-}
-
-func (k *checker) address(r link.Ref) (uint64, error) {
-	switch r.Kind {
-	case link.RefMap:
-		return k.p.maps[r.Map].m.Info().Addr, nil
-	case link.RefMapValue:
-		return k.p.maps[r.Map].direct(uint32(r.Off))
-	case link.RefFunc:
-		return engine.CodeAddr(k.next, k.lp.Code.Subs[r.Sub].Start), nil
-	case link.RefKsymFunc:
-		return ksymFuncAddr, nil
-	}
-	if k.c.k.opt.Ksym != nil {
-		if a, ok := k.c.k.opt.Ksym(r.Name); ok {
-			return a, nil
-		}
-	}
-	return 0, fmt.Errorf("kernel variable %q: %w", r.Name, errNotModelled)
 }

@@ -1,0 +1,208 @@
+package loader
+
+import (
+	"fmt"
+
+	"github.com/schedsim/schedsim/vm/elf"
+	"github.com/schedsim/schedsim/vm/link"
+	"github.com/schedsim/schedsim/vm/sys"
+)
+
+// placeholders are operands of the right shape.
+func (l *Object) placeholders(p *link.Program) map[int]operand {
+	out := make(map[int]operand, len(p.Refs))
+	for _, r := range p.Refs {
+		out[r.Insn] = operand{}
+	}
+	return out
+}
+
+// operands resolves what the program refers to, as bpf_object__relocate_data does. What does not exist may stand in dead
+// code.
+func (l *Object) operands(p *link.Program) (map[int]operand, error) {
+	out := make(map[int]operand, len(p.Refs))
+	for _, r := range p.Refs {
+		o, err := l.operand(p, r)
+		if err != nil {
+			if live(p, r.Insn) {
+				return nil, fmt.Errorf("%s: %w", where(p.Code, r.Insn), err)
+			}
+			o = operand{} // a null pointer
+		}
+		out[r.Insn] = o
+	}
+	return out, nil
+}
+
+func (l *Object) operand(p *link.Program, r link.Ref) (operand, error) {
+	k := l.p.Kernel()
+	switch r.Kind {
+	case link.RefMap, link.RefMapValue, link.RefArena:
+		if err := l.refused[r.Map]; err != nil {
+			return operand{}, err
+		}
+		o := operand{src: pseudoMapFD, imm: l.mapFD[r.Map]}
+		if r.Kind != link.RefMap {
+			o.src, o.hi = pseudoMapValue, int32(r.Off)
+		}
+		return o, nil
+	case link.RefFunc:
+		return operand{src: pseudoFunc}, nil // the distance is set by the caller, who knows the layout
+	case link.RefKsymFunc:
+		return operand{src: pseudoBTFID, imm: int32(k.FuncID(r.Name))}, nil
+	case link.RefKsymVar:
+		if id := k.SymbolID(r.Name, false); id != 0 {
+			return operand{src: pseudoBTFID, imm: int32(id), hi: int32(r.Off)}, nil
+		}
+		return operand{}, fmt.Errorf("kernel variable %q: not modelled", r.Name)
+	}
+	panic(fmt.Sprintf("BUG: reference of kind %d", r.Kind))
+}
+
+// loadProgram loads one program. It follows bpf_object_load_prog.
+func (l *Object) loadProgram(p *link.Program, c progCode) error {
+	ops, err := l.operands(p)
+	if err != nil {
+		return err
+	}
+	if err := l.kernelCalls(p, ops); err != nil {
+		return err
+	}
+	e, err := encode(p, l.placeholders(p))
+	if err != nil {
+		return err
+	}
+	for _, r := range p.Refs { // distances of callbacks, now that the layout is known
+		if o := ops[r.Insn]; r.Kind == link.RefFunc {
+			o.imm = e.distance(r.Insn, p.Code.Subs[r.Sub].Start)
+			ops[r.Insn] = o
+		}
+	}
+	if e, err = encode(p, ops); err != nil {
+		return err
+	}
+	a := sys.ProgAttr{InsnCnt: uint32(len(e.code) / 8), Insns: l.u.Add(e.code), License: l.u.AddString(l.license()), Name: progName(p.Name), BTF: l.btf}
+	if err := l.kind(p, &a); err != nil {
+		return err
+	}
+	if len(c.funcInfo) > 0 {
+		a.FuncInfo, a.FuncInfoRec, a.FuncInfoCnt = l.u.Add(c.funcInfo), 8, uint32(len(c.funcInfo)/8)
+	}
+	if len(c.lineInfo) > 0 {
+		a.LineInfo, a.LineInfoRec, a.LineInfoCnt = l.u.Add(c.lineInfo), 16, uint32(len(c.lineInfo)/16)
+	}
+	l.p.Analyzed(p)
+	fd, err := l.call(sys.ProgLoad, a.Bytes())
+	if err != nil {
+		return err
+	}
+	l.progFD[p.Name] = fd
+	return nil
+}
+
+// license is the object's; one made by hand may have none and means to be allowed everything.
+func (l *Object) license() string {
+	if l.o.License == "" {
+		return "GPL"
+	}
+	return l.o.License
+}
+
+func progName(name string) string { return name[:min(len(name), sys.NameLen-1)] }
+
+// kernelCalls finds the ids of the kernel functions that the program calls.
+func (l *Object) kernelCalls(p *link.Program, ops map[int]operand) error {
+	k := l.p.Kernel()
+	ids := make([]uint32, len(p.Code.Kfuncs))
+	for i, name := range p.Code.Kfuncs {
+		ids[i] = k.SymbolID(name, true)
+	}
+	for _, c := range p.Calls {
+		if k.SymbolID(c.Name, true) == 0 {
+			return fmt.Errorf("%s: kernel function %s: not known%s", where(p.Code, c.Insn), c.Name, elf.DidYouMean(c.Name, k.FuncNames()))
+		}
+	}
+	for i := range p.Code.Insns {
+		if in := &p.Code.Insns[i]; isKfuncCall(in) {
+			ops[i] = operand{imm: int32(ids[in.Imm]), poison: ids[in.Imm] == 0}
+		}
+	}
+	return nil
+}
+
+// kind sets type and attachment of the program by its sort. It follows section_defs and libbpf_prepare_prog_load.
+func (l *Object) kind(p *link.Program, a *sys.ProgAttr) error {
+	k := l.p.Kernel()
+	if p.Sleepable && p.Kind != elf.KindSyscall {
+		a.Flags |= sys.ProgFlagSleepable
+	}
+	switch p.Kind {
+	case elf.KindStructOps:
+		t, ids, index := l.member(p.Name)
+		if t == nil {
+			a.Type = sys.ProgTypeSocketFilter // nobody can register it: it is loaded to be checked, and never runs
+			return nil
+		}
+		a.Type, a.AttachBTF, a.AttachType = sys.ProgTypeStructOps, ids.Type, uint32(index)
+		return nil
+	case elf.KindSyscall:
+		a.Type, a.Flags = sys.ProgTypeSyscall, sys.ProgFlagSleepable
+		return nil
+	case elf.KindRawTP:
+		a.Type = sys.ProgTypeRawTracepoint
+		return nil
+	case elf.KindTracepoint:
+		a.Type = sys.ProgTypeTracepoint
+		return nil
+	case elf.KindKprobe, elf.KindKretprobe:
+		a.Type = sys.ProgTypeKprobe
+		return nil
+	case elf.KindPerfEvent:
+		a.Type = sys.ProgTypePerfEvent
+		return nil
+	case elf.KindTPBTF:
+		a.AttachType = sys.AttachTraceRawTP
+	case elf.KindFentry:
+		a.AttachType = sys.AttachTraceFentry
+	case elf.KindFexit:
+		a.AttachType = sys.AttachTraceFexit
+	case elf.KindFmodRet:
+		a.AttachType = sys.AttachModifyReturn
+	case elf.KindFsession:
+		a.AttachType = sys.AttachFsession
+	case elf.KindIter:
+		a.AttachType = sys.AttachTraceIter
+	case elf.KindLSM:
+		a.AttachType = sys.AttachLSMMac
+	default:
+		a.Type = sys.ProgTypeSocketFilter
+		return nil
+	}
+	a.Type = sys.ProgTypeTracing
+	if p.Kind == elf.KindLSM {
+		a.Type = sys.ProgTypeLSM
+	}
+	a.AttachBTF = k.AttachID(p.Attach)
+	return nil
+}
+
+// member finds the table that names the program, if its type can be registered.
+func (l *Object) member(prog string) (*sys.StructOpsType, sys.StructOpsIDs, int) {
+	for _, t := range l.o.StructOps {
+		st, ids, ok := l.p.Kernel().StructOps(t.Type)
+		if !ok || !t.AutoCreate {
+			continue
+		}
+		for _, m := range t.Members {
+			if m.Prog != prog {
+				continue
+			}
+			for _, km := range st.Members {
+				if km.Name == m.Name {
+					return st, ids, km.Index
+				}
+			}
+		}
+	}
+	return nil, sys.StructOpsIDs{}, 0
+}
