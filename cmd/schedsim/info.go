@@ -12,6 +12,7 @@ import (
 
 	"github.com/schedsim/schedsim/internal/runner"
 	"github.com/schedsim/schedsim/ops/kernels"
+	"github.com/schedsim/schedsim/reports"
 )
 
 func (a *app) headerCommand() *cobra.Command {
@@ -37,10 +38,11 @@ func (a *app) headerCommand() *cobra.Command {
 }
 
 func (a *app) versionCommand() *cobra.Command {
-	return &cobra.Command{
+	var json bool
+	cmd := &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version of schedsim and of the kernels that it knows",
-		Example: "  schedsim version",
+		Example: "  schedsim version\n  schedsim version --json",
 		Args:    exactArgs(0, ""),
 		RunE: func(*cobra.Command, []string) error {
 			var ks []string
@@ -51,11 +53,24 @@ func (a *app) versionCommand() *cobra.Command {
 				}
 				ks = append(ks, k.Release)
 			}
+			if json {
+				return reports.WriteJSON(a.out, versionInfo{version(), ks, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH})
+			}
 			_, err := fmt.Fprintf(a.out, "schedsim %s\nkernels  %s\nbuilt    %s %s/%s\n", version(), strings.Join(ks, ", "), runtime.Version(),
 				runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&json, "json", false, "print JSON")
+	return cmd
+}
+
+// versionInfo is what the version command says.
+type versionInfo struct {
+	Version  string   `json:"version"`
+	Kernels  []string `json:"kernels"`
+	Go       string   `json:"go"`
+	Platform string   `json:"platform"`
 }
 
 // version is the version of the module, or of the commit, that the program was built from.

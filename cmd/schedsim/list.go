@@ -19,9 +19,10 @@ func (a *app) listCommand() *cobra.Command {
 	var kernel string
 	var json bool
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List schedulers, callbacks, kernel functions or example workloads",
-		Args:  cobra.ArbitraryArgs,
+		Use:     "list",
+		Short:   "List schedulers, callbacks, kernel functions or example workloads",
+		Example: "  schedsim list schedulers\n  schedsim list kfuncs | grep dsq\n  schedsim list callbacks --json",
+		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usage("cannot list %q: expected schedulers, callbacks, kfuncs or examples", args[0])

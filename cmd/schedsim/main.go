@@ -21,6 +21,8 @@ const (
 	exitRejected = 3
 	exitPolicy   = 5
 	exitInternal = 70
+
+	exitInterrupted = 130 // where a process cannot signal itself; elsewhere it ends by the signal
 )
 
 const exitCodesHelp = `
@@ -144,6 +146,7 @@ func (a *app) root() *cobra.Command {
 		return usage("%v; see '%s --help'", err, c.CommandPath())
 	})
 	cmd.AddCommand(a.runCommand(), a.compareCommand(), a.listCommand(), a.headerCommand(), a.versionCommand())
+	complete(cmd)
 	return cmd
 }
 

@@ -7,11 +7,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/schedsim/schedsim/reports"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden parts of the scripts")
@@ -94,7 +98,7 @@ func (panicReader) Read([]byte) (int, error) { panic("BUG: x") }
 func TestGuarded(t *testing.T) {
 	var p *panicError
 	a := &app{}
-	o, err := a.options(&simFlags{kernel: "7.2", engine: "auto", costs: "off", dup: "last", unknown: "warn"}, nil, "example:hogs")
+	o, err := a.options(&simFlags{cpus: 1, kernel: "7.2", engine: "auto", costs: "off", dup: "last", unknown: "warn"}, nil, "example:hogs")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,6 +141,91 @@ func TestParseGlobals(t *testing.T) {
 		if _, err := parseGlobals([]string{bad}); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
+	}
+}
+
+// TestCreate: what a run reads is not overwritten, nor is one file written twice; devices are written, not removed.
+func TestCreate(t *testing.T) {
+	dir := t.TempDir()
+	in := filepath.Join(dir, "in")
+	if err := os.WriteFile(in, []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(in, filepath.Join(dir, "link")); err != nil {
+		t.Skip(err)
+	}
+	for _, path := range []string{in, dir + "/./in", filepath.Join(dir, "link")} {
+		if _, err := create(path, "-", in); err == nil || !strings.Contains(err.Error(), "would be overwritten") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if b, err := os.ReadFile(in); err != nil || string(b) != "x" {
+		t.Errorf("the file is %q, %v", b, err)
+	}
+	device, err := create(os.DevNull, os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	device.path = dir // as root the device itself would be lost
+	if err := device.finish(errors.New("no")); err == nil || err.Error() != "no" {
+		t.Errorf("the error became %v", err)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestInterrupted: the files of a run that is told to end do not stay, and it ends by the signal.
+func TestInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	trace := filepath.Join(dir, "t.pftrace")
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// testscript.Main goes by the name under which the test binary is called.
+	var errOut bytes.Buffer
+	cmd := exec.Command(exe)
+	cmd.Stderr = &errOut
+	cmd.Args = []string{"schedsim", "run", "--duration", "1000000s", "--trace", trace, "example:pingpong"}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for s := (os.FileInfo)(nil); s == nil || s.Size() == 0; s, _ = os.Stat(trace) { // until it writes
+		select {
+		case err := <-ended:
+			t.Fatalf("ended with %v: %s", err, errOut.String())
+		default:
+			runtime.Gosched()
+		}
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err == nil || cmd.ProcessState.Exited() {
+		t.Errorf("ended with %v: %s", err, errOut.String())
+	}
+	if _, err := os.Stat(trace); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the trace is still there: %v", err)
+	}
+}
+
+// TestTellApart: schedulers of one name are named by their files where these differ.
+func TestTellApart(t *testing.T) {
+	runs := make([]*reports.Report, 5)
+	for i, name := range []string{"simple", "fifo", "simple", "rr", "rr"} {
+		runs[i] = &reports.Report{}
+		runs[i].Info.Scheduler = name
+	}
+	tellApart(runs, []string{"old.bpf.o", "fifo", "new.bpf.o", "rr", "rr"})
+	var got []string
+	for _, r := range runs {
+		got = append(got, r.Info.Scheduler)
+	}
+	if want := []string{"old.bpf.o", "fifo", "new.bpf.o", "rr", "rr"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -34,14 +34,16 @@ type simFlags struct {
 	dup      string
 	unknown  string
 	json     bool
+	given    func(flag string) bool // nil: none was
 }
 
 func (f *simFlags) register(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.SortFlags = false
+	f.given = fs.Changed
 	fs.StringVar(&f.topo, "topo", "", "`machine` as NnLlCcTt: N NUMA nodes, L last-level caches (LLCs) per node, C cores per LLC, T threads\n"+
 		"per core; 1n2l4c2t has 2 LLCs of 4 cores of 2 threads, 16 CPUs")
-	fs.IntVar(&f.cpus, "cpus", 0, "machine with `N` CPUs: one node, one LLC, one thread per core (default 1)")
+	fs.IntVar(&f.cpus, "cpus", 1, "machine with `N` CPUs: one node, one LLC, one thread per core")
 	fs.StringVar(&f.duration, "duration", "", "simulate for `D`, such as 500ms or 10s (default: what the workload says; if nothing,\n"+
 		"until every task has ended, or 1s if none would)")
 	fs.Uint64Var(&f.seed, "seed", 42, "`seed` of the random draws: same seed, same run")
@@ -70,15 +72,15 @@ func workloadText() string {
 func (a *app) options(f *simFlags, schedulers []string, workload string) (runner.Options, error) {
 	o := runner.Options{Seed: f.seed, Engine: f.engine, Notice: func(text string) { a.remark("%s", text) }}
 	var err error
-	switch {
-	case f.topo != "" && f.cpus != 0:
+	switch given := func(flag string) bool { return f.given != nil && f.given(flag) }; {
+	case given("topo") && given("cpus"):
 		return o, usage("--topo and --cpus exclude each other")
-	case f.topo != "":
+	case given("topo"):
 		o.Topo, err = topo.Parse(f.topo)
-	case f.cpus != 0:
-		o.Topo, err = topo.Flat(f.cpus)
+	case f.cpus < 1 || f.cpus > topo.MaxCPUs:
+		return o, usage("--cpus %d: expected 1 to %d", f.cpus, topo.MaxCPUs)
 	default:
-		o.Topo, err = topo.Flat(1)
+		o.Topo, err = topo.Flat(f.cpus)
 	}
 	if err != nil {
 		return o, err

@@ -23,7 +23,8 @@ func (a *app) runCommand() *cobra.Command {
   schedsim run -s my.bpf.o --topo 1n2l4c2t --trace run.pftrace workload.json     then open run.pftrace in ui.perfetto.dev
   schedsim run -s fifo --pprof run.pb.gz example:requests                        then go tool pprof -top run.pb.gz
   generate | schedsim run --json - | jq .totals`,
-		Args: exactArgs(1, "a workload"),
+		Args:              exactArgs(1, "a workload"),
+		ValidArgsFunction: completeWorkload,
 		RunE: func(_ *cobra.Command, args []string) error {
 			return a.simulate(&f, scheduler, trace, pprof, args[0])
 		},
@@ -61,7 +62,11 @@ func (a *app) simulate(f *simFlags, scheduler, trace, pprof, workload string) er
 		return err
 	}
 	o.Scheduler = scheduler
-	res, err := runToFiles(o, trace, pprof)
+	inputs := []string{workload}
+	if runner.IsObject(scheduler) {
+		inputs = append(inputs, scheduler)
+	}
+	res, err := runToFiles(o, trace, pprof, inputs)
 	if err != nil {
 		return err
 	}
@@ -77,14 +82,20 @@ func (a *app) simulate(f *simFlags, scheduler, trace, pprof, workload string) er
 }
 
 // runToFiles runs with the trace and the profile going to files, which stay only if all goes well.
-func runToFiles(o runner.Options, trace, pprof string) (*runner.Result, error) {
-	t, err := create(trace)
+func runToFiles(o runner.Options, trace, pprof string, inputs []string) (*runner.Result, error) {
+	t, err := create(trace, inputs...)
 	if err != nil {
 		return nil, err
 	}
-	p, err := create(pprof)
+	if trace != "" {
+		inputs = append(inputs, trace)
+	}
+	p, err := create(pprof, inputs...)
 	if err != nil {
 		return nil, t.finish(err)
+	}
+	if t != nil || p != nil {
+		defer removeIfInterrupted(t, p)()
 	}
 	o.Trace, o.Profile = t.writer(), p.writer()
 	res, err := runner.Run(o)

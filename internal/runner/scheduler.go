@@ -26,13 +26,9 @@ type LoadError struct {
 	Err       error
 }
 
-// Error names the scheduler.
+// Error names the scheduler as it was given.
 func (e *LoadError) Error() string {
-	msg := e.Err.Error()
-	if strings.Contains(msg, filepath.Base(e.Scheduler)) {
-		return msg
-	}
-	return e.Scheduler + ": " + msg
+	return e.Scheduler + ": " + strings.TrimPrefix(e.Err.Error(), filepath.Base(e.Scheduler)+": ")
 }
 
 // Unwrap returns the cause.

@@ -24,12 +24,7 @@ func Parse(s string) (*Topology, error) {
 	if rest != "" {
 		return nil, fmt.Errorf("topology %q: %q after the threads; %s", s, rest, wanted)
 	}
-	t, err := New(sh)
-	if err != nil {
-		return nil, err
-	}
-	t.Name = s
-	return t, nil
+	return build(s, sh)
 }
 
 // number reads the decimal number at the start of s and tells how many bytes it has. It saturates beyond MaxCPUs.

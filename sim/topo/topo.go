@@ -107,7 +107,9 @@ func (s Shape) String() string {
 }
 
 // New builds a symmetric machine.
-func New(s Shape) (*Topology, error) {
+func New(s Shape) (*Topology, error) { return build(s.String(), s) }
+
+func build(name string, s Shape) (*Topology, error) {
 	cpus := 1
 	for _, level := range []struct {
 		n    int
@@ -119,15 +121,15 @@ func New(s Shape) (*Topology, error) {
 		{s.ThreadsPerCore, "threads per core"},
 	} {
 		if level.n < 1 {
-			return nil, fmt.Errorf("topology %q: %d %s, at least 1 is needed", s, level.n, level.what)
+			return nil, fmt.Errorf("topology %q: %d %s, at least 1 is needed", name, level.n, level.what)
 		}
 		if level.n > MaxCPUs || cpus*level.n > MaxCPUs {
-			return nil, fmt.Errorf("topology %q: more than %d CPUs", s, MaxCPUs)
+			return nil, fmt.Errorf("topology %q: more than %d CPUs", name, MaxCPUs)
 		}
 		cpus *= level.n
 	}
 	t := &Topology{
-		Name:    s.String(),
+		Name:    name,
 		CPUs:    make([]Info, cpus),
 		Nodes:   s.Nodes,
 		LLCs:    s.Nodes * s.LLCsPerNode,
