@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -23,7 +24,8 @@ func (a *app) compareCommand() *cobra.Command {
 			"Every scheduler gets the same machine, the same tasks and the same random draws.\n\n" + workloadText() + exitCodesHelp,
 		Example: `  schedsim compare -s eevdf -s fifo -s rr -s vtime --cpus 4 example:requests
   schedsim compare -s old.bpf.o -s new.bpf.o --topo 2n2l4c2t --json workload.json`,
-		Args: exactArgs(1, "a workload"),
+		Args:              exactArgs(1, "a workload"),
+		ValidArgsFunction: completeWorkload,
 		RunE: func(_ *cobra.Command, args []string) error {
 			return a.compare(&f, schedulers, args[0])
 		},
@@ -58,6 +60,7 @@ func (a *app) compare(f *simFlags, schedulers []string, workload string) error {
 	for i, r := range results {
 		runs[i] = r.Report
 	}
+	tellApart(runs, schedulers)
 	c := reports.Compare(runs)
 	if f.json {
 		err = reports.WriteJSON(a.out, c)
@@ -68,6 +71,24 @@ func (a *app) compare(f *simFlags, schedulers []string, workload string) error {
 		return err
 	}
 	return a.policyEnd(results)
+}
+
+// tellApart names by their files the schedulers that different files give one name, such as two builds of an object.
+func tellApart(runs []*reports.Report, schedulers []string) {
+	files := map[string]string{}
+	clash := map[string]bool{}
+	for i, r := range runs {
+		name := r.Info.Scheduler
+		if f, ok := files[name]; ok && f != schedulers[i] {
+			clash[name] = true
+		}
+		files[name] = schedulers[i]
+	}
+	for i, r := range runs {
+		if clash[r.Info.Scheduler] {
+			r.Info.Scheduler = schedulers[i]
+		}
+	}
 }
 
 // runAll runs o under each scheduler, as many at once as there are CPUs. Simulations share nothing, and results and remarks
@@ -103,7 +124,7 @@ func (a *app) runAll(o runner.Options, schedulers []string) ([]*runner.Result, e
 	var failed error
 	for i, oc := range outcomes {
 		for _, n := range oc.notes {
-			a.remark("%s: %s", schedulers[i], n)
+			a.remark("%s: %s", schedulers[i], strings.TrimPrefix(n, filepath.Base(schedulers[i])+": "))
 		}
 		if oc.err != nil && failed == nil {
 			failed = oc.err
