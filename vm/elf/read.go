@@ -159,7 +159,11 @@ func (r *reader) bytes(i int) ([]byte, error) {
 	case s.Size > r.budget:
 		return nil, fmt.Errorf("section %s: %d bytes: the sections of an object may have %d bytes together", quote(s.Name), s.Size, maxContents)
 	}
-	b, err := s.Data()
+	read := s.Data
+	if s.Size >= sparseSize {
+		read = func() ([]byte, error) { return readSparse(s) }
+	}
+	b, err := read()
 	if err != nil {
 		return nil, fmt.Errorf("section %s: %w", quote(s.Name), err)
 	}
