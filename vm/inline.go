@@ -11,7 +11,7 @@ import (
 // arithmetic of maps.Array.Lookup, and the processor, which stays the same while a program runs since the machine moves
 // nothing in the middle of an event.
 func (l *loader) inline() engine.Inline {
-	in := engine.Inline{Lookup: helpers.Number("map_lookup_elem"), CPUID: helpers.Number("get_smp_processor_id")}
+	in := engine.Inline{Lookup: helpers.Number("map_lookup_elem"), CPUID: helpers.Number("get_smp_processor_id"), Loop: helpers.Number("loop")}
 	in.Helpers = (&helpers.Env{Host: l.s.opt.Host, HZ: uint64(max(l.s.opt.HZ, 0)), PerCPU: l.s.opt.PerCPU}).Inline()
 	in.Kfuncs = make(map[string]*abi.Inline, len(l.kfuncs))
 	for name, k := range l.kfuncs {

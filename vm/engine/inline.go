@@ -15,6 +15,10 @@ type Inline struct {
 	// Whoever sets CPUID or an Array with CPUs promises that Call.Host.CPU stays the same from the start of a program to its
 	// end, callbacks included (in the kernel programs run with migration disabled).
 	Lookup, CPUID int64
+	// Loop is the number of bpf_loop: with 0 in R4, which is EINVAL otherwise, it calls the callback R2 with (i, R3) for i = 0
+	// up to the low half of R1, which is E2BIG above MaxLoops, until the callback returns non-zero in round i; it returns the
+	// number of rounds.
+	Loop int64
 	// Helpers says in code what helpers do, by number: nil, or behind its end, nothing is said. Kfuncs says it of kernel
 	// functions, by name.
 	Helpers []*abi.Inline

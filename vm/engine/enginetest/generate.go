@@ -234,10 +234,18 @@ func (g *generator) insn(emit func(ir.Insn)) {
 }
 
 func (g *generator) helper(emit func(ir.Insn)) {
-	n := int64(5 + g.n(13))
+	n := int64(5 + g.n(15))
 	switch {
 	case n == 11 && g.n(3) == 0:
 		n = HelperCPUID
+	case n > 17:
+		emit(ir.Insn{Op: ir.Mov64K, Dst: 1, Imm: []int64{0, 1, 3, 20, 1 << 23, 1<<23 + 1, -1, 1<<32 + 2}[g.n(8)*g.n(8)/8]})
+		emit(ir.Insn{Op: ir.LdImm64, Dst: 2, Imm: int64(g.byte()), Off: 1})
+		if g.n(8) > 0 {
+			emit(ir.Insn{Op: ir.Mov64K, Dst: 4, Imm: int64(g.n(16) / 15)})
+		}
+		emit(ir.Insn{Op: ir.CallHelper, Imm: HelperRounds})
+		return
 	case n > 16:
 		emit(ir.Insn{Op: ir.CallHelper, Imm: HelperWord})
 		return

@@ -16,6 +16,8 @@ const (
 	HelperWord = 3
 	// HelperNext advances the two ints at R1 as an iterator over numbers does, and faults at 7.
 	HelperNext = 4
+	// HelperRounds is bpf_loop.
+	HelperRounds = 13
 )
 
 // Arrays are maps in the memory at data.
@@ -81,6 +83,26 @@ func (e Inlining) Compile(env *engine.Env) (engine.Code, error) {
 // inCode adds functions that say in code what they do: HelperWord, HelperNext, and kfunc1, which adds R2 to the number of
 // nested programs when R1 is odd, else to the 8 bytes at R3.
 func (e Inlining) inCode(env *engine.Env) {
+	env.Inline.Loop = HelperRounds
+	env.Helpers = append(env.Helpers[:HelperRounds:HelperRounds], func(c *abi.Call, a *abi.Args) uint64 {
+		n, fn, ctx := uint32(a[0]), a[1], a[2]
+		switch {
+		case a[3] != 0:
+			return abi.EINVAL.Ret()
+		case n > engine.MaxLoops:
+			return abi.E2BIG.Ret()
+		}
+		for i := range uint64(n) {
+			r := c.Sub(fn, abi.Args{i, ctx})
+			if c.Fault != "" {
+				return 0
+			}
+			if r != 0 {
+				return i + 1
+			}
+		}
+		return uint64(n)
+	})
 	calls := uint64(0)
 	word := func() uint64 { return calls * 3 }
 	env.Helpers[HelperWord] = func(*abi.Call, *abi.Args) uint64 { return word() + 1 }

@@ -47,8 +47,9 @@ func New(opt Options) (*Engine, error) {
 func (*Engine) Name() string { return "jit" }
 
 // bytesPerFrame is the room on the private stack for one BPF frame: a return address, four registers and a counter of its
-// own, and what a call to Go (12 words) and a new activation (one) put there.
-const bytesPerFrame = 8 * 20
+// own, what a loop around a callback keeps (seven words), and what a call to Go (11 words) and a new activation (one) put
+// there. The end of a slice takes 12 words instead.
+const bytesPerFrame = 8 * 28
 
 // Compile turns the programs of env into machine code.
 func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {

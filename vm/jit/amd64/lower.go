@@ -52,7 +52,8 @@ type lowering struct {
 	start     int32 // the first instruction that is not counted yet
 	facts     facts
 	known     *analysis
-	subNumber int // its number in the set
+	subNumber int         // its number in the set
+	known0    []*analysis // those of the program, by number of the subprogram
 }
 
 // words is a set of words, by their numbers; volatile: one of them is.
@@ -121,6 +122,21 @@ func (l *lowering) pass(env *engine.Env) unit {
 	return u
 }
 
+// subAt finds the subprogram of the program at a code address and returns its first instruction.
+func (l *lowering) subAt(addr uint64) (at int32, ok bool) {
+	off := addr - engine.CodeAddr(l.number, 0)
+	if off&7 != 0 || off>>3 >= uint64(len(l.prog.Code.Insns)) {
+		return 0, false
+	}
+	at = int32(off >> 3)
+	for i := range l.prog.Code.Subs {
+		if l.prog.Code.Subs[i].Start == at {
+			return at, true
+		}
+	}
+	return 0, false
+}
+
 // later puts code behind the program, which belongs to the subprogram that is being lowered now.
 func (l *lowering) later(f func()) {
 	known, saved, called := l.known, l.saved, l.called
@@ -146,6 +162,10 @@ func (l *lowering) program(number int, p *engine.Prog) {
 			called[in.Target] = true
 		case in.Op == ir.CallReg:
 			l.callees = true
+		case in.Op == ir.LdImm64: // perhaps a callback
+			if at, ok := l.subAt(uint64(in.Imm)); ok {
+				called[at] = true
+			}
 		}
 	}
 	for i := range p.Code.Subs {
@@ -154,6 +174,12 @@ func (l *lowering) program(number int, p *engine.Prog) {
 	if l.callees {
 		l.table = l.a.NewLabel()
 	}
+	for i := range p.Code.Subs {
+		if l.subNumber+i == len(l.analyses) {
+			l.analyses = append(l.analyses, l.analyze(&p.Code.Subs[i]))
+		}
+	}
+	l.known0 = l.analyses[l.subNumber:]
 	for i := range p.Code.Subs {
 		s := &p.Code.Subs[i]
 		l.called = l.callees || called[s.Start]
@@ -178,9 +204,6 @@ func (l *lowering) sub(s *ir.Sub) {
 	a, insns := l.a, l.prog.Code.Insns
 	l.prologue(s)
 	l.start = s.Start
-	if l.subNumber == len(l.analyses) {
-		l.analyses = append(l.analyses, l.analyze(s))
-	}
 	l.known = l.analyses[l.subNumber]
 	l.subNumber++
 	l.facts.forget()

@@ -165,23 +165,33 @@ func (l *lowering) callHost(i int32, fn abi.Func, count *uint64) {
 	a, back := l.a, l.a.NewLabel()
 	n := int64(len(l.sites))
 	l.sites = append(l.sites, site{fn, count, l.base + i})
-	live := l.known.live[i-l.known.s.Start]
-	keep := make([]Reg, 0, 4)
-	for r := ir.Reg(6); r <= 9; r++ {
-		// A subprogram gives the others back as it got them, and so do those that it calls.
-		if live>>r&1 != 0 || l.called && !slices.Contains(l.saved, hostReg[r]) {
-			keep = append(keep, hostReg[r])
-			a.Push(hostReg[r])
-		}
-	}
+	keep := l.push(i, 1<<11-1)
 	a.LeaLabel(regT1, back)
 	a.MovRI(regT2, n<<exitBits|exitCall)
 	a.Jmp(l.call)
 	a.Bind(back)
-	for k := len(keep) - 1; k >= 0; k-- {
-		a.Pop(keep[k])
-	}
+	l.pop(keep)
 	l.zeroArgs(i)
+}
+
+// push saves those of R6-R9 among regs whose values are needed after instruction i, and returns them.
+func (l *lowering) push(i int32, regs uint16) (kept []Reg) {
+	live := l.known.live[i-l.known.s.Start]
+	for r := ir.Reg(6); r <= 9; r++ {
+		// A subprogram gives those that it does not write back as it got them.
+		if regs>>r&1 != 0 && (live>>r&1 != 0 || l.called && !slices.Contains(l.saved, hostReg[r])) {
+			kept = append(kept, hostReg[r])
+			l.a.Push(hostReg[r])
+		}
+	}
+	return kept
+}
+
+// pop is the inverse of push.
+func (l *lowering) pop(kept []Reg) {
+	for k := len(kept) - 1; k >= 0; k-- {
+		l.a.Pop(kept[k])
+	}
 }
 
 // exhausted returns the label of code for a jump by instruction i to the place to, or the beginning of a subprogram there,

@@ -21,6 +21,14 @@ func (l *lowering) inlined(i int32, in *ir.Insn) bool {
 		l.inlineEnd(i)
 		return true
 	}
+	if in.Op == ir.CallHelper && in.Imm == l.inline.Loop && l.hasHelper(in.Imm) {
+		if fn, known := l.facts.constant(2); known {
+			if at, ok := l.subAt(fn); ok {
+				l.loop(i, at)
+				return true
+			}
+		}
+	}
 	switch {
 	case in.Op == ir.CallKfunc:
 		if t := l.inline.Kfuncs[l.prog.Code.Kfuncs[in.Imm]]; t != nil {
