@@ -25,6 +25,7 @@ var Rules = []Rule{
 	{Path: "vm/mem"},
 	{Path: "vm/elf"},
 	{Path: "vm/link", May: []string{"vm/elf", "vm/ir", "vm/abi"}},
+	{Path: "vm/verifier", May: []string{"vm/abi", "vm/elf", "vm/link", "vm/ir"}, TestAlso: []string{"kfuncs", "ops", "ops/kernels"}},
 	{Path: "vm/maps", May: []string{"vm/abi", "vm/mem"}},
 	{Path: "vm/objects", May: []string{"vm/abi", "vm/maps"}, TestAlso: []string{"vm/mem"}},
 	{Path: "vm/helpers", May: []string{"vm/abi", "vm/mem", "vm/maps"}},
@@ -36,6 +37,8 @@ var Rules = []Rule{
 	{Path: "vm/jit/flow", May: []string{"vm/ir", "vm/abi", "vm/mem", "vm/engine"}},
 	{Path: "vm/jit/arm64", May: []string{"vm/ir", "vm/abi", "vm/mem", "vm/engine", "vm/jit/flow"}, TestAlso: []string{"vm/interp", "vm/engine/enginetest"}},
 	{Path: "vm/jit", May: []string{"vm/jit/...", "vm/ir", "vm/abi", "vm/mem", "vm/engine"}, TestAlso: []string{"vm/interp", "vm/engine/enginetest"}},
+	{Path: "vm/sys", May: []string{"vm", "vm/..."}},
+	{Path: "vm/loader", May: []string{"vm/sys", "vm/link", "vm/elf", "vm/ir", "vm/abi", "vm/maps"}, TestAlso: []string{"vm", "vm/...", "ops/kernels", "examples"}},
 	{Path: "vm", May: []string{"vm/..."}},
 
 	{Path: "ops", May: []string{"sim", "vm/abi"}, TestAlso: []string{"ops/kernels"}},

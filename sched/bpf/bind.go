@@ -5,114 +5,29 @@ import (
 	"fmt"
 	"regexp"
 
-	"github.com/schedsim/schedsim/kfuncs"
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/sim"
-	"github.com/schedsim/schedsim/vm"
-	"github.com/schedsim/schedsim/vm/link"
+	"github.com/schedsim/schedsim/vm/sys"
 )
 
-// binding is a checked table: scalar members and which program stands behind which callback.
+// binding is a registered table: scalar members and which program stands behind which callback.
 type binding struct {
 	table ops.Table
-	progs map[ops.Callback]string
+	progs map[ops.Callback]*sys.Prog
 }
 
 // maxTimeoutMS is SCX_WATCHDOG_MAX_TIMEOUT in milliseconds.
 const maxTimeoutMS = ops.WatchdogMaxTimeout
 
-// plan checks the linked table and the permissions of its programs; nothing is loaded yet.
-func (p *Policy) plan(o *link.Object) (*binding, error) {
-	tbl, err := tableOf(o, p.tbl.Name)
-	if err != nil {
-		return nil, err
-	}
-	if tbl.Type == "sched_ext_ops_cid" {
-		return nil, fmt.Errorf("%s: struct sched_ext_ops_cid %s: schedulers of the cid form are not supported yet", o.Name, tbl.Name)
-	}
-	b := &binding{progs: map[ops.Callback]string{}}
-	used := map[string]bool{}
-	for _, m := range tbl.Members {
-		if m.Kind != link.MemberFunc {
-			if err := b.setScalar(m); err != nil {
-				return nil, fmt.Errorf("%s: struct sched_ext_ops %s, member %s: %w", o.Name, tbl.Name, m.Name, err)
-			}
-			continue
-		}
-		if m.Prog == "" {
-			continue
-		}
-		row, ok := ops.ByMember(m.Name, false)
-		if !ok {
-			return nil, fmt.Errorf("%s: struct sched_ext_ops %s, member %s: no such callback in the kernel", o.Name, tbl.Name, m.Name)
-		}
-		prog, err := programOf(o, m.Prog)
-		if err != nil {
-			return nil, fmt.Errorf("%s: struct sched_ext_ops %s, member %s: %w", o.Name, tbl.Name, m.Name, err)
-		}
-		if prog.Sleepable && !row.Sleepable {
-			return nil, fmt.Errorf("%s: program %s: a sleepable program cannot implement %s (attach to unsupported member %s of struct sched_ext_ops)",
-				o.Name, prog.Name, m.Name, m.Name)
-		}
-		if err := kfuncs.Check(prog, kfuncs.StructOps(row.ID, false, prog.Sleepable)); err != nil {
-			return nil, fmt.Errorf("%s: %w", o.Name, err)
-		}
-		b.progs[row.ID] = prog.Name
-		used[prog.Name] = true
-	}
-	return b, p.checkOthers(o, used)
-}
-
-// checkOthers checks the programs that are loaded beside the callbacks: what a loader would attach elsewhere or run by
-// hand.
-func (p *Policy) checkOthers(o *link.Object, used map[string]bool) error {
-	for _, prog := range o.Programs {
-		if used[prog.Name] || !prog.AutoLoad {
-			continue
-		}
-		if prog.Kind == 0 {
-			return fmt.Errorf("%s: program %s: section %q is not known", o.Name, prog.Name, prog.Section)
-		}
-		ctx, ok := kfuncs.ContextOf(prog)
-		if !ok {
-			p.notice(fmt.Sprintf("%s: program %s (%s) is not used by the scheduler's table", o.Name, prog.Name, prog.Section))
-			continue
-		}
-		if err := kfuncs.Check(prog, ctx); err != nil {
-			return fmt.Errorf("%s: %w", o.Name, err)
-		}
-		p.notice(fmt.Sprintf("%s: program %s (%s) is loaded but nothing runs it yet", o.Name, prog.Name, prog.Section))
-	}
-	return nil
-}
-
-func tableOf(o *link.Object, name string) (*link.StructOps, error) {
-	for _, t := range o.StructOps {
-		if t.Name == name {
-			return t, nil
-		}
-	}
-	return nil, fmt.Errorf("%s: the table %s was dropped while linking", o.Name, name)
-}
-
-func programOf(o *link.Object, name string) (*link.Program, error) {
-	for _, prog := range o.Programs {
-		if prog.Name == name {
-			return prog, nil
-		}
-	}
-	return nil, fmt.Errorf("program %s is not in the object", name)
-}
-
 // validName is what bpf_obj_name_cpy accepts.
 var validName = regexp.MustCompile(`^[A-Za-z0-9_.]+$`)
 
-// setScalar follows bpf_scx_init_member.
-func (b *binding) setScalar(m link.Member) error {
+// setScalar checks and takes one member.
+func (b *binding) setScalar(name string, data []byte) error {
 	t := &b.table
-	switch m.Name {
+	switch name {
 	case "name":
-		t.Name = cString(m.Bytes)
+		t.Name = cString(data)
 		switch {
 		case t.Name == "":
 			return fmt.Errorf("a name is required")
@@ -120,30 +35,26 @@ func (b *binding) setScalar(m link.Member) error {
 			return fmt.Errorf("%q: at most %d letters, digits, '_' and '.' are allowed", t.Name, ops.NameLen-1)
 		}
 	case "flags":
-		t.Flags = integer(m.Bytes)
+		t.Flags = integer(data)
 		if bad := t.Flags &^ ops.FlagAll; bad != 0 {
 			return fmt.Errorf("unknown flags %#x", bad)
 		}
 	case "timeout_ms":
-		t.TimeoutMS = uint32(integer(m.Bytes))
+		t.TimeoutMS = uint32(integer(data))
 		if t.TimeoutMS > maxTimeoutMS {
 			return fmt.Errorf("%d ms: at most %d ms are allowed", t.TimeoutMS, maxTimeoutMS)
 		}
 	case "dispatch_max_batch":
-		t.DispatchMaxBatch = uint32(integer(m.Bytes))
+		t.DispatchMaxBatch = uint32(integer(data))
 		if t.DispatchMaxBatch > 1<<31-1 {
 			return fmt.Errorf("%d: at most %d is allowed", t.DispatchMaxBatch, 1<<31-1)
 		}
 	case "exit_dump_len":
-		t.ExitDumpLen = uint32(integer(m.Bytes))
+		t.ExitDumpLen = uint32(integer(data))
 	case "hotplug_seq":
-		t.HotplugSeq = integer(m.Bytes)
+		t.HotplugSeq = integer(data)
 	case "sub_cgroup_id":
-		t.SubCgroupID = integer(m.Bytes)
-	default:
-		if integer(m.Bytes) != 0 {
-			return fmt.Errorf("must be zero")
-		}
+		t.SubCgroupID = integer(data)
 	}
 	return nil
 }
@@ -157,7 +68,7 @@ func integer(b []byte) uint64 {
 // caller runs one program with its arguments in a block of its own.
 type caller struct {
 	p    *Policy
-	prog *vm.Program
+	prog *sys.Prog
 }
 
 // call runs the program and returns its r0, 0 when it could not go on.
@@ -192,22 +103,16 @@ func addrOf(t *sim.Task) uint64 {
 func cpuArg(c sim.CPU) uint64 { return uint64(int64(c)) }
 
 // bind makes the table's funcs of the loaded programs.
-func (p *Policy) bind(b *binding) (*ops.Table, error) {
+func (p *Policy) bind(b *binding) *ops.Table {
 	t := b.table
 	t.Cost = p.cost
 	t.Fault = p.takeFault
 	for id := ops.None + 1; id < ops.NrCallbacks; id++ {
-		name, ok := b.progs[id]
-		if !ok {
-			continue
+		if prog := b.progs[id]; prog != nil {
+			p.bindOne(&t, id, caller{p, prog})
 		}
-		prog := p.set.Program(name)
-		if prog == nil {
-			return nil, fmt.Errorf("%s: program %s was not loaded", p.obj.Name, name)
-		}
-		p.bindOne(&t, id, caller{p, prog})
 	}
-	return &t, nil
+	return &t
 }
 
 // bindOne sets the func of one member.
@@ -307,7 +212,7 @@ func (p *Policy) bindOne(t *ops.Table, id ops.Callback, c caller) {
 
 // cost prices what ran since it was last asked: the fixed cost of a callback, instructions, calls.
 func (p *Policy) cost() sim.Duration {
-	insns, calls := p.set.Insns(), p.set.Calls()
+	insns, calls := p.kernel.Insns(), p.kernel.Calls()
 	d := p.costs.Callback +
 		sim.Duration((int64(insns-p.paidInsn)*p.costs.InsnPS+500)/1000) +
 		sim.Duration(int64(calls-p.paidCall)*p.costs.KfuncNS)

@@ -125,14 +125,14 @@ func (h *host) DisarmTimer(key uint64) bool {
 // here.
 func (h *host) fired(t *timer) {
 	p := h.p
-	if p.set == nil {
+	if p.kernel == nil {
 		return // the policy was closed
 	}
 	t.fire()
 	if c := p.cost(); c > 0 {
 		h.m.Charge(h.m.ThisCPU(), sim.CostCallback, c)
 	}
-	if f := p.set.TakeFault(); f != nil {
+	if f := p.kernel.TakeFault(); f != nil {
 		p.env.Kernel.Fault(f.Error())
 	}
 }

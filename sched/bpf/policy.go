@@ -17,7 +17,9 @@ import (
 	"github.com/schedsim/schedsim/vm"
 	"github.com/schedsim/schedsim/vm/elf"
 	"github.com/schedsim/schedsim/vm/link"
+	"github.com/schedsim/schedsim/vm/loader"
 	"github.com/schedsim/schedsim/vm/mem"
+	"github.com/schedsim/schedsim/vm/sys"
 )
 
 var _ sched.Policy = (*Policy)(nil)
@@ -45,11 +47,13 @@ type Policy struct {
 	obj *elf.Object
 	tbl *elf.StructOps
 
-	env   sched.Env
-	set   *vm.Set
-	host  *host
-	args  args
-	costs sim.Costs
+	env    sched.Env
+	kernel *sys.Kernel    // nil once closed
+	loaded *loader.Object // what of the object lives there
+	bound  *binding       // the registered table, nil while there is none
+	host   *host
+	args   args
+	costs  sim.Costs
 
 	fault    string // why the last callback could not go on
 	paidInsn uint64 // instructions and calls whose cost was charged
@@ -131,23 +135,30 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 	for _, w := range linked.Warnings {
 		p.notice(w)
 	}
-	b, err := p.plan(linked)
-	if err != nil {
+	if err := precheck(linked, p.tbl.Name); err != nil {
 		return nil, err
 	}
 	p.host = newHost(p)
 	ksyms := &ksyms{m: e.Machine, mem: p.opt.Mem, kernel: p.opt.Kernel}
-	p.set, err = vm.Load(linked, vm.Options{
-		Ksym:   ksyms.address,
-		PerCPU: ksyms.perCPU,
-		Mem:    p.opt.Mem,
-		Host:   p.host,
-		Kfuncs: kfuncs.All(&kfuncs.Host{Machine: e.Machine, Kernel: e.Kernel, Mem: p.opt.Mem, Print: p.host.Printk, Layout: p.opt.Kernel}),
-		Engine: p.opt.Engine,
-		Budget: p.opt.Budget,
-		HZ:     e.Machine.HZ(),
+	p.kernel, err = sys.New(sys.Options{
+		Ksym:      ksyms.address,
+		PerCPU:    ksyms.perCPU,
+		Mem:       p.opt.Mem,
+		Host:      p.host,
+		Kfuncs:    kfuncs.All(&kfuncs.Host{Machine: e.Machine, Kernel: e.Kernel, Mem: p.opt.Mem, Print: p.host.Printk, Layout: p.opt.Kernel}),
+		BTF:       p.opt.Kernel.BTF(),
+		StructOps: []*sys.StructOpsType{p.structOps()},
+		Verify:    verify,
+		Engine:    p.opt.Engine,
+		Budget:    p.opt.Budget,
+		HZ:        e.Machine.HZ(),
+		Maps:      loader.Room(linked),
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := p.load(linked); err != nil {
+		p.Close() // of programs that never ran: the error that matters is err
 		return nil, err
 	}
 	ksyms.notices(linked.Name, p.notice)
@@ -155,11 +166,32 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 		return nil, err
 	}
 	e.Machine.OnTaskFree(func(t *sim.Task) {
-		if p.set != nil {
-			p.set.DropOwner(t.K.Addr)
+		if p.kernel != nil {
+			p.kernel.DropOwner(t.K.Addr)
 		}
 	})
-	return p.bind(b)
+	return p.bind(p.bound), nil
+}
+
+// load takes the object through bpf(): as a process that loads it, and registers its table.
+func (p *Policy) load(linked *link.Object) error {
+	var memory sys.Buffers
+	var err error
+	p.loaded, err = loader.Load(p.kernel.NewProcess(&memory), &memory, linked, loader.Options{})
+	if err != nil {
+		return err
+	}
+	if err := p.loaded.Attach(p.tbl.Name); err != nil {
+		return err
+	}
+	if p.bound == nil {
+		return fmt.Errorf("%s: the table %s was not registered", linked.Name, p.tbl.Name)
+	}
+	p.others(linked)
+	if err := p.kernel.Compile(); err != nil {
+		return fmt.Errorf("%s: %w", linked.Name, err)
+	}
+	return nil
 }
 
 // globals are the variables that the scheduler's user-space half would have set, and those of the options.
@@ -183,22 +215,22 @@ func (p *Policy) globals() (map[string]any, error) {
 
 // Close frees the programs. The address space stays.
 func (p *Policy) Close() error {
-	if p.set == nil {
+	if p.kernel == nil {
 		return nil
 	}
-	set := p.set
-	p.set = nil
-	return set.Close()
+	k := p.kernel
+	p.kernel, p.loaded = nil, nil
+	return k.Close()
 }
 
 // Insns and Calls are the BPF instructions executed and the helpers and kernel functions called so far.
-func (p *Policy) Insns() uint64 { return p.set.Insns() }
+func (p *Policy) Insns() uint64 { return p.kernel.Insns() }
 
 // Calls is the number of helpers and kernel functions called so far.
-func (p *Policy) Calls() uint64 { return p.set.Calls() }
+func (p *Policy) Calls() uint64 { return p.kernel.Calls() }
 
 // Global returns the bytes of a global variable, which alias the program's memory.
-func (p *Policy) Global(name string) ([]byte, error) { return p.set.Global(name) }
+func (p *Policy) Global(name string) ([]byte, error) { return p.loaded.Global(name) }
 
 func (p *Policy) notice(text string) {
 	if p.opt.Notice != nil {

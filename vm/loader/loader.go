@@ -82,10 +82,27 @@ func (l *Object) load(opt Options) error {
 	}
 	for i, p := range l.progs {
 		if err := l.loadProgram(p, codes[i]); err != nil {
+			if strings.HasPrefix(err.Error(), "program "+p.Name+", ") {
+				return err // it says so itself
+			}
 			return fmt.Errorf("program %s: %w", p.Name, err)
 		}
 	}
 	return l.fillProgArrays()
+}
+
+// maxInner is how many maps user space may create in the object's maps of maps.
+const maxInner = 4096
+
+// Room is the number of maps that a kernel needs which nobody but the object's loader and agent uses.
+func Room(o *link.Object) int {
+	room := 0
+	for _, m := range o.Maps {
+		if m.Inner != nil {
+			room = min(room+int(min(m.MaxEntries, maxInner)), maxInner)
+		}
+	}
+	return max(room+len(o.Maps), 1)
 }
 
 // progCode is what a program needs beside its instructions.
@@ -119,6 +136,11 @@ func (l *Object) selectPrograms(opt Options) {
 		if opt.Select != nil {
 			take = opt.Select(p)
 		}
+		if p.Kind == elf.KindStructOps {
+			// A table of a type that the kernel has must name it.
+			t, _, _ := l.member(p.Name)
+			take = take && t != nil
+		}
 		if take {
 			l.progs = append(l.progs, p)
 		}
@@ -137,6 +159,11 @@ func (l *Object) createMap(i int) error {
 		return fmt.Errorf("map %q: %w%s", m.Name, err, l.mapUser(i))
 	}
 	l.mapFD[i] = fd
+	if a := l.o.Arena; a != nil && a.Map == i {
+		if err := l.fillArena(fd, m, a); err != nil {
+			return fmt.Errorf("map %q: data: %w", m.Name, err)
+		}
+	}
 	if m.Section == "" {
 		return nil
 	}
@@ -152,6 +179,24 @@ func (l *Object) createMap(i int) error {
 		}
 	}
 	return nil
+}
+
+// arenaData is the byte of the arena at which its global variables begin: they are its last pages.
+func arenaData(m *link.Map, a *elf.Arena) uint64 {
+	return (uint64(m.MaxEntries) - (uint64(a.Size)+pageSize-1)/pageSize) * pageSize
+}
+
+const pageSize = 4096
+
+// fillArena copies the arena's global variables to its end, as bpf_object__create_maps does through the mapping of the map.
+// All their pages are touched.
+func (l *Object) fillArena(fd int32, m *link.Map, a *elf.Arena) error {
+	if uint64(a.Size) > uint64(m.MaxEntries)*pageSize {
+		return fmt.Errorf("%d bytes do not fit %d pages", a.Size, m.MaxEntries)
+	}
+	data := make([]byte, a.Size)
+	copy(data, a.Data)
+	return l.p.Store(int(fd), arenaData(m, a), data)
 }
 
 // mapCreate follows bpf_object__create_map: when the kernel does not like the types of a map, it is created without.

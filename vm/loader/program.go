@@ -42,8 +42,14 @@ func (l *Object) operand(p *link.Program, r link.Ref) (operand, error) {
 			return operand{}, err
 		}
 		o := operand{src: pseudoMapFD, imm: l.mapFD[r.Map]}
-		if r.Kind != link.RefMap {
+		switch r.Kind {
+		case link.RefMapValue:
 			o.src, o.hi = pseudoMapValue, int32(r.Off)
+		case link.RefArena:
+			o.src, o.hi = pseudoMapValue, int32(r.Off)
+			if l.o.Arena != nil {
+				o.hi += int32(arenaData(l.o.Maps[r.Map], l.o.Arena))
+			}
 		}
 		return o, nil
 	case link.RefFunc:
@@ -51,8 +57,11 @@ func (l *Object) operand(p *link.Program, r link.Ref) (operand, error) {
 	case link.RefKsymFunc:
 		return operand{src: pseudoBTFID, imm: int32(k.FuncID(r.Name))}, nil
 	case link.RefKsymVar:
+		if r.Off != 0 {
+			return operand{}, fmt.Errorf("kernel variable %q: address of byte %d, which no instruction can name", r.Name, r.Off)
+		}
 		if id := k.SymbolID(r.Name, false); id != 0 {
-			return operand{src: pseudoBTFID, imm: int32(id), hi: int32(r.Off)}, nil
+			return operand{src: pseudoBTFID, imm: int32(id)}, nil
 		}
 		return operand{}, fmt.Errorf("kernel variable %q: not modelled", r.Name)
 	}
@@ -91,7 +100,7 @@ func (l *Object) loadProgram(p *link.Program, c progCode) error {
 	if len(c.lineInfo) > 0 {
 		a.LineInfo, a.LineInfoRec, a.LineInfoCnt = l.u.Add(c.lineInfo), 16, uint32(len(c.lineInfo)/16)
 	}
-	l.p.Analyzed(p)
+	l.p.Analyzed(p) // before it come no other calls
 	fd, err := l.call(sys.ProgLoad, a.Bytes())
 	if err != nil {
 		return err
@@ -138,11 +147,7 @@ func (l *Object) kind(p *link.Program, a *sys.ProgAttr) error {
 	}
 	switch p.Kind {
 	case elf.KindStructOps:
-		t, ids, index := l.member(p.Name)
-		if t == nil {
-			a.Type = sys.ProgTypeSocketFilter // nobody can register it: it is loaded to be checked, and never runs
-			return nil
-		}
+		_, ids, index := l.member(p.Name)
 		a.Type, a.AttachBTF, a.AttachType = sys.ProgTypeStructOps, ids.Type, uint32(index)
 		return nil
 	case elf.KindSyscall:

@@ -3,6 +3,7 @@ package loader
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/link"
@@ -26,7 +27,7 @@ func (l *Object) Attach(name string) error {
 func (l *Object) attach(t *link.StructOps) error {
 	st, ids, ok := l.p.Kernel().StructOps(t.Type)
 	if !ok {
-		return fmt.Errorf("struct %s %s: the kernel does not offer that type", t.Type, t.Name)
+		return fmt.Errorf("%s: struct %s %s: the kernel does not offer that type", l.o.Name, t.Type, t.Name)
 	}
 	a := sys.MapAttr{Type: sys.TypeStructOps, KeySize: 4, ValueSize: ids.ValueSize, MaxEntries: 1, BTF: l.btf, VmlinuxType: ids.Value, Name: progName(t.Name)}
 	if t.Link {
@@ -34,24 +35,27 @@ func (l *Object) attach(t *link.StructOps) error {
 	}
 	fd, err := l.call(sys.MapCreate, a.Bytes())
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: struct %s %s: %w", l.o.Name, t.Type, t.Name, err)
 	}
 	l.opsFD[t.Name] = fd
 	value := make([]byte, ids.ValueSize)
 	for _, m := range t.Members {
 		if err := l.setMember(value[ids.DataOff:], st, m); err != nil {
-			return fmt.Errorf("struct %s %s, member %s: %w", t.Type, t.Name, m.Name, err)
+			return fmt.Errorf("%s: struct %s %s, member %s: %w", l.o.Name, t.Type, t.Name, m.Name, err)
 		}
 	}
 	if _, err := l.call(sys.MapUpdateElem, sys.ElemAttr{Map: fd, Key: l.u.Add(make([]byte, 4)), Value: l.u.Add(value)}.Bytes()); err != nil {
-		return err
+		if rest, ok := strings.CutPrefix(err.Error(), "struct "+t.Type+", "); ok {
+			return &reason{fmt.Sprintf("%s: struct %s %s, %s", l.o.Name, t.Type, t.Name, rest), err}
+		}
+		return fmt.Errorf("%s: struct %s %s: %w", l.o.Name, t.Type, t.Name, err)
 	}
 	if !t.Link {
 		return nil
 	}
 	link, err := l.call(sys.LinkCreate, sys.Words(uint32(fd), 0, sys.AttachStructOps, 0))
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: struct %s %s: %w", l.o.Name, t.Type, t.Name, err)
 	}
 	l.linkFD[t.Name] = link
 	return nil

@@ -79,6 +79,10 @@ func refuse(e abi.Errno, format string, args ...any) error {
 	return &refusal{e, fmt.Sprintf(format, args...)}
 }
 
+// Refuse makes an error of a provider (StructOpsType, Options.Verify): an error number for the caller, and words that do not
+// repeat it.
+func Refuse(e abi.Errno, format string, args ...any) error { return refuse(e, format, args...) }
+
 // Errno is the error number in err, EINVAL if there is none, 0 for nil.
 func Errno(err error) abi.Errno {
 	if err == nil {

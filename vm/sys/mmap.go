@@ -59,3 +59,37 @@ func (p *Process) Mmap(fd int, write bool) ([]Segment, error) {
 	}
 	return segs, nil
 }
+
+// Store does what a process does when it writes to the mapping of a map, at byte at: pages of an arena come to be as they are
+// touched.
+func (p *Process) Store(fd int, at uint64, data []byte) error {
+	m, f, err := fdObject[*Map](p, fd)
+	switch {
+	case err != nil:
+		return err
+	case !f.write || m.frozen:
+		return refuse(abi.EPERM, "map %q cannot be written", m.name)
+	}
+	var dst []byte
+	switch mm := m.m.(type) {
+	case *maps.Arena:
+		end := at + uint64(len(data))
+		if end < at || end > uint64(mm.MaxEntries)*mem.PageSize {
+			return refuse(abi.EFAULT, "map %q: bytes %d to %d are outside", m.name, at, end)
+		}
+		for page := at &^ (mem.PageSize - 1); page < end; page += mem.PageSize {
+			if !mm.Mem.Mapped(uint32(page/mem.PageSize)) && mm.Alloc(mm.Mem.User()+page, 1) == 0 {
+				return refuse(abi.ENOMEM, "map %q: no page at byte %d", m.name, page)
+			}
+		}
+		dst = mm.Mem.Bytes(mm.Mem.User()+at, uint64(len(data)))
+	case *maps.Array:
+		if mm.Stride == 0 && at <= mm.Elem*uint64(mm.MaxEntries) {
+			dst = p.k.opt.Mem.Bytes(mm.Base+at, min(uint64(len(data)), mm.Elem*uint64(mm.MaxEntries)-at))
+		}
+	}
+	if copy(dst, data) < len(data) {
+		return refuse(abi.EFAULT, "map %q: bytes %d to %d are outside", m.name, at, at+uint64(len(data)))
+	}
+	return nil
+}

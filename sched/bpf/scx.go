@@ -1,0 +1,118 @@
+package bpf
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/schedsim/schedsim/kfuncs"
+	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/link"
+	"github.com/schedsim/schedsim/vm/sys"
+)
+
+// structOps is struct sched_ext_ops as a type of struct_ops: bpf_sched_ext_ops (kernel/sched/ext/ext.c, 7.2).
+func (p *Policy) structOps() *sys.StructOpsType {
+	return &sys.StructOpsType{
+		Name:        "sched_ext_ops",
+		CheckMember: checkMember,
+		InitMember:  initMember,
+		Reg: func(s *sys.StructOps) error {
+			if p.bound != nil {
+				return sys.Refuse(abi.EBUSY, "another scheduler is registered")
+			}
+			p.bound = tableOf(s)
+			for i, prog := range s.Progs {
+				if row, ok := ops.ByMember(s.Type.Members[i].Name, false); ok && prog != nil {
+					p.bound.progs[row.ID] = prog
+				}
+			}
+			return nil
+		},
+		Unreg: func(*sys.StructOps) { p.bound = nil },
+	}
+}
+
+// tableOf is what initMember made of the value's scalars.
+func tableOf(s *sys.StructOps) *binding {
+	if s.Data == nil {
+		s.Data = &binding{progs: map[ops.Callback]*sys.Prog{}}
+	}
+	return s.Data.(*binding)
+}
+
+// checkMember follows bpf_scx_check_member.
+func checkMember(m *sys.StructOpsMember, prog *sys.Prog) error {
+	row, ok := ops.ByMember(m.Name, false)
+	switch {
+	case !ok:
+		return sys.Refuse(abi.EINVAL, "no such callback in the kernel")
+	case prog.Sleepable() && !row.Sleepable:
+		return sys.Refuse(abi.EINVAL, "a sleepable program cannot implement %s", m.Name)
+	}
+	return nil
+}
+
+// scalars are the members that bpf_scx_init_member takes.
+var scalars = [...]string{"name", "flags", "timeout_ms", "dispatch_max_batch", "exit_dump_len", "hotplug_seq", "sub_cgroup_id"}
+
+// initMember follows bpf_scx_init_member.
+func initMember(s *sys.StructOps, m *sys.StructOpsMember, data []byte) (bool, error) {
+	b := tableOf(s)
+	if !slices.Contains(scalars[:], m.Name) {
+		return false, nil
+	}
+	return true, b.setScalar(m.Name, data)
+}
+
+// verify checks what the program calls, as bpf_scx_verifier_ops and the filters of kernel functions do.
+func verify(prog *sys.Prog) error {
+	t, i := prog.Member()
+	if t == nil {
+		if ctx, ok := kfuncs.ContextOf(prog.Linked()); ok {
+			return kfuncs.Check(prog.Linked(), ctx)
+		}
+		return nil
+	}
+	row, ok := ops.ByMember(t.Members[i].Name, false)
+	if !ok {
+		return fmt.Errorf("%s: no such callback in the kernel", t.Members[i].Name)
+	}
+	return kfuncs.Check(prog.Linked(), kfuncs.StructOps(row.ID, false, prog.Sleepable()))
+}
+
+// precheck refuses what the kernel half has no words for, before anything is loaded.
+func precheck(o *link.Object, name string) error {
+	for _, t := range o.StructOps {
+		if t.Name == name && t.Type == "sched_ext_ops_cid" {
+			return fmt.Errorf("%s: struct sched_ext_ops_cid %s: schedulers of the cid form are not supported yet", o.Name, name)
+		}
+	}
+	for _, prog := range o.Programs {
+		if prog.AutoLoad && prog.Kind == 0 {
+			return fmt.Errorf("%s: program %s: section %q is not known", o.Name, prog.Name, prog.Section)
+		}
+	}
+	return nil
+}
+
+// others tells of the programs that are loaded beside the callbacks: what a loader would attach elsewhere or run by hand.
+func (p *Policy) others(o *link.Object) {
+	for _, prog := range o.Programs {
+		if !prog.AutoLoad {
+			continue
+		}
+		used := false
+		for id := ops.None + 1; id < ops.NrCallbacks; id++ {
+			used = used || p.bound.progs[id] != nil && p.bound.progs[id].Name() == prog.Name
+		}
+		if used {
+			continue
+		}
+		if _, ok := kfuncs.ContextOf(prog); !ok {
+			p.notice(fmt.Sprintf("%s: program %s (%s) is not used by the scheduler's table", o.Name, prog.Name, prog.Section))
+			continue
+		}
+		p.notice(fmt.Sprintf("%s: program %s (%s) is loaded but nothing runs it yet", o.Name, prog.Name, prog.Section))
+	}
+}
