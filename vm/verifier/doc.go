@@ -1,0 +1,22 @@
+// Package verifier is the safety check of programs at load time. It follows the verifier of Linux 7.2 (kernel/bpf) and
+// means to give the same verdict on every program: what it accepts does not fault, and what it refuses the kernel refuses,
+// with the same last line where the kernel has one. Its files are named after the kernel's.
+//
+// Start with Check, then verifier.follow: it takes one path after the other through the program, with what is known of
+// registers and stack (state, frame, reg, num) and gives a path up where an earlier one was at least as general
+// (states.go); backtrack.go finds which scalars that comparison has to look at.
+//
+// The verifier knows nothing of where programs are attached: the arguments, the return value, permissions and the types
+// of kernel functions come in through Attachment.
+//
+// Checked: control flow, loops and bounds on work; registers, stack, map values, memory, kernel objects by BTF with
+// trust, RCU and null; arithmetic on pointers; helpers of struct_ops, syscall and tracing programs; kernel functions with
+// acquire, release, RCU and iterators; references, spin locks, RCU, preemption and irq sections; dynptrs of local memory
+// and ring buffers, kptrs, allocated objects, lists and trees; calls, global functions, callbacks; arenas; constants in
+// read-only data; stack depth.
+//
+// Not yet, and refused with CodeUnsupported: packets and sockets, tail calls, exceptions, indirect jumps and calls,
+// arguments on the stack, task work, packet and file dynptrs, LSM hooks, the fields of struct bpf_map, helpers that
+// proto.go does not list. Not checked at all, since it is no matter of safety here: unprivileged programs and speculative
+// execution. Loading does not use this package yet.
+package verifier

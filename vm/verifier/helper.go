@@ -1,0 +1,368 @@
+package verifier
+
+import (
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/schedsim/schedsim/vm/elf"
+	"github.com/schedsim/schedsim/vm/ir"
+)
+
+// callMeta is what is learned of the arguments of a call.
+type callMeta struct {
+	h         *helper
+	m         *mapInfo
+	uid       uint32
+	raw       bool // the memory argument is written, not read
+	access    int
+	accessReg *reg
+	maxSize   int64
+	memSize   uint32
+	sub       int
+	constKey  int64
+	retType   btf.Type
+	retLocal  bool
+	kptr      *field
+	refID     uint32 // of a referenced argument
+	dyn       dynKind
+	dynID     uint32
+	dynParent uint32
+	release   int // register that is released, 0 for none
+}
+
+func (v *verifier) gpl() bool {
+	switch v.obj.License {
+	case "GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL":
+		return true
+	}
+	return false
+}
+
+// canSleep: the program may sleep here. It follows in_sleepable_context.
+func (v *verifier) canSleep() bool { return v.whyNoSleep() == "" }
+
+func (v *verifier) whyNoSleep() string {
+	switch s := v.cur; {
+	case s.rcu > 0:
+		return "rcu_read_lock region"
+	case s.preempt > 0:
+		return "non-preemptible region"
+	case s.irqID != 0:
+		return "IRQ-disabled region"
+	case s.locks > 0:
+		return "lock region"
+	case !s.sleepable:
+		return "non-sleepable prog"
+	}
+	return ""
+}
+
+// stepHelper checks the call of a helper. It follows check_helper_call (kernel/bpf/verifier.c, 7.2).
+func (v *verifier) stepHelper(in *ir.Insn) error {
+	id := int32(in.Imm)
+	h := v.helper(id)
+	if v.at.Helper == nil || !v.at.Helper(id) {
+		name := "unknown"
+		if h != nil {
+			name = "bpf_" + h.name
+		}
+		return refuse(CodeHelper, "program of this type cannot use helper %s#%d", name, id)
+	}
+	if h == nil {
+		return unsupported("helper %d", id)
+	}
+	if h.gpl && !v.gpl() {
+		return refuse(CodeLicense, "cannot call GPL-restricted function from non-GPL compatible program")
+	}
+	if h.sleeps && !v.canSleep() {
+		return refuse(CodeSleepable, "sleepable helper bpf_%s#%d in %s", h.name, id, v.whyNoSleep())
+	}
+	m := &callMeta{h: h, constKey: -1}
+	for i := range h.nargs() {
+		if err := v.helperArg(i, m); err != nil {
+			return err
+		}
+	}
+	if err := v.mapWriteAllowed(m); err != nil {
+		return err
+	}
+	if m.access > 0 {
+		r := *m.accessReg
+		for i := range m.access {
+			if err := v.checkMem(access{r: &r, name: "arg", off: int64(i), size: 1, write: true, val: noValue}); err != nil {
+				return err
+			}
+		}
+	}
+	if m.release != 0 {
+		if err := v.releaseArg(m); err != nil {
+			return err
+		}
+	}
+	if err := v.helperSpecial(m); err != nil {
+		return err
+	}
+	regs := v.regs()
+	for i := range callerSaved {
+		regs[i].markNotInit()
+	}
+	if err := v.helperResult(m); err != nil {
+		return err
+	}
+	return v.mapFunc(m)
+}
+
+// releaseArg gives back what the released argument holds. It follows release_reg.
+func (v *verifier) releaseArg(m *callMeta) error {
+	r := &v.regs()[m.release]
+	switch {
+	case r.isNull():
+		return nil
+	case m.dynID != 0:
+		return v.unmarkDynptr(r)
+	case m.h != nil && m.h.id == 194 && v.inRCU() && r.typ.has(memAlloc) && r.typ.has(percpu):
+		id := r.id
+		v.cur.dropRef(id)
+		v.cur.eachReg(func(r *reg) {
+			if r.id == id && r.typ.has(memAlloc) && r.typ.has(percpu) {
+				r.id = 0
+				r.typ = r.typ&^memAlloc | rcuPtr
+			}
+		})
+		return nil
+	case v.isReferenced(r):
+		return v.releaseRef(r.id)
+	}
+	return refuse(CodeReference, "release of R%d, which is not referenced", m.release)
+}
+
+// helperSpecial are the rules of single helpers.
+func (v *verifier) helperSpecial(m *callMeta) error {
+	regs := v.regs()
+	switch m.h.id {
+	case 12: // tail_call
+		return unsupported("tail call")
+	case 164:
+		return v.callCallback(m.sub, callbackSync, setMapElemArgs)
+	case 170:
+		return v.callCallback(m.sub, callbackAsync, setTimerArgs)
+	case 180:
+		return v.callCallback(m.sub, callbackSync, setFindVMAArgs)
+	case 209:
+		return v.callCallback(m.sub, callbackSync, setUserRingbufArgs)
+	case 165:
+		return v.checkSnprintf()
+	case 181:
+		if regs[1].typ != scalar {
+			return refuse(CodeArgType, "R1 type=%v expected=scalar", regs[1].typ)
+		}
+		if err := v.loopFlags(m.sub); err != nil {
+			return err
+		}
+		if err := v.markPrecise(1); err != nil {
+			return err
+		}
+		f := v.cur.cur()
+		if uint64(f.callbackDepth) < regs[1].umax() {
+			return v.callCallback(m.sub, callbackSync, setLoopArgs)
+		}
+		f.callbackDepth = 0
+	case 197:
+		if regs[1].typ != ptrToMapValue {
+			return refuse(CodeDynptr, "Unsupported reg type %v for bpf_dynptr_from_mem data", regs[1].typ)
+		}
+	}
+	return nil
+}
+
+// loopFlags: the kernel inlines bpf_loop where the flags are zero, and then relies on that.
+func (v *verifier) loopFlags(int) error {
+	if r := &v.regs()[4]; r.isNull() {
+		return v.markPrecise(4)
+	}
+	return nil
+}
+
+// helperResult sets r0.
+func (v *verifier) helperResult(m *callMeta) error {
+	r0 := &v.regs()[0]
+	h := m.h
+	var flags regType
+	if h.ret&retNull != 0 {
+		flags |= maybeNull
+	}
+	if h.ret&retTrusted != 0 {
+		flags |= trusted
+	}
+	switch h.ret & retBase {
+	case retInt:
+		r0.markUnknown()
+	case retVoid:
+		return nil
+	case retMapValue:
+		if h.id == 1 && m.m.elidesNull() && m.constKey >= 0 && m.constKey < int64(m.m.max) {
+			flags &^= maybeNull
+		}
+		r0.setPointer(ptrToMapValue|flags, object{m: m.m, uid: m.uid})
+		if flags == 0 && m.m.rec.has(fieldSpinLock|fieldResSpinLock) {
+			r0.id = v.newID()
+		}
+	case retMem:
+		t := ptrToMem | flags
+		if h.ret&retRingbuf != 0 {
+			t |= ringbufMem
+		}
+		r0.setPointer(t, object{size: m.memSize})
+	case retMemOrBTF:
+		if isStruct(skipMods(m.retType)) {
+			t := ptrToBTF | flags
+			if m.retLocal {
+				t = ptrToBTF | memAlloc | rcuPtr
+			}
+			r0.setPointer(t, object{typ: skipMods(m.retType), local: m.retLocal})
+			break
+		}
+		size, ok := sizeOf(m.retType)
+		if !ok {
+			return refuse(CodeArgType, "unable to resolve the size of type '%s'", m.retType.TypeName())
+		}
+		r0.setPointer(ptrToMem|flags|rdonly, object{size: size})
+	case retBTF:
+		o := object{}
+		switch {
+		case h.id == 194:
+			o.typ, o.local = m.kptr.typ, m.kptr.local
+			if o.local {
+				flags |= memAlloc
+			}
+			if m.kptr.kind == fieldKptrPercpu {
+				flags |= percpu
+			}
+		case h.id == 175:
+			o.typ = v.kernelStruct("pt_regs")
+		default:
+			o.typ = v.kernelStruct(h.btf)
+		}
+		if o.typ == nil {
+			return unsupported("helper %s without the kernel's types", h.name)
+		}
+		r0.setPointer(ptrToBTF|flags, o)
+	}
+	if r0.typ.has(maybeNull) && r0.typ != notInit {
+		r0.id = v.newID()
+	}
+	if h.id == 131 || h.id == 194 { // ringbuf_reserve, kptr_xchg
+		r0.id = v.acquireRef(0)
+	}
+	if h.id == 203 {
+		r0.parent = m.dynID
+	}
+	switch h.id {
+	case 67, 141, 45, 115, 114:
+		r0.r64, r0.r32 = srange[uint64](-maxErrno, m.maxSize), srange[uint32](-maxErrno, m.maxSize)
+		r0.sync()
+	case 8:
+		n := v.at.NrCPUs
+		if n == 0 {
+			n = 8192
+		}
+		r0.r64, r0.r32 = urange(0, uint64(n-1)), urange(0, n-1)
+		r0.sync()
+	}
+	return nil
+}
+
+func (m *mapInfo) elidesNull() bool {
+	return !m.isInner && (m.typ == mapArray || m.typ == mapPercpuArray)
+}
+
+// mapWriteAllowed follows record_func_map.
+func (v *verifier) mapWriteAllowed(m *callMeta) error {
+	switch m.h.id {
+	case 2, 3, 87, 88:
+		if m.m.flags&elf.FlagRdonlyProg != 0 || m.m.frozen {
+			return refuse(CodeReadOnly, "write into map forbidden")
+		}
+	}
+	return nil
+}
+
+// mapFunc tells which helpers go with which maps. It follows check_map_func_compatibility.
+func (v *verifier) mapFunc(m *callMeta) error {
+	if m.m == nil {
+		return nil
+	}
+	id, t := m.h.id, m.m.typ
+	in := func(ids ...int32) bool {
+		for _, x := range ids {
+			if x == id {
+				return true
+			}
+		}
+		return false
+	}
+	ok := true
+	switch t {
+	case mapProgArray:
+		ok = in(12)
+	case mapPerfArray:
+		ok = in(22, 25, 55)
+	case mapRingbuf:
+		ok = in(130, 131, 134, 198, 199, 200)
+	case mapUserRingbuf:
+		ok = in(209)
+	case mapStackTrace:
+		ok = in(27)
+	case mapCgroupArray:
+		ok = in(37)
+	case mapArrayOfMaps, mapHashOfMaps:
+		ok = in(1)
+	case mapQueue, mapStackMap:
+		ok = in(87, 88, 89)
+	case mapBloom:
+		ok = in(87, 89)
+	case mapTaskStorage:
+		ok = in(156, 157, 194)
+	case mapCgrpStorage:
+		ok = in(210, 211, 194)
+	case mapArena:
+		ok = false
+	case mapHash, mapArray, mapPercpuHash, mapPercpuArray, mapLRUHash, mapLRUPercpuHash, mapLPM:
+	default:
+		return unsupported("map type %d", t)
+	}
+	needs := func(types ...elf.MapType) {
+		found := false
+		for _, x := range types {
+			found = found || x == t
+		}
+		ok = ok && found
+	}
+	switch id {
+	case 22, 25, 55:
+		needs(mapPerfArray)
+	case 130, 131, 134, 198, 199, 200:
+		needs(mapRingbuf)
+	case 209:
+		needs(mapUserRingbuf)
+	case 27:
+		needs(mapStackTrace)
+	case 37:
+		needs(mapCgroupArray)
+	case 88:
+		needs(mapQueue, mapStackMap)
+	case 87, 89:
+		needs(mapQueue, mapStackMap, mapBloom)
+	case 195:
+		needs(mapPercpuArray, mapPercpuHash, mapLRUPercpuHash)
+	case 156, 157:
+		needs(mapTaskStorage)
+	case 210, 211:
+		needs(mapCgrpStorage)
+	case 164:
+		needs(mapHash, mapArray, mapPercpuHash, mapPercpuArray, mapLRUHash, mapLRUPercpuHash)
+	}
+	if !ok {
+		return refuse(CodeMapFunc, "cannot pass map_type %d into func bpf_%s#%d", t, m.h.name, id)
+	}
+	return nil
+}

@@ -1,0 +1,288 @@
+package verifier
+
+import (
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/link"
+)
+
+// Result is what is known of an accepted program.
+type Result struct {
+	// Insns is the number of instructions followed, States that of states kept for comparison.
+	Insns, States int
+	// StackDepth is the largest stack of a chain of calls, in bytes.
+	StackDepth int
+}
+
+// Check verifies a program of an object. The error is an *Error.
+func Check(o *link.Object, p *link.Program, at Attachment) (Result, error) {
+	v := &verifier{obj: o, prog: p, at: at, structs: map[string]btf.Type{}, records: map[btf.Type]*record{},
+		idCount: map[uint32]int{}, insnIdx: -1}
+	v.unbound.markUnknown()
+	err := v.check()
+	v.result.Insns = v.processed
+	if err == nil {
+		return v.result, nil
+	}
+	return v.result, v.located(err)
+}
+
+// verifier is one run of Check (struct bpf_verifier_env).
+type verifier struct {
+	obj  *link.Object
+	prog *link.Program
+	at   Attachment
+
+	insns   []ir.Insn
+	aux     []insnAux
+	subs    []subInfo
+	order   []int // functions, callees first
+	maps    []*mapInfo
+	protos  []helper
+	helpers []*helper // by id, in protos
+	kfuncs  []*kfunc  // by index in Code.Kfuncs
+	structs map[string]btf.Type
+	records map[btf.Type]*record
+	// liveStack are the live half slots by instruction.
+	liveStack []halves
+	argReads  [][6]argReads // by function
+	hasArena  bool
+
+	cur      *state
+	pending  []pending
+	explored [][]*state
+	stored   int
+	visits   [][]*sccVisit
+
+	insnIdx, prevIdx int32
+	histOpen         bool
+	bt               backtracker
+	ids              idMap
+	idGen            uint32
+	idCount          map[uint32]int
+	unbound          reg
+	callBuf          []int32
+
+	processed, jumps         int
+	prevProcessed, prevJumps int
+
+	path   []int32 // instructions on the way here
+	notes  []note
+	result Result
+}
+
+// pending is a branch to be explored.
+type pending struct {
+	st         *state
+	insn, prev int32
+	path, note int // lengths of the log
+}
+
+// maxHelper is above all helper numbers.
+const maxHelper = 212
+
+func (v *verifier) check() error {
+	if v.prog.Err != nil {
+		return refuse(CodeInvalidInsn, "%v", v.prog.Err)
+	}
+	if v.prog.Code == nil {
+		return refuse(CodeInvalidInsn, "the program has no instructions")
+	}
+	v.insns = v.prog.Code.Insns
+	for i, s := range v.prog.Code.Subs {
+		si := subInfo{start: s.Start, end: s.End, name: s.Name}
+		if i < len(v.prog.Subs) {
+			si.global = v.prog.Subs[i].Global && i > 0
+		}
+		v.subs = append(v.subs, si)
+	}
+	v.aux = make([]insnAux, len(v.insns))
+	if err := v.checkShape(); err != nil {
+		return err
+	}
+	v.insnIdx = -1
+	v.helpers = make([]*helper, maxHelper)
+	v.kfuncs = make([]*kfunc, len(v.prog.Code.Kfuncs))
+	v.explored = make([][]*state, len(v.insns))
+	if err := v.resolve(); err != nil {
+		return err
+	}
+	if err := v.checkCFG(); err != nil {
+		return err
+	}
+	v.computePostorder()
+	v.computeSCC()
+	v.computeLiveRegs()
+	v.computeStackLiveness()
+	if err := v.checkFunc(0); err != nil {
+		return err
+	}
+	for again := true; again; {
+		again = false
+		for i := range v.subs {
+			if s := &v.subs[i]; s.global && s.called && !s.verified {
+				if err := v.checkFunc(i); err != nil {
+					return err
+				}
+				s.verified, again = true, true
+			}
+		}
+	}
+	return v.checkStackDepth()
+}
+
+// resolve makes the maps and finds what address loads refer to.
+func (v *verifier) resolve() error {
+	used := make([]bool, len(v.obj.Maps))
+	for i := range v.prog.Refs {
+		r := &v.prog.Refs[i]
+		if r.Insn < 0 || r.Insn >= len(v.insns) || v.insns[r.Insn].Op != ir.LdImm64 {
+			return refuse(CodeInvalidInsn, "a reference at instruction %d, which is no address load", r.Insn)
+		}
+		v.insnIdx = int32(r.Insn)
+		switch r.Kind {
+		case link.RefMap, link.RefMapValue, link.RefArena:
+			if r.Map < 0 || r.Map >= len(used) {
+				return refuse(CodeInvalidInsn, "a reference to map number %d", r.Map)
+			}
+			used[r.Map] = true
+		case link.RefFunc:
+			if r.Sub < 0 || r.Sub >= len(v.subs) {
+				return refuse(CodeInvalidInsn, "a reference to function number %d", r.Sub)
+			}
+		}
+		v.aux[r.Insn].ref = r
+	}
+	v.maps = make([]*mapInfo, len(used))
+	for i, u := range used {
+		if !u {
+			continue
+		}
+		m := v.mapInfo(v.obj.Maps[i], i)
+		if m.unsupportedErr != nil {
+			v.insnIdx = -1
+			return m.unsupportedErr
+		}
+		v.maps[i] = m
+		v.hasArena = v.hasArena || m.typ == mapArena
+	}
+	return nil
+}
+
+// checkFunc follows all paths of the main function, or of a global one. It follows do_check_common.
+func (v *verifier) checkFunc(sub int) error {
+	s := &v.subs[sub]
+	v.pending, v.path, v.notes = v.pending[:0], v.path[:0], v.notes[:0]
+	clear(v.explored)
+	for i := range v.visits {
+		v.visits[i] = nil
+	}
+	v.stored = 0
+	st := &state{branches: 1, sleepable: v.at.Sleepable, first: s.start, last: -1}
+	f := v.newFrame(mainCallsite, 0, sub)
+	st.frames = []*frame{f}
+	v.cur = st
+	v.insnIdx, v.prevIdx = s.start, -1
+	if sub == 0 {
+		f.regs[1].setPointer(ptrToCtx, object{})
+	} else if err := v.setGlobalArgs(sub, f); err != nil {
+		return err
+	}
+	return v.follow()
+}
+
+func (v *verifier) newFrame(callsite int32, no uint8, sub int) *frame {
+	f := &frame{callsite: callsite, no: no, sub: sub}
+	for i := range f.regs {
+		f.regs[i].markNotInit()
+	}
+	f.regs[fp].setPointer(ptrToStack, object{})
+	f.regs[fp].frame = no
+	return f
+}
+
+// push remembers a branch that starts at insn with a copy of the current state, which the caller may change. It follows
+// push_stack.
+func (v *verifier) push(insn, prev int32) (*state, error) {
+	st := v.cur.clone()
+	v.pending = append(v.pending, pending{st, insn, prev, len(v.path), len(v.notes)})
+	if len(v.pending) > maxPending {
+		return nil, refuse(CodeTooComplex, "The sequence of %d jumps is too complex.", len(v.pending))
+	}
+	if st.parent != nil {
+		st.parent.branches++
+	}
+	return st, nil
+}
+
+// stepResult says how to go on after an instruction.
+type stepResult uint8
+
+const (
+	stepNext  stepResult = iota // with the next instruction
+	stepJump                    // insnIdx is set
+	stepLeave                   // the path ends
+)
+
+// follow explores paths until none is left. It follows do_check.
+func (v *verifier) follow() error {
+	for {
+		st := v.cur
+		v.histOpen = false
+		if v.insnIdx < 0 || int(v.insnIdx) >= len(v.insns) {
+			return bug("instruction %d of %d", v.insnIdx, len(v.insns))
+		}
+		if v.processed++; v.processed > maxInsns {
+			return refuse(CodeTooComplex, "BPF program is too large. Processed %d insn", v.processed)
+		}
+		st.last, st.insn = v.prevIdx, v.insnIdx
+		here := v.insnIdx
+		done := false
+		if v.aux[here].prune {
+			var err error
+			if done, err = v.visited(here); err != nil {
+				return err
+			}
+		}
+		if !done {
+			if v.aux[here].jump {
+				v.pushHist(histEntry{})
+			}
+			v.path = append(v.path, here)
+			res, err := v.step()
+			if err != nil {
+				return err
+			}
+			switch res {
+			case stepNext:
+				v.insnIdx++
+			case stepLeave:
+				done = true
+			}
+			v.prevIdx = here
+		}
+		if !done {
+			continue
+		}
+		if err := v.leave(v.cur); err != nil {
+			return err
+		}
+		if len(v.pending) == 0 {
+			return nil
+		}
+		p := v.pending[len(v.pending)-1]
+		v.pending = v.pending[:len(v.pending)-1]
+		v.cur, v.insnIdx, v.prevIdx = p.st, p.insn, p.prev
+		v.path, v.notes = v.path[:p.path], v.notes[:p.note]
+	}
+}
+
+func (v *verifier) regs() *[11]reg { return &v.cur.cur().regs }
+
+func (v *verifier) newID() uint32 {
+	v.idGen++
+	return v.idGen
+}
+
+func (v *verifier) isMayGoto(insn int32) bool { return v.insns[insn].Op == ir.MayGoto }
