@@ -11,7 +11,8 @@ import (
 // arithmetic of maps.Array.Lookup, and the processor, which stays the same while a program runs since the machine moves
 // nothing in the middle of an event.
 func (l *loader) inline() engine.Inline {
-	in := engine.Inline{Lookup: helpers.Number("map_lookup_elem"), CPUID: helpers.Number("get_smp_processor_id"), Loop: helpers.Number("loop")}
+	in := engine.Inline{Lookup: helpers.Number("map_lookup_elem"), CPUID: helpers.Number("get_smp_processor_id"), Loop: helpers.Number("loop"),
+		LookupPerCPU: helpers.Number("map_lookup_percpu_elem")}
 	in.Helpers = (&helpers.Env{Host: l.s.opt.Host, HZ: uint64(max(l.s.opt.HZ, 0)), PerCPU: l.s.opt.PerCPU}).Inline()
 	in.Kfuncs = make(map[string]*abi.Inline, len(l.kfuncs))
 	for name, k := range l.kfuncs {
@@ -20,6 +21,22 @@ func (l *loader) inline() engine.Inline {
 		}
 	}
 	for _, m := range l.s.maps.All() {
+		switch m := m.(type) {
+		case *maps.Hash:
+			if index, seed, value, stride, cpus, ok := m.Leaf(); ok && (m.KeySize == 4 || m.KeySize == 8) {
+				t := engine.Table{Map: m.Addr, Index: index, Key: m.KeySize, Seed: seed, Value: value, Size: uint64(m.ValueSize)}
+				if cpus != 1 {
+					t.CPUs, t.Stride = uint32(cpus), stride
+				}
+				in.Tables = append(in.Tables, t)
+			}
+		case *maps.Storage:
+			name := "task_storage_get"
+			if m.Type == maps.TypeCgrpStorage {
+				name = "cgrp_storage_get"
+			}
+			in.Tables = append(in.Tables, engine.Table{Map: m.Addr, Index: m.Index(), Storage: helpers.Number(name), Size: uint64(m.ValueSize)})
+		}
 		a, ok := m.(*maps.Array)
 		if !ok || a.KeySize != 4 || a.Type != maps.TypeArray && a.Type != maps.TypePerCPUArray {
 			continue

@@ -25,6 +25,31 @@ type Inline struct {
 	Kfuncs  map[string]*abi.Inline
 	// Arrays are the maps of Env.Mem in which Lookup finds elements by arithmetic. Their memory stays where it is.
 	Arrays []Array
+	// LookupPerCPU is the number of bpf_map_lookup_percpu_elem, which is Lookup for the CPU in R3; it faults for maps that are
+	// no Array with CPUs.
+	LookupPerCPU int64
+	// Tables are the maps in which Lookup, or a helper of their own, finds elements by following chains.
+	Tables []Table
+}
+
+// Table is a map whose elements are in an Index, which stays where it is though its slices change. With mix(v) = hi ^ lo of
+// the product (v ^ abi.HashXor) * abi.HashMul of 128 bits, a map of keys hashes a key of 4 bytes, zero-extended, to the low
+// half of mix(Seed ^ key) and one of 8 bytes to that of mix(mix(Seed ^ key)); the key is compared with the one in memory at
+// Addr. Lookup returns Addr + Value, plus cpu*Stride where cpu < CPUs for a map with CPUs; otherwise 0, as for a key that is
+// not there. Where the key cannot be read, it sets Call.Fault.
+//
+// A map of owners (Storage is the number of its helper) hashes the owner in R2 to the low half of mix(owner) and compares it
+// with Key. The helper returns Addr, and 0 when the owner is 0, or R4 neither 0 nor 1. An owner that is not there is 0 only
+// with R4 = 0; otherwise the helper must be called.
+type Table struct {
+	Map           uint64 // what programs hand to the helper
+	Index         *abi.Index
+	Storage       int64  // 0: a map of keys
+	Key           uint32 // bytes of a key: 4 or 8
+	CPUs          uint32 // 0: all share a value
+	Seed          uint64
+	Value, Stride uint64
+	Size          uint64 // bytes of a value
 }
 
 // Array is a map whose key is an index of 4 bytes. With i < Entries, Lookup returns Base + i*Elem for a map without CPUs, and

@@ -193,7 +193,7 @@ func (m *Hash) bucketBatch(b *Batch, del bool, show func(i int32, value []byte, 
 		}
 		at = binary.LittleEndian.Uint32(b.In)
 	}
-	if at >= uint32(len(m.buckets)) {
+	if at >= uint32(len(m.index.Buckets)) {
 		return abi.ENOENT
 	}
 	size := m.ValueSize
@@ -204,7 +204,7 @@ func (m *Hash) bucketBatch(b *Batch, del bool, show func(i int32, value []byte, 
 	var chain []int32
 	for e == 0 {
 		chain = chain[:0]
-		for i := m.buckets[at]; i >= 0; i = m.elems[i].next {
+		for i := m.index.Buckets[at]; i >= 0; i = m.index.Elems[i].Next {
 			chain = append(chain, i)
 		}
 		if uint32(len(chain)) > n-b.Count {
@@ -227,7 +227,7 @@ func (m *Hash) bucketBatch(b *Batch, del bool, show func(i int32, value []byte, 
 			}
 		}
 		b.Count += uint32(len(chain))
-		if at++; at == uint32(len(m.buckets)) {
+		if at++; at == uint32(len(m.index.Buckets)) {
 			e = abi.ENOENT
 		}
 	}

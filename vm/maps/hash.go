@@ -16,15 +16,15 @@ import (
 // (reference bits, batches per CPU, with no_common_lru a list for each CPU), this one is exact.
 type Hash struct {
 	Head
-	buckets []int32 // first element of each chain, -1 at its end
-	elems   []elem
-	free    int32 // first free element, -1 if none; chained through next
-	count   int
-	chunks  []uint64 // address of each chunkElems elements
-	valOff  uint64   // of the first value in an element
-	val     uint64   // bytes of a value, padded
-	cpus    uint64   // values of an element
-	size    uint64   // of an element
+	index  abi.Index
+	elems  []elem // what else is known of index.Elems
+	free   int32  // first free element, -1 if none; chained through Next
+	count  int
+	chunks []uint64 // address of each chunkElems elements
+	valOff uint64   // of the first value in an element
+	val    uint64   // bytes of a value, padded
+	cpus   uint64   // values of an element
+	size   uint64   // of an element
 	// LRU list: most recently used first.
 	newest, oldest int32
 	// drop, if not nil, releases what an element holds when it goes away.
@@ -33,8 +33,6 @@ type Hash struct {
 
 // elem is the Go half of an element.
 type elem struct {
-	next         int32
-	hash         uint32
 	live         bool
 	newer, older int32
 	gen          uint32 // grows with each deletion, so that an iteration notices reuse
@@ -63,20 +61,22 @@ func makeHash(h Head, val uint64) Hash {
 	for n < int(h.MaxEntries) && n < maxBuckets {
 		n *= 2
 	}
-	m := Hash{Head: h, buckets: make([]int32, n), free: -1, newest: -1, oldest: -1, valOff: roundUp8(h.KeySize), val: val, cpus: 1}
+	m := Hash{Head: h, index: abi.Index{Buckets: make([]int32, n)}, free: -1, newest: -1, oldest: -1, valOff: roundUp8(h.KeySize), val: val, cpus: 1}
 	if h.Type.PerCPU() {
 		m.cpus = uint64(h.t.NrCPUs)
 	}
 	m.size = m.valOff + m.val*m.cpus
-	for i := range m.buckets {
-		m.buckets[i] = -1
+	for i := range m.index.Buckets {
+		m.index.Buckets[i] = -1
 	}
 	return m
 }
 
+const hashLen = 0x9e3779b97f4a7c15
+
 // hashKey is a multiplicative hash over 8-byte words, with a finish that spreads into the low bits.
 func hashKey(key []byte, seed uint64) uint32 {
-	h := seed ^ uint64(len(key))*0x9e3779b97f4a7c15
+	h := seed ^ uint64(len(key))*hashLen
 	for len(key) >= 8 {
 		h = mix(h ^ binary.LittleEndian.Uint64(key))
 		key = key[8:]
@@ -89,23 +89,33 @@ func hashKey(key []byte, seed uint64) uint32 {
 }
 
 func mix(v uint64) uint64 {
-	hi, lo := bits.Mul64(v^0xa0761d6478bd642f, 0xe7037ed1a0b428db)
+	hi, lo := bits.Mul64(v^abi.HashXor, abi.HashMul)
 	return hi ^ lo
 }
 
-func (m *Hash) addr(i int32) uint64 { return m.chunks[i/chunkElems] + uint64(i%chunkElems)*m.size }
+func (m *Hash) addr(i int32) uint64 { return m.index.Elems[i].Addr }
 
 func (m *Hash) keyBytes(i int32) []byte { return m.t.Mem.Bytes(m.addr(i), uint64(m.KeySize)) }
 
+func (m *Hash) seed() uint64 {
+	if m.Flags&FlagZeroSeed != 0 {
+		return 0
+	}
+	return m.t.Seed
+}
+
+// Leaf describes the map to an engine of machine code: where its index is, what a hash of a key begins with, and where in an
+// element the values are, for a number of CPUs (1: they share one). ok is false if a lookup is not that simple: the element that was used
+// longest ago must be known, or elements are maps.
+func (m *Hash) Leaf() (index *abi.Index, seed, value, stride, cpus uint64, ok bool) {
+	return &m.index, m.seed() ^ uint64(m.KeySize)*hashLen, m.valOff, m.val, m.cpus, !m.Type.lru() && m.drop == nil
+}
+
 // find returns the element of the key, -1 if there is none, and the key's hash.
 func (m *Hash) find(key []byte) (int32, uint32) {
-	seed := m.t.Seed
-	if m.Flags&FlagZeroSeed != 0 {
-		seed = 0
-	}
-	h := hashKey(key, seed)
-	for i := *m.bucket(h); i >= 0; i = m.elems[i].next {
-		if m.elems[i].hash == h && bytes.Equal(m.keyBytes(i), key) {
+	h := hashKey(key, m.seed())
+	for i := *m.bucket(h); i >= 0; i = m.index.Elems[i].Next {
+		if m.index.Elems[i].Hash == h && bytes.Equal(m.keyBytes(i), key) {
 			return i, h
 		}
 	}
@@ -193,8 +203,9 @@ func (m *Hash) place(key []byte, flags uint64) (i int32, inserted bool, e abi.Er
 	clear(b)
 	copy(b, key)
 	bucket := m.bucket(h)
-	el := &m.elems[i]
-	el.next, el.hash, el.live = *bucket, h, true
+	el := &m.index.Elems[i]
+	el.Next, el.Hash = *bucket, h
+	m.elems[i].live = true
 	*bucket = i
 	m.count++
 	m.link(i)
@@ -202,7 +213,7 @@ func (m *Hash) place(key []byte, flags uint64) (i int32, inserted bool, e abi.Er
 }
 
 // bucket is the start of the chain for a hash.
-func (m *Hash) bucket(h uint32) *int32 { return &m.buckets[int(h)&(len(m.buckets)-1)] }
+func (m *Hash) bucket(h uint32) *int32 { return &m.index.Buckets[int(h)&(len(m.index.Buckets)-1)] }
 
 // alloc takes a free element, E2BIG if the map is full and ENOMEM if memory is.
 func (m *Hash) alloc() (int32, abi.Errno) {
@@ -214,7 +225,7 @@ func (m *Hash) alloc() (int32, abi.Errno) {
 	}
 	if m.free >= 0 {
 		i := m.free
-		m.free = m.elems[i].next
+		m.free = m.index.Elems[i].Next
 		return i, 0
 	}
 	if len(m.elems) == len(m.chunks)*chunkElems {
@@ -224,8 +235,10 @@ func (m *Hash) alloc() (int32, abi.Errno) {
 		}
 		m.chunks = append(m.chunks, a)
 	}
+	i := len(m.elems)
 	m.elems = append(m.elems, elem{})
-	return int32(len(m.elems) - 1), 0
+	m.index.Elems = append(m.index.Elems, abi.IndexElem{Addr: m.chunks[i/chunkElems] + uint64(i%chunkElems)*m.size})
+	return int32(i), 0
 }
 
 // chunkBytes is the size of a chunk; small maps have one smaller one.
@@ -242,16 +255,16 @@ func (m *Hash) Delete(key []byte) abi.Errno {
 }
 
 func (m *Hash) remove(i int32) {
-	el := &m.elems[i]
-	p := m.bucket(el.hash)
+	el, in := &m.elems[i], &m.index.Elems[i]
+	p := m.bucket(in.Hash)
 	for *p != i {
-		p = &m.elems[*p].next
+		p = &m.index.Elems[*p].Next
 	}
-	*p = el.next
+	*p = in.Next
 	m.unlink(i)
 	m.count--
 	m.releaseValues(i)
-	el.live, el.next = false, m.free
+	el.live, in.Next = false, m.free
 	el.gen++
 	m.free = i
 }
@@ -311,15 +324,15 @@ func (m *Hash) Next(key, next []byte) abi.Errno {
 	if key != nil {
 		var h uint32
 		if i, h = m.find(key); i >= 0 {
-			i = m.elems[i].next
-			b = int(h)&(len(m.buckets)-1) + 1
+			i = m.index.Elems[i].Next
+			b = int(h)&(len(m.index.Buckets)-1) + 1
 		}
 	}
 	for ; i < 0; b++ {
-		if b == len(m.buckets) {
+		if b == len(m.index.Buckets) {
 			return abi.ENOENT
 		}
-		i = m.buckets[b]
+		i = m.index.Buckets[b]
 	}
 	copy(next, m.keyBytes(i))
 	return 0
@@ -334,9 +347,9 @@ func (m *Hash) Each(cpu int32, f func(key, value uint64) bool) (int, abi.Errno) 
 		gen uint32
 	}
 	var chain []ref
-	for b := range m.buckets {
+	for b := range m.index.Buckets {
 		chain = chain[:0]
-		for i := m.buckets[b]; i >= 0; i = m.elems[i].next {
+		for i := m.index.Buckets[b]; i >= 0; i = m.index.Elems[i].Next {
 			chain = append(chain, ref{i, m.elems[i].gen})
 		}
 		for _, r := range chain {

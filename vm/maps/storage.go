@@ -11,13 +11,78 @@ import (
 // goes away with the owner (Table.DropOwner).
 type Storage struct {
 	Head
-	values map[uint64]uint64 // owner to value
+	index abi.Index // of owners: Key; Addr is that of the value
+	free  int32     // first free element, -1 if none; chained through Next
+	count int
 }
 
-func newStorage(h Head) *Storage { return &Storage{Head: h, values: map[uint64]uint64{}} }
+func newStorage(h Head) *Storage {
+	return &Storage{Head: h, index: abi.Index{Buckets: []int32{-1}}, free: -1}
+}
+
+// Index is the table of owners, for engines of machine code: Key is the owner, Hash comes of a seed of 0, and Addr is the
+// value.
+func (s *Storage) Index() *abi.Index { return &s.index }
+
+func (s *Storage) bucket(h uint32) *int32 { return &s.index.Buckets[int(h)&(len(s.index.Buckets)-1)] }
+
+// insert adds an owner that is not there.
+func (s *Storage) insert(owner, at uint64) {
+	x := &s.index
+	if s.count == len(x.Buckets) { // twice as many buckets
+		var live []int32
+		for _, i := range x.Buckets {
+			for ; i >= 0; i = x.Elems[i].Next {
+				live = append(live, i)
+			}
+		}
+		x.Buckets = make([]int32, 2*len(x.Buckets))
+		for i := range x.Buckets {
+			x.Buckets[i] = -1
+		}
+		for _, i := range live {
+			b := s.bucket(x.Elems[i].Hash)
+			x.Elems[i].Next, *b = *b, i
+		}
+	}
+	i := s.free
+	if i >= 0 {
+		s.free = x.Elems[i].Next
+	} else {
+		i = int32(len(x.Elems))
+		x.Elems = append(x.Elems, abi.IndexElem{})
+	}
+	h := uint32(mix(owner))
+	b := s.bucket(h)
+	x.Elems[i] = abi.IndexElem{Next: *b, Hash: h, Addr: at, Key: owner}
+	*b = i
+	s.count++
+}
+
+// take removes an owner that is there.
+func (s *Storage) take(owner uint64) {
+	x := &s.index
+	p := s.bucket(uint32(mix(owner)))
+	for x.Elems[*p].Key != owner {
+		p = &x.Elems[*p].Next
+	}
+	i := *p
+	*p = x.Elems[i].Next
+	x.Elems[i] = abi.IndexElem{Next: s.free}
+	s.free = i
+	s.count--
+}
 
 // Of returns the address of the owner's value, 0 if it has none. It follows bpf_local_storage_lookup.
-func (s *Storage) Of(owner uint64) uint64 { return s.values[owner] }
+func (s *Storage) Of(owner uint64) uint64 {
+	h := uint32(mix(owner))
+	for i := *s.bucket(h); i >= 0; i = s.index.Elems[i].Next {
+		if e := &s.index.Elems[i]; e.Key == owner {
+			return e.Addr
+		}
+	}
+	return 0
+}
 
 // Create gives the owner a value, which must not have one yet: a copy of init, zero if that is nil. It returns 0 when
 // memory is used up.
@@ -29,13 +94,13 @@ func (s *Storage) Create(owner uint64, init []byte) uint64 {
 	if init != nil {
 		s.copyValue(b, init)
 	}
-	s.values[owner] = at
+	s.insert(owner, at)
 	return at
 }
 
 // UpdateOwner sets the owner's value; it follows bpf_local_storage_update.
 func (s *Storage) UpdateOwner(owner uint64, value []byte, flags uint64) abi.Errno {
-	at := s.values[owner]
+	at := s.Of(owner)
 	switch {
 	case flags&^Lock > Exist, flags&Lock != 0 && s.field(SpinLock) == nil:
 		return abi.EINVAL
@@ -56,13 +121,13 @@ func (s *Storage) UpdateOwner(owner uint64, value []byte, flags uint64) abi.Errn
 
 // DeleteOwner deletes the owner's value; it follows task_storage_delete.
 func (s *Storage) DeleteOwner(owner uint64) abi.Errno {
-	at, ok := s.values[owner]
-	if !ok {
+	at := s.Of(owner)
+	if at == 0 {
 		return abi.ENOENT
 	}
 	s.freeFields(at)
 	s.t.Mem.Free(at, uint64(s.ValueSize))
-	delete(s.values, owner)
+	s.take(owner)
 	return 0
 }
 
@@ -74,7 +139,7 @@ func (s *Storage) lookupFD(key, value []byte) abi.Errno {
 	if e != 0 {
 		return e
 	}
-	at := s.values[owner]
+	at := s.Of(owner)
 	if at == 0 {
 		return abi.ENOENT
 	}
@@ -113,7 +178,7 @@ func (s *Storage) deleteFD(key []byte) abi.Errno {
 }
 
 // Len is the number of owners with a value.
-func (s *Storage) Len() int { return len(s.values) }
+func (s *Storage) Len() int { return s.count }
 
 // Lookup finds nothing: programs have no descriptors. Use Of.
 func (s *Storage) Lookup([]byte, int32) uint64 { return 0 }
@@ -134,9 +199,11 @@ func (s *Storage) Each(int32, func(key, value uint64) bool) (int, abi.Errno) { r
 func (s *Storage) KeyOf(uint64) (uint64, bool) { return 0, false }
 
 func (s *Storage) release() {
-	owners := make([]uint64, 0, len(s.values))
-	for o := range s.values { // sorted below: the order of releases can be seen
-		owners = append(owners, o)
+	owners := make([]uint64, 0, s.count)
+	for _, i := range s.index.Buckets {
+		for ; i >= 0; i = s.index.Elems[i].Next {
+			owners = append(owners, s.index.Elems[i].Key)
+		}
 	}
 	slices.Sort(owners)
 	for _, o := range owners {

@@ -303,9 +303,23 @@ func (g *generator) lookup(emit func(ir.Insn)) {
 		emit(ir.Insn{Op: ir.Mov64X, Dst: 2, Src: 10})
 		emit(ir.Insn{Op: ir.Add64K, Dst: 2, Imm: -4})
 	}
-	a := Arrays(g.mem)
-	emit(ir.Insn{Op: ir.LdImm64, Dst: 1, Imm: int64(a[g.n(len(a))].Map)})
-	emit(ir.Insn{Op: ir.CallHelper, Imm: HelperLookup})
+	a, t := Arrays(g.mem), Tables(g.mem)
+	m, helper := a[g.n(len(a))].Map, int64(HelperLookup)
+	switch n := g.n(8); {
+	case n == 3:
+		m = t[0].Map
+	case n == 4:
+		m = t[1].Map
+		emit(ir.Insn{Op: ir.St64K, Dst: 10, Off: -16, Imm: int64(g.n(8))})
+		emit(ir.Insn{Op: ir.Mov64X, Dst: 2, Src: 10})
+		emit(ir.Insn{Op: ir.Add64K, Dst: 2, Imm: -16})
+	case n == 5:
+		m, helper = t[2].Map, HelperStorage
+		emit(ir.Insn{Op: ir.Mov64K, Dst: 2, Imm: int64(g.n(12))})
+		emit(ir.Insn{Op: ir.Mov64K, Dst: 4, Imm: int64(g.n(16) % 3)})
+	}
+	emit(ir.Insn{Op: ir.LdImm64, Dst: 1, Imm: int64(m)})
+	emit(ir.Insn{Op: ir.CallHelper, Imm: helper})
 	if g.n(8) == 0 {
 		return
 	}

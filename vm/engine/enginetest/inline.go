@@ -50,8 +50,14 @@ func (e Inlining) Compile(env *engine.Env) (engine.Code, error) {
 		data = (data + 4095) &^ 4095
 	}
 	list := Arrays(data)
+	var tables []*table
 	env.Call.Host = cpuHost{st: &env.State}
 	env.Helpers[HelperLookup] = func(c *abi.Call, a *abi.Args) uint64 {
+		for _, t := range tables {
+			if t.Map == a[0] && t.Storage == 0 {
+				return t.lookup(c, a)
+			}
+		}
 		for _, m := range list {
 			if m.Map != a[0] {
 				continue
@@ -77,6 +83,7 @@ func (e Inlining) Compile(env *engine.Env) (engine.Code, error) {
 	env.Helpers[HelperCPUID] = func(c *abi.Call, _ *abi.Args) uint64 { return uint64(uint32(c.Host.CPU())) }
 	env.Inline = engine.Inline{Helpers: make([]*abi.Inline, HelperNext+1), Kfuncs: map[string]*abi.Inline{}, Lookup: HelperLookup, CPUID: HelperCPUID, Arrays: list}
 	e.inCode(env)
+	tables = e.tables(env, data)
 	return e.Engine.Compile(env)
 }
 

@@ -158,20 +158,50 @@ func (l *lowering) step(f *facts, i int32, in *ir.Insn) {
 	case in.Op.Size() > 0:
 		f.checked(in.Dst, in.Off, in.Op.Size())
 	}
-	m := l.arrayOf(f, in)
+	m, t := l.arrayOf(f, in), l.tableOf(f, in)
 	f.step(in)
-	if m != nil {
+	switch {
+	case m != nil:
 		f.element(i, m.Elem)
+	case t != nil:
+		f.element(i, t.Size)
+	}
+}
+
+// tableOf returns the table that in looks an element up in; nil: it does something else.
+func (l *lowering) tableOf(f *facts, in *ir.Insn) *engine.Table {
+	if in.Op != ir.CallHelper || len(l.tables) == 0 || !l.hasHelper(in.Imm) {
+		return nil
+	}
+	if addr, known := f.constant(1); known {
+		if t := l.tables[addr]; t != nil && (in.Imm == t.Storage || t.Storage == 0 && in.Imm == l.inline.Lookup) {
+			return t
+		}
+	}
+	return nil
+}
+
+// useTables notes the tables of env that generated code can handle.
+func (l *lowering) useTables(list []engine.Table) {
+	l.tables = make(map[uint64]*engine.Table, len(list))
+	for i := range list {
+		const most = 1 << 30
+		if t := &list[i]; t.Index != nil && t.Size <= most && t.Value <= most && t.Stride <= most && (t.Storage > 0 || t.Key == 4 || t.Key == 8) {
+			l.tables[t.Map] = t
+		}
 	}
 }
 
 // arrayOf returns the array that in looks an element up in; nil: it does something else.
 func (l *lowering) arrayOf(f *facts, in *ir.Insn) *engine.Array {
-	if in.Op != ir.CallHelper || in.Imm != l.inline.Lookup || !l.hasHelper(in.Imm) {
+	perCPU := in.Imm == l.inline.LookupPerCPU
+	if in.Op != ir.CallHelper || in.Imm != l.inline.Lookup && !perCPU || !l.hasHelper(in.Imm) {
 		return nil
 	}
 	if addr, known := f.constant(1); known {
-		return l.arrays[addr]
+		if m := l.arrays[addr]; m != nil && (!perCPU || m.CPUs != 0) {
+			return m
+		}
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ type lowering struct {
 	calls   *abi.Call
 	inline  engine.Inline
 	arrays  map[uint64]*engine.Array // those of inline, by map
+	tables  map[uint64]*engine.Table // likewise
 	// arena: the set has one; arenaUser is the upper half of its user addresses.
 	arena     bool
 	arenaUser uint64
@@ -89,6 +90,7 @@ func lower(env *engine.Env, slot int, bmi2 bool) unit {
 	l := &lowering{a: new(Asm), bmi2: bmi2, slot: slot, limit: env.Mem.Limit(), helpers: env.Helpers, calls: env.Call, inline: env.Inline,
 		stackOK: env.Mem.Bytes(env.StackTop-env.StackSize, env.StackSize) != nil}
 	l.useArrays(env.Inline.Arrays)
+	l.useTables(env.Inline.Tables)
 	if env.Arena != nil {
 		l.arena, l.arenaUser = true, env.Arena.User()&^(1<<32-1)
 	}

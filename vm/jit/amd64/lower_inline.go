@@ -15,6 +15,10 @@ func (l *lowering) inlined(i int32, in *ir.Insn) bool {
 		l.lookup(i, in, m)
 		return true
 	}
+	if t := l.tableOf(&l.facts, in); t != nil {
+		l.find(i, in, t)
+		return true
+	}
 	if in.Op == ir.CallHelper && in.Imm == l.inline.CPUID && l.hasHelper(in.Imm) {
 		l.needCPU = true
 		l.a.Load(4, RAX, l.field(offCPU))
@@ -174,8 +178,12 @@ func (l *lowering) lookup(i int32, in *ir.Insn, m *engine.Array) {
 	a.AluRI(Cmp, W32, RAX, int32(m.Entries))
 	a.Jcc(CondAE, none)
 	if m.CPUs != 0 {
-		l.needCPU = true
-		a.Load(4, regT1, l.field(offCPU))
+		if in.Imm == l.inline.LookupPerCPU {
+			a.MovRR(W32, regT1, RDX)
+		} else {
+			l.needCPU = true
+			a.Load(4, regT1, l.field(offCPU))
+		}
 		a.AluRI(Cmp, W32, regT1, int32(m.CPUs))
 		a.Jcc(CondAE, none)
 		l.times(regT1, m.Stride)

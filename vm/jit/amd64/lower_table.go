@@ -1,0 +1,129 @@
+package amd64
+
+import (
+	"unsafe"
+
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/ir"
+)
+
+// Displacements in an abi.Index: the parts of its slices, and the fields of an element.
+const (
+	indexBuckets = int32(unsafe.Offsetof(abi.Index{}.Buckets))
+	indexLen     = indexBuckets + 8
+	indexElems   = int32(unsafe.Offsetof(abi.Index{}.Elems))
+	elemSize     = int32(unsafe.Sizeof(abi.IndexElem{}))
+	elemNext     = int32(unsafe.Offsetof(abi.IndexElem{}.Next))
+	elemHash     = int32(unsafe.Offsetof(abi.IndexElem{}.Hash))
+	elemAddr     = int32(unsafe.Offsetof(abi.IndexElem{}.Addr))
+	elemKey      = int32(unsafe.Offsetof(abi.IndexElem{}.Key))
+)
+
+// find lowers the lookup at instruction i in a table. R2 becomes the key; of the arguments only R3 and R4 keep their values,
+// which the helper for storage looks at when it is called after all.
+func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table) {
+	a := l.a
+	none, join, done := a.NewLabel(), a.NewLabel(), a.NewLabel()
+	n := i + 1 - l.start // not counted yet
+	// call is code behind the program that calls the helper.
+	call := func() Label {
+		slow := a.NewLabel()
+		l.later(func() {
+			a.Bind(slow)
+			a.AluRI(Sub, W64, regLeft, n)
+			a.MovRI(RDI, int64(t.Map))
+			l.callHost(i, l.helpers[in.Imm], &l.calls.Helpers)
+			a.AluRI(Add, W64, regLeft, n)
+			if t.Storage == 0 {
+				a.Zero(RAX) // code behind relies on an element or null
+			}
+			a.Jmp(join)
+		})
+		return slow
+	}
+	zero := a.NewLabel()
+	w := W64
+	if t.Storage != 0 {
+		a.TestRI(W64, RCX, -2)
+		a.Jcc(CondNE, zero)
+		a.TestRR(W64, RSI, RSI)
+		a.Jcc(CondE, zero)
+	} else {
+		a.Load(int(t.Key), RSI, l.checked(2, 0, int(t.Key), call))
+		w = Width(t.Key == 8)
+	}
+	if t.CPUs != 0 {
+		l.needCPU = true
+		a.AluMI(Cmp, W32, l.field(offCPU), int32(t.CPUs))
+		a.Jcc(CondAE, zero)
+	}
+	a.MovRI(RAX, signed(t.Seed^abi.HashXor))
+	a.AluRR(Xor, W64, RAX, RSI)
+	a.MovRR(W64, regT2, RDX)
+	a.MovRI(regT1, signed(abi.HashMul))
+	a.Unary(Mul, W64, regT1)
+	a.AluRR(Xor, W64, RAX, RDX)
+	if t.Storage == 0 && t.Key == 8 {
+		a.MovRI(RDX, signed(abi.HashXor))
+		a.AluRR(Xor, W64, RAX, RDX)
+		a.Unary(Mul, W64, regT1)
+		a.AluRR(Xor, W64, RAX, RDX)
+	}
+	a.MovRR(W64, RDX, regT2)
+	// Safety: Env keeps the index alive, and objects of the heap do not move; its slices are read each time.
+	a.MovRI(regT1, int64(uintptr(unsafe.Pointer(t.Index))))
+	a.Load(4, RDI, At(regT1, indexLen))
+	a.AluRI(Sub, W32, RDI, 1)
+	a.AluRR(And, W32, RDI, RAX)
+	a.ShiftRI(Shl, W64, RDI, 2)
+	a.AluRM(Add, W64, RDI, At(regT1, indexBuckets))
+	a.LoadSX(4, R8, At(RDI, 0))
+	loop, next := a.NewLabel(), a.NewLabel()
+	a.Bind(loop)
+	a.TestRR(W64, R8, R8)
+	a.Jcc(CondS, none)
+	a.IMulRI(W64, R8, R8, elemSize)
+	a.AluRM(Add, W64, R8, At(regT1, indexElems))
+	a.AluRM(Cmp, W32, RAX, At(R8, elemHash))
+	a.Jcc(CondNE, next)
+	a.Load(8, RDI, At(R8, elemAddr))
+	if t.Storage != 0 {
+		a.AluRM(Cmp, W64, RSI, At(R8, elemKey))
+	} else {
+		a.AluRM(Cmp, w, RSI, AtIndex(regBias, RDI, 0))
+	}
+	a.Jcc(CondNE, next)
+	a.Lea(W64, RAX, At(RDI, int32(t.Value)))
+	if t.CPUs != 0 {
+		a.Load(4, RDI, l.field(offCPU))
+		l.times(RDI, t.Stride)
+		a.AluRR(Add, W64, RAX, RDI)
+	}
+	a.Bind(done)
+	l.inlineEnd(i)
+	a.Bind(join)
+	absent := zero
+	if t.Storage != 0 {
+		absent = call()
+	}
+	l.later(func() {
+		a.Bind(next)
+		a.LoadSX(4, R8, At(R8, elemNext))
+		a.Jmp(loop)
+		a.Bind(none)
+		if t.Storage != 0 {
+			a.TestRR(W32, RCX, RCX)
+			a.Jcc(CondNE, absent)
+		}
+		a.Bind(zero)
+		a.Zero(RAX)
+		a.Jmp(done)
+	})
+}
+
+// signed is v as an operand.
+func signed(v uint64) int64 { return int64(v) }
+
+// The length of a slice is its second word.
+var _ [0]struct{} = [unsafe.Sizeof([]int32{}) - 24]struct{}{}
