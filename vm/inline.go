@@ -12,7 +12,7 @@ import (
 // nothing in the middle of an event.
 func (l *loader) inline() engine.Inline {
 	in := engine.Inline{Lookup: helpers.Number("map_lookup_elem"), CPUID: helpers.Number("get_smp_processor_id"), Loop: helpers.Number("loop"),
-		LookupPerCPU: helpers.Number("map_lookup_percpu_elem")}
+		LookupPerCPU: helpers.Number("map_lookup_percpu_elem"), Update: helpers.Number("map_update_elem")}
 	in.Helpers = (&helpers.Env{Host: l.s.opt.Host, HZ: uint64(max(l.s.opt.HZ, 0)), PerCPU: l.s.opt.PerCPU}).Inline()
 	in.Kfuncs = make(map[string]*abi.Inline, len(l.kfuncs))
 	for name, k := range l.kfuncs {
@@ -24,7 +24,8 @@ func (l *loader) inline() engine.Inline {
 		switch m := m.(type) {
 		case *maps.Hash:
 			if index, seed, value, stride, cpus, ok := m.Leaf(); ok && (m.KeySize == 4 || m.KeySize == 8) {
-				t := engine.Table{Map: m.Addr, Index: index, Key: m.KeySize, Seed: seed, Value: value, Size: uint64(m.ValueSize)}
+				t := engine.Table{Map: m.Addr, Index: index, Key: m.KeySize, Seed: seed, Value: value, Size: uint64(m.ValueSize),
+					Plain: len(m.Fields) == 0 && m.Flags&maps.FlagRdonlyProg == 0}
 				if cpus != 1 {
 					t.CPUs, t.Stride = uint32(cpus), stride
 				}

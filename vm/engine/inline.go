@@ -28,6 +28,9 @@ type Inline struct {
 	// LookupPerCPU is the number of bpf_map_lookup_percpu_elem, which is Lookup for the CPU in R3; it faults for maps that are
 	// no Array with CPUs.
 	LookupPerCPU int64
+	// Update is the number of bpf_map_update_elem: for a key that is in a Table with Plain, and 0 or 2 in R4, it copies the
+	// Size bytes at R3 to where Lookup finds the value, and returns 0. It need not be known what else it does.
+	Update int64
 	// Tables are the maps in which Lookup, or a helper of their own, finds elements by following chains.
 	Tables []Table
 }
@@ -50,6 +53,7 @@ type Table struct {
 	Seed          uint64
 	Value, Stride uint64
 	Size          uint64 // bytes of a value
+	Plain         bool   // values are nothing but bytes, and programs may write them
 }
 
 // Array is a map whose key is an index of 4 bytes. With i < Entries, Lookup returns Base + i*Elem for a map without CPUs, and

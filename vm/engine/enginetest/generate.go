@@ -318,6 +318,11 @@ func (g *generator) lookup(emit func(ir.Insn)) {
 		emit(ir.Insn{Op: ir.Mov64K, Dst: 2, Imm: int64(g.n(12))})
 		emit(ir.Insn{Op: ir.Mov64K, Dst: 4, Imm: int64(g.n(16) % 3)})
 	}
+	if helper == HelperLookup && g.n(4) == 0 { // an update instead, perhaps of a value by an overlapping one
+		helper = HelperUpdate
+		emit(ir.Insn{Op: ir.LdImm64, Dst: 3, Imm: int64(g.mem + uint64([]int{0, 3072, 3080, 3088, 3096, DataSize - 8, DataSize - 16}[g.n(7)]+g.n(8)))})
+		emit(ir.Insn{Op: ir.Mov64K, Dst: 4, Imm: int64(g.n(16) / 5)})
+	}
 	emit(ir.Insn{Op: ir.LdImm64, Dst: 1, Imm: int64(m)})
 	emit(ir.Insn{Op: ir.CallHelper, Imm: helper})
 	if g.n(8) == 0 {

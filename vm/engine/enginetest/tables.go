@@ -7,14 +7,18 @@ import (
 	"github.com/schedsim/schedsim/vm/engine"
 )
 
+// HelperUpdate changes values in the Tables of keys: with R4 = 0 or 2, those of keys that are there; otherwise, and for other
+// keys, it returns a number that depends on all arguments.
+const HelperUpdate = 15
+
 // HelperStorage looks an owner up in the last of the Tables and adds one for which there is room.
 const HelperStorage = 14
 
 // Tables are maps in the memory at data whose keys are small numbers: of 4 bytes, of 8 bytes for two CPUs, and of owners.
 func Tables(data uint64) []engine.Table {
 	return []engine.Table{
-		{Map: data + 56, Key: 4, Seed: 5, Value: 8, Size: 16},
-		{Map: data + 64, Key: 8, Seed: 7 << 40, Value: 8, Size: 8, CPUs: 2, Stride: 8},
+		{Map: data + 56, Key: 4, Seed: 5, Value: 8, Size: 16, Plain: true},
+		{Map: data + 64, Key: 8, Seed: 7 << 40, Value: 8, Size: 8, CPUs: 2, Stride: 8, Plain: true},
 		{Map: data + 72, Storage: HelperStorage, Size: 8},
 	}
 }
@@ -91,10 +95,12 @@ func (e Inlining) tables(env *engine.Env, data uint64) []*table {
 				t.insert(key, at)
 				at += t.Value + max(t.Size, t.Stride*uint64(t.CPUs))
 			}
+			env.Mem.Store(t.Index.Elems[5].Addr, 8, 77) // a key that a program has written over
 		}
 		list = append(list, t)
 		env.Inline.Tables = append(env.Inline.Tables, t.Table)
 	}
+	env.Inline.Update = HelperUpdate
 	t := list[len(list)-1]
 	env.Helpers = append(env.Helpers[:HelperStorage:HelperStorage], func(c *abi.Call, a *abi.Args) uint64 {
 		owner, init, flags := a[1], a[2], a[3]
@@ -123,6 +129,24 @@ func (e Inlining) tables(env *engine.Env, data uint64) []*table {
 			}
 		}
 		return addr
+	}, func(c *abi.Call, a *abi.Args) uint64 {
+		for _, t := range list[:2] {
+			if t.Map != a[0] {
+				continue
+			}
+			at := t.lookup(c, a)
+			value := env.Mem.Bytes(a[2], t.Size)
+			if value == nil {
+				c.Fault = "bad value"
+			}
+			if at == 0 || a[3]&^2 != 0 || c.Fault != "" {
+				return fold(&abi.Args{a[0], a[1], a[2], a[3]})
+			}
+			copy(env.Mem.Bytes(at, t.Size), value)
+			return 0
+		}
+		c.Fault = "bad map"
+		return 0
 	})
 	return list
 }

@@ -181,6 +181,19 @@ func (l *lowering) tableOf(f *facts, in *ir.Insn) *engine.Table {
 	return nil
 }
 
+// updatedBy returns the table in which in changes a value that generated code can copy; nil: it does something else.
+func (l *lowering) updatedBy(f *facts, in *ir.Insn) *engine.Table {
+	if in.Op != ir.CallHelper || in.Imm != l.inline.Update || !l.hasHelper(in.Imm) {
+		return nil
+	}
+	if addr, known := f.constant(1); known {
+		if t := l.tables[addr]; t != nil && t.Storage == 0 && t.Plain && (t.Size == 4 || t.Size%8 == 0 && t.Size > 0 && t.Size <= maxCopy) {
+			return t
+		}
+	}
+	return nil
+}
+
 // useTables notes the tables of env that generated code can handle.
 func (l *lowering) useTables(list []engine.Table) {
 	l.tables = make(map[uint64]*engine.Table, len(list))

@@ -366,6 +366,18 @@ func (a *Asm) StoreHelpers(m Mem) {
 	a.opRM(W32, []byte{0x0f, 0xd6}, 0, m, false) // movq m, xmm0
 }
 
+// LoadX is the low half of XMM register x = 8 bytes at m; the upper half becomes zero.
+func (a *Asm) LoadX(x byte, m Mem) {
+	a.emit(0xf3)
+	a.opRM(W32, []byte{0x0f, 0x7e}, Reg(x), m, false)
+}
+
+// StoreX is [m] = the low half of XMM register x.
+func (a *Asm) StoreX(m Mem, x byte) {
+	a.emit(0x66)
+	a.opRM(W32, []byte{0x0f, 0xd6}, Reg(x), m, false)
+}
+
 // MovFromX is dst = the low half of XMM register x.
 func (a *Asm) MovFromX(dst Reg, x byte) {
 	a.emit(0x66)

@@ -16,7 +16,11 @@ func (l *lowering) inlined(i int32, in *ir.Insn) bool {
 		return true
 	}
 	if t := l.tableOf(&l.facts, in); t != nil {
-		l.find(i, in, t)
+		l.find(i, in, t, false)
+		return true
+	}
+	if t := l.updatedBy(&l.facts, in); t != nil {
+		l.find(i, in, t, true)
 		return true
 	}
 	if in.Op == ir.CallHelper && in.Imm == l.inline.CPUID && l.hasHelper(in.Imm) {

@@ -20,9 +20,12 @@ const (
 	elemKey      = int32(unsafe.Offsetof(abi.IndexElem{}.Key))
 )
 
-// find lowers the lookup at instruction i in a table. R2 becomes the key; of the arguments only R3 and R4 keep their values,
-// which the helper for storage looks at when it is called after all.
-func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table) {
+// maxCopy is the size of the largest value that an update copies.
+const maxCopy = 64
+
+// find lowers the lookup at instruction i in a table, or the update of a value that is there. R2-R4 keep their values for the
+// case that the helper must be called after all; it does not look at R5.
+func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	a := l.a
 	none, join, done := a.NewLabel(), a.NewLabel(), a.NewLabel()
 	n := i + 1 - l.start // not counted yet
@@ -35,7 +38,7 @@ func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table) {
 			a.MovRI(RDI, int64(t.Map))
 			l.callHost(i, l.helpers[in.Imm], &l.calls.Helpers)
 			a.AluRI(Add, W64, regLeft, n)
-			if t.Storage == 0 {
+			if t.Storage == 0 && !update {
 				a.Zero(RAX) // code behind relies on an element or null
 			}
 			a.Jmp(join)
@@ -43,6 +46,7 @@ func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table) {
 		return slow
 	}
 	zero := a.NewLabel()
+	outside := zero // where a processor without a value leads
 	w := W64
 	if t.Storage != 0 {
 		a.TestRI(W64, RCX, -2)
@@ -50,16 +54,27 @@ func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table) {
 		a.TestRR(W64, RSI, RSI)
 		a.Jcc(CondE, zero)
 	} else {
-		a.Load(int(t.Key), RSI, l.checked(2, 0, int(t.Key), call))
+		a.Load(int(t.Key), RAX, l.checked(2, 0, int(t.Key), call))
 		w = Width(t.Key == 8)
+	}
+	if update {
+		outside = call()
+		a.TestRI(W64, RCX, ^2)
+		a.Jcc(CondNE, outside)
+		n := min(int(t.Size), 8)
+		l.checked(3, 0, n, call)
+		l.checked(3, int32(t.Size)-int32(n), n, call)
 	}
 	if t.CPUs != 0 {
 		l.needCPU = true
 		a.AluMI(Cmp, W32, l.field(offCPU), int32(t.CPUs))
-		a.Jcc(CondAE, zero)
+		a.Jcc(CondAE, outside)
 	}
-	a.MovRI(RAX, signed(t.Seed^abi.HashXor))
-	a.AluRR(Xor, W64, RAX, RSI)
+	if t.Storage != 0 {
+		a.MovRR(W64, RAX, RSI)
+	}
+	a.MovRI(regT1, signed(t.Seed^abi.HashXor))
+	a.AluRR(Xor, W64, RAX, regT1)
 	a.MovRR(W64, regT2, RDX)
 	a.MovRI(regT1, signed(abi.HashMul))
 	a.Unary(Mul, W64, regT1)
@@ -71,6 +86,11 @@ func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table) {
 		a.AluRR(Xor, W64, RAX, RDX)
 	}
 	a.MovRR(W64, RDX, regT2)
+	if t.Storage != 0 {
+		a.MovRR(W64, regT2, RSI)
+	} else {
+		a.Load(int(t.Key), regT2, AtIndex(regBias, RSI, 0))
+	}
 	// Safety: Env keeps the index alive, and objects of the heap do not move; its slices are read each time.
 	a.MovRI(regT1, int64(uintptr(unsafe.Pointer(t.Index))))
 	a.Load(4, RDI, At(regT1, indexLen))
@@ -89,9 +109,9 @@ func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table) {
 	a.Jcc(CondNE, next)
 	a.Load(8, RDI, At(R8, elemAddr))
 	if t.Storage != 0 {
-		a.AluRM(Cmp, W64, RSI, At(R8, elemKey))
+		a.AluRM(Cmp, W64, regT2, At(R8, elemKey))
 	} else {
-		a.AluRM(Cmp, w, RSI, AtIndex(regBias, RDI, 0))
+		a.AluRM(Cmp, w, regT2, AtIndex(regBias, RDI, 0))
 	}
 	a.Jcc(CondNE, next)
 	a.Lea(W64, RAX, At(RDI, int32(t.Value)))
@@ -100,10 +120,14 @@ func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table) {
 		l.times(RDI, t.Stride)
 		a.AluRR(Add, W64, RAX, RDI)
 	}
+	if update {
+		l.copyValue(RAX, RDX, int(t.Size))
+		a.Zero(RAX)
+	}
 	a.Bind(done)
 	l.inlineEnd(i)
 	a.Bind(join)
-	absent := zero
+	absent := outside
 	if t.Storage != 0 {
 		absent = call()
 	}
@@ -112,7 +136,10 @@ func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table) {
 		a.LoadSX(4, R8, At(R8, elemNext))
 		a.Jmp(loop)
 		a.Bind(none)
-		if t.Storage != 0 {
+		switch {
+		case update:
+			a.Jmp(absent)
+		case t.Storage != 0:
 			a.TestRR(W32, RCX, RCX)
 			a.Jcc(CondNE, absent)
 		}
@@ -120,6 +147,22 @@ func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table) {
 		a.Zero(RAX)
 		a.Jmp(done)
 	})
+}
+
+// copyValue copies n bytes from one simulated address to another. They may overlap, so that all are read first.
+func (l *lowering) copyValue(to, from Reg, n int) {
+	a := l.a
+	if n == 4 {
+		a.Load(4, regT2, AtIndex(regBias, from, 0))
+		a.Store(4, AtIndex(regBias, to, 0), regT2)
+		return
+	}
+	for k := range n / 8 {
+		a.LoadX(byte(4+k), AtIndex(regBias, from, int32(8*k)))
+	}
+	for k := range n / 8 {
+		a.StoreX(AtIndex(regBias, to, int32(8*k)), byte(4+k))
+	}
 }
 
 // signed is v as an operand.
