@@ -152,6 +152,15 @@ func (p *Program) Name() string { return p.link.Name }
 // Link is what the linker knows of the program.
 func (p *Program) Link() *link.Program { return p.link }
 
+// Machine is the program's machine code. It is not ok if the engine makes none.
+func (p *Program) Machine() (l engine.Listing, ok bool) {
+	c, ok := p.set.code.(engine.Lister)
+	if !ok {
+		return engine.Listing{}, false
+	}
+	return c.Listing(p.number), true
+}
+
 // Info is what kernel functions see of the program; the caller of Load may set its Context.
 func (p *Program) Info() *abi.Prog { return p.set.env.Progs[p.number].Info }
 

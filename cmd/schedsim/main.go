@@ -145,7 +145,7 @@ func (a *app) root() *cobra.Command {
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage("%v; see '%s --help'", err, c.CommandPath())
 	})
-	cmd.AddCommand(a.runCommand(), a.compareCommand(), a.listCommand(), a.headerCommand(), a.versionCommand())
+	cmd.AddCommand(a.runCommand(), a.compareCommand(), a.listCommand(), a.dumpCommand(), a.headerCommand(), a.versionCommand())
 	complete(cmd)
 	return cmd
 }

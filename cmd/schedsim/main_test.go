@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/schedsim/schedsim/reports"
+	"github.com/schedsim/schedsim/vm"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden parts of the scripts")
@@ -33,6 +35,13 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: *update,
+		Condition: func(cond string) (bool, error) {
+			if cond != "jit" {
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			_, err := vm.EngineByName("jit")
+			return err == nil, nil
+		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("OBJECTS", objects)
 			return nil

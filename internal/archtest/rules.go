@@ -39,6 +39,8 @@ var Rules = []Rule{
 	{Path: "vm/jit", May: []string{"vm/jit/...", "vm/ir", "vm/abi", "vm/mem", "vm/engine"}, TestAlso: []string{"vm/interp", "vm/engine/enginetest"}},
 	{Path: "vm/sys", May: []string{"vm", "vm/..."}},
 	{Path: "vm/loader", May: []string{"vm/sys", "vm/link", "vm/elf", "vm/ir", "vm/abi", "vm/maps"}, TestAlso: []string{"vm", "vm/...", "ops/kernels", "examples"}},
+	{Path: "vm/listing", May: []string{"vm/elf", "vm/link", "vm/ir", "vm/engine", "vm/maps", "vm/helpers", "internal/cdecl"},
+		TestAlso: []string{"ops/kernels", "vm/jit", "vm/mem", "vm/abi"}},
 	{Path: "vm", May: []string{"vm/..."}},
 
 	{Path: "ops", May: []string{"sim", "vm/abi"}, TestAlso: []string{"ops/kernels"}},

@@ -321,7 +321,18 @@ func (m *Maker) atomic() {
 	if op == 0xf1 && base == 0 { // R0 is the operand
 		op = 0x01
 	}
+	if base == 10 {
+		// Not those that fetch: backtrack_insn (6.18) does not follow the old value to the stack, so that the verifier takes
+		// different values there for equal and may remove code that can be reached. 7.2 follows it.
+		op = atomics[m.n(4)]
+	}
 	m.emit(0xc3|s.bits, base, reg, off, op)
+	if op == 0xf1 && s.bytes == 4 {
+		// w0 = w0, which is of no effect: the comparison clears the upper half of R0. Kernels (6.18, 7.2) on x86 leave it alone
+		// when the comparison succeeds and the verifier pruned the path that reads it: opt_subreg_zext_lo32_rnd_hi32 goes by
+		// zext_dst, which mark_insn_zext sets only on the path that is walked to the read.
+		m.emit(0xbc, 0, 0, 0, 0)
+	}
 	done()
 }
 

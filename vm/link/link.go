@@ -238,7 +238,7 @@ func (l *linker) program(p *elf.Program) (*Program, error) {
 		out.core = append(out.core, c.core...)
 		fn := l.in.Funcs[order[i]]
 		out.Code.Subs = append(out.Code.Subs, ir.Sub{Name: fn.Name, Start: base, End: base + int32(len(c.insns))})
-		out.Subs = append(out.Subs, Sub{Type: fn.Type, Global: fn.Global && i > 0})
+		out.Subs = append(out.Subs, Sub{Type: fn.Type, Func: order[i], Global: fn.Global && i > 0})
 		slot += c.slots
 	}
 	for _, r := range out.Refs {

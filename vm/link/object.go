@@ -86,6 +86,8 @@ type Program struct {
 // Sub is what the linker knows of a subprogram beyond ir.Sub.
 type Sub struct {
 	Type *btf.Func
+	// Func is its index in the Funcs of the elf.Object; of no meaning in a program with Err.
+	Func int
 	// Global functions are verified on their own.
 	Global bool
 	// Live: some live instruction calls it or takes its address.

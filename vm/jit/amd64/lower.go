@@ -38,6 +38,8 @@ type lowering struct {
 	table   Label           // of code addresses, for CallReg
 	callees bool            // whether CallReg occurs: any subprogram may be called
 	stubs   []func()        // code to put behind the program
+	marks   []engine.Mark   // which instruction the code belongs to
+	at      int32           // the instruction being lowered
 	thunk   Label           // where an activation with one argument begins
 
 	needCPU bool  // whether it asks for the processor
@@ -73,12 +75,13 @@ type site struct {
 // unit is the result: code with the offsets of its parts.
 type unit struct {
 	code    []byte
-	entry   int32     // where the activation of any subprogram begins
-	again   int32     // where to go on after a slice of the budget
-	thunks  []int32   // per program: where an activation of it with one argument begins
-	subs    [][]int32 // per program and instruction: where a subprogram begins that starts there, else 0
-	ends    []int32   // per program: end of its code
-	bases   []int32   // per program: number of its first instruction
+	entry   int32           // where the activation of any subprogram begins
+	again   int32           // where to go on after a slice of the budget
+	thunks  []int32         // per program: where an activation of it with one argument begins
+	subs    [][]int32       // per program and instruction: where a subprogram begins that starts there, else 0
+	ends    []int32         // per program: end of its code
+	bases   []int32         // per program: number of its first instruction
+	marks   [][]engine.Mark // per program: which code belongs to which instruction
 	sites   []site
 	needCPU []bool // per program: it asks for the processor
 	need    []words
@@ -115,6 +118,7 @@ func (l *lowering) pass(env *engine.Env) unit {
 		}
 		u.subs = append(u.subs, starts)
 		u.ends = append(u.ends, l.a.Pos())
+		u.marks = append(u.marks, l.marks)
 		u.thunks = append(u.thunks, l.a.Offset(l.thunk))
 		u.needCPU = append(u.needCPU, l.needCPU)
 		u.need = append(u.need, l.need)
@@ -141,16 +145,17 @@ func (l *lowering) subAt(addr uint64) (at int32, ok bool) {
 
 // later puts code behind the program, which belongs to the subprogram that is being lowered now.
 func (l *lowering) later(f func()) {
-	known, saved, called := l.known, l.saved, l.called
+	known, saved, called, at := l.known, l.saved, l.called, l.at
 	l.stubs = append(l.stubs, func() {
 		l.known, l.saved, l.called = known, saved, called
+		l.mark(at)
 		f()
 	})
 }
 
 // program lowers one program.
 func (l *lowering) program(number int, p *engine.Prog) {
-	l.number, l.prog, l.callees, l.needCPU, l.need, l.stubs = number, p, false, false, words{}, nil
+	l.number, l.prog, l.callees, l.needCPU, l.need, l.stubs, l.marks = number, p, false, false, words{}, nil, nil
 	l.targets, l.subs = map[int32]Label{}, map[int32]Label{}
 	l.thunk = l.a.NewLabel()
 	called := map[int32]bool{}
@@ -187,6 +192,7 @@ func (l *lowering) program(number int, p *engine.Prog) {
 		l.called = l.callees || called[s.Start]
 		l.sub(s)
 		if i == 0 {
+			l.at = 0
 			known, called := l.known, l.called
 			l.later(func() { l.start1(known, called) })
 		}
@@ -197,19 +203,28 @@ func (l *lowering) program(number int, p *engine.Prog) {
 		f()
 	}
 	if l.callees {
+		l.mark(-1)
 		l.addresses()
 	}
+}
+
+// mark says that the code from here on belongs to instruction i.
+func (l *lowering) mark(i int32) {
+	l.at = i
+	l.marks = engine.AddMark(l.marks, l.a.Pos(), i)
 }
 
 // sub lowers one subprogram.
 func (l *lowering) sub(s *ir.Sub) {
 	a, insns := l.a, l.prog.Code.Insns
+	l.mark(s.Start)
 	l.prologue(s)
 	l.start = s.Start
 	l.known = l.analyses[l.subNumber]
 	l.subNumber++
 	l.facts.forget()
 	for i := s.Start; i < s.End; i++ {
+		l.mark(i)
 		if t, ok := l.targets[i]; ok {
 			l.count(i)
 			a.Bind(t)
