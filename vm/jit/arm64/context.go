@@ -18,7 +18,7 @@ type context struct {
 	args  [5]uint64
 	r0    uint64
 	sp    unsafe.Pointer // the private stack while Go runs
-	left  int64          // instructions left of the budget
+	left  int64          // instructions left of the slice of the budget; see code.rest
 	fp    uint64         // R10
 	// inlined is the number of helpers that ran without a call since Go entered; cpu is the processor.
 	inlined uint64
@@ -96,11 +96,11 @@ const (
 	exitDone   = iota // the activation is over
 	exitCall          // call of a helper or kfunc; the number is that of the call site
 	exitMemory        // bad access; here and below the number is that of the instruction in the set
-	exitBudget
-	exitDepth  // no frame for a call
-	exitTarget // call of an address that is no subprogram
-	exitHelper // call of a helper that does not exist
-	exitPoison // an instruction that cannot be executed
+	exitBudget        // the slice of the budget is used up, and perhaps the budget
+	exitDepth         // no frame for a call
+	exitTarget        // call of an address that is no subprogram
+	exitHelper        // call of a helper that does not exist
+	exitPoison        // an instruction that cannot be executed
 
 	exitBits = 3
 	exitMask = 1<<exitBits - 1

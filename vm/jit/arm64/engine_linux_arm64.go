@@ -24,7 +24,9 @@ type Options struct {
 // Engine compiles to machine code.
 type Engine struct {
 	opt Options
-	far bool // jumps reach far even where they need not: for tests
+	// For tests: jumps reach far even where they need not; slices of the budget have that many instructions, 0: sliceInsns.
+	far   bool
+	slice int64
 }
 
 var (
@@ -45,7 +47,7 @@ func New(opt Options) (*Engine, error) {
 func (*Engine) Name() string { return "jit" }
 
 // bytesPerFrame is the room on the private stack for one BPF frame: a return address, four registers and a counter of its
-// own, and what a call to Go (12 words) and a new activation (one) put there.
+// own, and what a call to Go or a used-up slice (12 words) and a new activation (one) put there.
 const bytesPerFrame = 8 * 20
 
 // Compile turns the programs of env into machine code.
@@ -70,7 +72,10 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 	if x == nil {
 		return nil, fmt.Errorf("%d sets of programs share an address space, at most %d are possible", contexts, contexts)
 	}
-	c := &code{env: env, mem: env.Mem, x: x, low: env.StackTop - env.StackSize, budget: min(env.Budget, 1<<62)}
+	c := &code{env: env, mem: env.Mem, x: x, low: env.StackTop - env.StackSize, budget: min(env.Budget, 1<<62), slice: e.slice}
+	if c.slice == 0 {
+		c.slice = sliceInsns
+	}
 	u, err := lower(env, e.far)
 	if err == nil {
 		c.text, err = executable(u.code)
@@ -84,7 +89,7 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 	c.unit = u
 	c.unit.code = nil
 	at := address(c.text)
-	c.textAt, c.entryAt, c.resumeAt = at, at+uintptr(u.entry), at+uintptr(u.resume)
+	c.textAt, c.entryAt, c.resumeAt, c.againAt = at, at+uintptr(u.entry), at+uintptr(u.resume), at+uintptr(u.again)
 	// Safety: the address stays inside of the mapping, so that it is nothing of the garbage collector's.
 	c.stackEnd = unsafe.Add(unsafe.Pointer(unsafe.SliceData(c.stack)), len(c.stack)-64)
 	host := env.Mem.HostBase()
@@ -110,12 +115,15 @@ type code struct {
 	unit
 	text, stack []byte
 	textAt      uintptr
-	// entryAt and resumeAt are where Go enters: for a new activation, and after a call.
-	entryAt, resumeAt uintptr
-	stackEnd          unsafe.Pointer // where the private stack begins to grow down from
-	x                 *context
-	low               uint64 // the start of the stack region
-	budget            uint64
+	// entryAt, resumeAt and againAt are where Go enters: for a new activation, after a call, and with another slice of the
+	// budget.
+	entryAt, resumeAt, againAt uintptr
+	stackEnd                   unsafe.Pointer // where the private stack begins to grow down from
+	x                          *context
+	low                        uint64 // the start of the stack region
+	budget                     uint64
+	// slice is the size of a slice of the budget, rest what remains without the one that machine code has.
+	slice, rest int64
 	// prog is the number of the program that runs. top is the end of the first frame of the current activation, before the
 	// number of frames that the program had without it. While Go is in a helper, x.sp is where the private stack goes on.
 	prog, before int
@@ -183,8 +191,8 @@ func (c *code) invoke(p int, at, target int32) (uint64, *engine.Fault) {
 	call.Prog = c.env.Progs[p].Info
 	c.prog, c.before, c.top = p, 0, top
 	call.Tails = 0
-	// Read back from where they were left, these would make one run wait for the one before.
-	x.fp, x.sp, x.left = top, c.stackEnd, int64(c.budget)
+	x.fp, x.sp, c.rest = top, c.stackEnd, int64(c.budget)
+	c.nextSlice()
 	if c.needCPU[p] {
 		x.cpu = uint64(uint32(call.Host.CPU()))
 	}
@@ -245,25 +253,65 @@ func (c *code) activate(p int, at, target int32, frames int) (uint64, *engine.Fa
 		return 0, noFrame(p, at, frames)
 	}
 	c.top, c.before = fp-engine.FrameSize, frames
-	x.fp, x.callLow, x.left = c.top, c.callLow(c.top, frames), int64(st.Limit-st.Insns)
+	x.fp, x.callLow, c.rest = c.top, c.callLow(c.top, frames), int64(st.Limit-st.Insns)
+	c.nextSlice()
 	r0, f := c.run(target)
 	c.top, c.before = top, before
 	x.sp, x.callLow = sp, callLow
 	return r0, f
 }
 
+// sliceInsns is the number of instructions after which machine code returns to Go: the garbage collector and other
+// goroutines wait for it, for some 100 µs at most.
+const sliceInsns = 200_000
+
+// nextSlice gives machine code the next part of the budget.
+func (c *code) nextSlice() {
+	n := min(c.rest, c.slice)
+	c.x.left, c.rest = n, c.rest-n
+}
+
+// left brings the counters up to date when machine code has returned.
+func (c *code) left() {
+	st := &c.env.State
+	st.Insns = st.Limit - uint64(c.x.left+c.rest)
+	c.env.Call.Helpers += c.x.inlined
+}
+
+// goOn continues after a slice of the budget, unless that was the last. It is a call that needs stack, and so one at which
+// the runtime can stop the goroutine.
+//
+//go:noinline
+func (c *code) goOn() bool {
+	x := c.x
+	if c.rest += x.left; c.rest <= 0 {
+		x.left, c.rest = c.rest, 0
+		return false
+	}
+	c.nextSlice()
+	c.env.Call.Helpers += x.inlined
+	enter(x, c.againAt)
+	return true
+}
+
 // run runs an activation whose stacks, budget and arguments are in the context.
 func (c *code) run(target int32) (uint64, *engine.Fault) {
-	x, st, call := c.x, &c.env.State, c.env.Call
+	x, call := c.x, c.env.Call
 	x.value = uint64(c.textAt) + uint64(target)
 	c.refresh()
 	sp := x.sp
 	enter(x, c.entryAt)
-	for x.exit&exitMask == exitCall {
+	for x.exit != exitDone {
+		if x.exit&exitMask != exitCall {
+			if x.exit&exitMask == exitBudget && c.goOn() {
+				continue
+			}
+			c.left()
+			return 0, c.fault(x)
+		}
 		s := &c.sites[x.exit>>exitBits]
-		st.Insns = st.Limit - uint64(x.left)
 		*s.count++
-		call.Helpers += x.inlined
+		c.left()
 		// Safety: the arguments lie on the private stack, which nothing changes or unmaps during the call.
 		r0 := s.fn(call, (*abi.Args)(x.sp))
 		if call.Fault != "" {
@@ -276,16 +324,12 @@ func (c *code) run(target int32) (uint64, *engine.Fault) {
 			enter(x, c.entryAt)
 			continue
 		}
-		// Programs and callbacks that ran meanwhile have left in x.left what they left of the budget.
+		// Programs and callbacks that ran meanwhile have left in x.left and c.rest what they left of the budget.
 		x.r0 = r0
 		c.refresh()
 		enter(x, c.resumeAt)
 	}
-	st.Insns = st.Limit - uint64(x.left)
-	call.Helpers += x.inlined
-	if x.exit != exitDone {
-		return 0, c.fault(x)
-	}
+	c.left()
 	return x.r0, nil
 }
 

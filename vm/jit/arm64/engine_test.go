@@ -23,10 +23,10 @@ func newEngine(tb testing.TB, o Options) *Engine {
 	return e
 }
 
-// farEngine is an engine whose conditional jumps are all of the long form.
+// farEngine is an engine whose conditional jumps are all of the long form, and whose budget comes in tiny slices.
 func farEngine(tb testing.TB) *Engine {
 	e := newEngine(tb, Options{})
-	e.far = true
+	e.far, e.slice = true, 5
 	return e
 }
 

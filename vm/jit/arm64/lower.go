@@ -23,7 +23,7 @@ type lowering struct {
 	sites    []site
 
 	// The common ends of all programs; see runtime.
-	done, call, leave Label
+	done, call, leave, spent Label
 
 	// The program being lowered.
 	number  int
@@ -56,13 +56,14 @@ type site struct {
 
 // unit is the result: code with the offsets of its parts.
 type unit struct {
-	code          []byte
-	entry, resume int32     // where Go enters a new activation, and after a call
-	subs          [][]int32 // per program and instruction: where a subprogram begins that starts there, else 0
-	ends          []int32   // per program: end of its code
-	bases         []int32   // per program: number of its first instruction
-	sites         []site
-	needCPU       []bool // per program: it asks for the processor
+	code []byte
+	// entry, resume and again are where Go enters a new activation, after a call, and with another slice of the budget.
+	entry, resume, again int32
+	subs                 [][]int32 // per program and instruction: where a subprogram begins that starts there, else 0
+	ends                 []int32   // per program: end of its code
+	bases                []int32   // per program: number of its first instruction
+	sites                []site
+	needCPU              []bool // per program: it asks for the processor
 }
 
 // lower compiles all programs of env, with jumps that reach far if they must or it is asked for.
@@ -87,7 +88,7 @@ func lower(env *engine.Env, far bool) (unit, error) {
 func (l *lowering) pass(env *engine.Env) unit {
 	l.sites, l.base, l.subNumber = nil, 0, 0
 	u := unit{}
-	u.entry, u.resume = l.runtime()
+	u.entry, u.resume, u.again = l.runtime()
 	for i := range env.Progs {
 		p := &env.Progs[i]
 		u.bases = append(u.bases, l.base)
@@ -187,7 +188,9 @@ func (l *lowering) prologue(s *ir.Sub) {
 	a.Bind(l.subs[s.Start])
 	l.start = s.Start
 	a.CmpImm(W64, regLeft, 0)
-	a.BCond(LE, l.faultAfter(s.Start, exitBudget, 0))
+	begin := a.NewLabel()
+	a.BCond(LE, l.budget(s.Start, begin))
+	a.Bind(begin)
 	var written uint16
 	l.loops = false
 	for _, in := range l.prog.Code.Insns[s.Start:s.End] {
@@ -247,17 +250,28 @@ func (l *lowering) subtract(n int32, flags bool) {
 }
 
 // fault returns the label of code that leaves with a fault at instruction i, which counts.
-func (l *lowering) fault(i int32, kind uint64) Label { return l.faultAfter(i, kind, i+1-l.start) }
-
-// faultAfter is fault with n instructions still to count.
-func (l *lowering) faultAfter(i int32, kind uint64, n int32) Label {
-	a, label := l.a, l.a.NewLabel()
+func (l *lowering) fault(i int32, kind uint64) Label {
+	a, label, n := l.a, l.a.NewLabel(), i+1-l.start
 	code := uint64(l.base+i)<<exitBits | kind
 	l.later(func() {
 		a.Bind(label)
 		l.subtract(n, false)
 		a.MovRI(regT2, code)
 		a.B(l.leave)
+	})
+	return label
+}
+
+// budget returns the label of code that leaves because the budget is compared at instruction i, which is counted, and used
+// up; if it is only a slice, the program goes on at next.
+func (l *lowering) budget(i int32, next Label) Label {
+	a, label := l.a, l.a.NewLabel()
+	code := uint64(l.base+i)<<exitBits | exitBudget
+	l.later(func() {
+		a.Bind(label)
+		a.Adr(regT1, next)
+		a.MovRI(regT2, code)
+		a.B(l.spent)
 	})
 	return label
 }

@@ -16,7 +16,7 @@ func (l *lowering) jump(i int32, in *ir.Insn) {
 	switch back := in.Target <= i; {
 	case in.Op == ir.Ja && back:
 		l.countFlags(i + 1)
-		a.BCond(LE, l.faultAfter(i, exitBudget, 0))
+		a.BCond(LE, l.budget(i, to))
 		a.B(to)
 	case in.Op == ir.Ja:
 		l.count(i + 1)
@@ -24,16 +24,16 @@ func (l *lowering) jump(i int32, in *ir.Insn) {
 			a.B(to)
 		}
 	case back:
-		// Where the budget is used up, the jump faults instead.
+		// Where the budget is used up, the jump leaves instead.
 		l.countFlags(i + 1)
 		last, next := a.NewLabel(), a.NewLabel()
-		fault := l.faultAfter(i, exitBudget, 0)
+		out := l.budget(i, to)
 		a.BCond(LE, last)
 		l.branch(in, to)
 		a.Bind(next)
 		l.later(func() {
 			a.Bind(last)
-			l.branch(in, fault)
+			l.branch(in, out)
 			a.B(next)
 		})
 	default:
@@ -174,10 +174,13 @@ const (
 	callSize  = callBack + 8
 )
 
+// spentSize is what a used-up slice of the budget puts there: all registers, and where to go on.
+const spentSize = 12 * 8
+
 // runtime emits what all programs of a set share and returns the offsets where Go enters. It enters with regContext alone.
-func (l *lowering) runtime() (entry, resume int32) {
+func (l *lowering) runtime() (entry, resume, again int32) {
 	a := l.a
-	l.done, l.call, l.leave = a.NewLabel(), a.NewLabel(), a.NewLabel()
+	l.done, l.call, l.leave, l.spent = a.NewLabel(), a.NewLabel(), a.NewLabel(), a.NewLabel()
 	fp, r0 := hostReg[10], hostReg[0]
 	field := func(off int32) Mem { return At(regContext, off) }
 	// begin loads what does not change within an activation, and R10 is known.
@@ -223,6 +226,17 @@ func (l *lowering) runtime() (entry, resume int32) {
 	}
 	a.Br(regT1)
 
+	// Another slice of the budget.
+	again = a.Pos()
+	a.Load(8, regStack, field(offSP))
+	a.LoadPair(fp, regT1, regStack, spentSize-16)
+	begin()
+	for i := range 5 {
+		a.LoadPair(hostReg[2*i], hostReg[2*i+1], regStack, int32(16*i))
+	}
+	a.AddImm(W64, regStack, regStack, spentSize, false)
+	a.Br(regT1)
+
 	// The end of an activation.
 	a.Bind(l.done)
 	a.Store(8, field(offR0), r0)
@@ -242,13 +256,24 @@ func (l *lowering) runtime() (entry, resume int32) {
 	a.Store(8, field(offExit), regT2)
 	l.toGo()
 
+	// A slice of the budget is used up: regT1 is where to go on, regT2 the reason.
+	a.Bind(l.spent)
+	a.PushPair(regStack, spentSize, hostReg[0], hostReg[1])
+	for i := 1; i < 5; i++ {
+		a.StorePair(regStack, int32(16*i), hostReg[2*i], hostReg[2*i+1])
+	}
+	a.StorePair(regStack, spentSize-16, fp, regT1)
+	a.Store(8, field(offSP), regStack)
+	a.Store(8, field(offExit), regT2)
+	l.toGo()
+
 	// A fault: regT1 is the detail, regT2 the reason.
 	a.Bind(l.leave)
 	a.Store(8, field(offExit), regT2)
 	a.Store(8, field(offValue), regT1)
 	a.Store(8, field(offFP), fp)
 	l.toGo()
-	return entry, resume
+	return entry, resume, again
 }
 
 // toGo returns to Go.
