@@ -150,6 +150,7 @@ func (l *loader) createMaps() error {
 	l.refused = map[int]error{}
 	for i, m := range l.o.Maps {
 		spec := mapSpec(m)
+		fitSize(&spec, s.opt.Host.NrCPUs())
 		if a := l.o.Arena; a != nil && a.Map == i {
 			spec.Data, spec.DataSize = a.Data, a.Size
 		}

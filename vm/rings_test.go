@@ -136,3 +136,21 @@ func TestHashOfMaps(t *testing.T) {
 		}
 	})
 }
+
+// Sizes that libbpf makes fit before the kernel sees them.
+func TestMapSizes(t *testing.T) {
+	const perfEventArray = 4
+	o := &link.Object{Name: "s.bpf.o", Programs: []*link.Program{program("p", exit)}, Maps: []*link.Map{
+		{Name: "page", Type: ringBuf, MaxEntries: 4096}, {Name: "one", Type: ringBuf, MaxEntries: 1}, {Name: "odd", Type: userRingBuf, MaxEntries: 163840},
+		{Name: "events", Type: perfEventArray, KeySize: 4, ValueSize: 4}, {Name: "two", Type: perfEventArray, KeySize: 4, ValueSize: 4, MaxEntries: 7}}}
+	s, err := vm.Load(o, vm.Options{Mem: space(t), Host: &host{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for name, want := range map[string]uint32{"page": 4096, "one": 4096, "odd": 262144, "events": 2, "two": 7} {
+		if got := s.Map(name).Info().MaxEntries; got != want {
+			t.Errorf("%s: %d entries, want %d", name, got, want)
+		}
+	}
+}
