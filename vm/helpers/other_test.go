@@ -234,7 +234,22 @@ func TestComplete(t *testing.T) {
 			t.Errorf("%s: modelled %v, note %q", Name(n), r.table[n] != nil, note)
 		}
 	}
-	// Helpers that schedulers may call (struct_ops programs of 7.2) and that are refused all the same.
+	// What schedulers may call: the helpers that 7.2 lets struct_ops programs call, but for those with a reason.
+	for _, name := range strings.Fields(`map_lookup_elem map_update_elem map_delete_elem ktime_get_ns trace_printk get_prandom_u32
+		get_smp_processor_id tail_call get_current_pid_tgid get_current_uid_gid get_current_comm get_cgroup_classid
+		perf_event_read get_current_task current_task_under_cgroup get_numa_node_id perf_event_read_value
+		get_current_cgroup_id map_push_elem map_pop_elem map_peek_elem spin_lock spin_unlock strtol strtoul probe_read_user
+		probe_read_kernel probe_read_user_str probe_read_kernel_str jiffies64 get_ns_current_pid_tgid
+		get_current_ancestor_cgroup_id ktime_get_boot_ns ringbuf_output ringbuf_reserve ringbuf_submit ringbuf_discard
+		ringbuf_query get_task_stack copy_from_user per_cpu_ptr this_cpu_ptr task_storage_get task_storage_delete
+		get_current_task_btf for_each_map_elem snprintf timer_init timer_set_callback timer_start timer_cancel
+		get_branch_snapshot trace_vprintk find_vma loop strncmp copy_from_user_task kptr_xchg map_lookup_percpu_elem
+		dynptr_from_mem ringbuf_reserve_dynptr ringbuf_submit_dynptr ringbuf_discard_dynptr dynptr_read dynptr_write
+		dynptr_data ktime_get_tai_ns user_ringbuf_drain cgrp_storage_get cgrp_storage_delete`) {
+		if n := Number(name); n == 0 || r.table[n] == nil {
+			t.Errorf("%s is not modelled", name)
+		}
+	}
 	for _, name := range []string{"send_signal", "send_signal_thread", "snprintf_btf", "task_pt_regs"} {
 		if r.table[Number(name)] != nil {
 			t.Errorf("%s is modelled", name)

@@ -587,6 +587,63 @@ func TestFields(t *testing.T) {
 	}
 }
 
+// What each special field holds is given up by the hook for it, on deletion; an update in place only stops what runs.
+func TestFieldHooks(t *testing.T) {
+	fields := []Field{{Kind: Workqueue, Off: 0, Size: 16}, {Kind: TaskWork, Off: 16, Size: 8}, {Kind: ListHead, Off: 24, Size: 16},
+		{Kind: RBRoot, Off: 40, Size: 16}, {Kind: KptrUnref, Off: 56, Size: 8}, {Kind: Refcount, Off: 64, Size: 4}}
+	for _, tc := range []struct {
+		name string
+		typ  Type
+		run  func(m Map)
+		want []string
+		zero []bool // of each field afterwards
+	}{
+		{"delete", TypeHash, func(m Map) { m.Delete(u32(1)) }, []string{"wq", "work", "bpf_list_head", "bpf_rb_root"}, []bool{true, true, true, true, true, true}},
+		{"evict", TypeLRUHash, func(m Map) { m.Update(u32(2), make([]byte, 72), Any, 0) }, []string{"wq", "work", "bpf_list_head", "bpf_rb_root"}, nil},
+		{"update of an array", TypeArray, func(m Map) { m.Update(u32(1), make([]byte, 72), Any, 0) }, []string{"wq", "work"}, []bool{true, true, false, false, false, false}},
+		{"user space lets go", TypeArray, func(m Map) { ReleaseUser(m) }, []string{"wq", "work", "wq", "work"}, []bool{true, true, false, false, false, false}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tab := table(t, 1)
+			var got []string
+			note := func(what string) func(uint64) { return func(uint64) { got = append(got, what) } }
+			tab.Hooks = Hooks{Workqueue: note("wq"), TaskWork: note("work"), Graph: func(f Field, _ uint64) { got = append(got, f.Kind.String()) }}
+			spec := Spec{Name: "m", Type: tc.typ, KeySize: 4, ValueSize: 72, MaxEntries: 2, Fields: fields}
+			if tc.typ == TypeLRUHash {
+				spec.MaxEntries = 1
+			}
+			m := create(t, tab, spec)
+			m.Update(u32(1), make([]byte, 72), Any, 0)
+			b := tab.Mem.Bytes(m.Lookup(u32(1), 0), 72)
+			for i := range b {
+				b[i] = 0xee
+			}
+			got = nil
+			tc.run(m)
+			if d := cmp.Diff(tc.want, got); d != "" {
+				t.Error(d)
+			}
+			for i, zero := range tc.zero {
+				if f := fields[i]; (slices.Max(b[f.Off:f.Off+f.Size]) == 0) != zero {
+					t.Errorf("%s is % x", f.Kind, b[f.Off:f.Off+f.Size])
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkRingBuf(b *testing.B) {
+	r := create(b, table(b, 1), Spec{Type: TypeRingBuf, MaxEntries: 1 << 16}).(*RingBuf)
+	b.ReportAllocs()
+	for b.Loop() {
+		at := r.Reserve(64)
+		if at == 0 || !r.Commit(at, NoWakeup, false) {
+			b.Fatal("no room")
+		}
+		r.Consume(func([]byte) {})
+	}
+}
+
 func BenchmarkLookup(b *testing.B) {
 	for _, tc := range []struct {
 		name string
@@ -595,6 +652,8 @@ func BenchmarkLookup(b *testing.B) {
 		{"array", Spec{Type: TypeArray, KeySize: 4, ValueSize: 16, MaxEntries: 1024}},
 		{"hash", Spec{Type: TypeHash, KeySize: 4, ValueSize: 16, MaxEntries: 1024}},
 		{"hash16", Spec{Type: TypeHash, KeySize: 16, ValueSize: 16, MaxEntries: 1024}},
+		{"percpu_hash", Spec{Type: TypePerCPUHash, KeySize: 4, ValueSize: 16, MaxEntries: 1024}},
+		{"lru_hash", Spec{Type: TypeLRUHash, KeySize: 4, ValueSize: 16, MaxEntries: 1024}},
 	} {
 		b.Run(tc.name, func(b *testing.B) {
 			m := create(b, table(b, 1), tc.spec)
