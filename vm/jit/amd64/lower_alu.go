@@ -210,6 +210,10 @@ func (l *lowering) divideImm(d Reg, w Width, signed, mod bool, k int64) {
 		l.dividePower(d, w, mod, bits.TrailingZeros64(u))
 		return
 	}
+	if !signed {
+		l.divideConst(d, w, mod, u)
+		return
+	}
 	// The divisor needs a register: one of the temporaries, or d, whose value moves to RAX.
 	by := d
 	switch d {

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"os"
 	"regexp"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"unsafe"
 
@@ -76,4 +78,22 @@ func TestMappings(t *testing.T) {
 			t.Errorf("%d anonymous executable mappings after Close, %d before", n, before)
 		}
 	})
+}
+
+// A garbage collection does not wait for a program to end, which here waits for the collection.
+func TestYield(t *testing.T) {
+	p := &ir.Program{Name: "wait", Insns: []ir.Insn{{Op: ir.Ld64, Dst: 2, Src: 1}, {Op: ir.JEq64K, Dst: 2, Target: 0}, {Op: ir.Mov64X, Dst: 0, Src: 2}, {Op: ir.Exit}},
+		Subs: []ir.Sub{{End: 4}}}
+	w := enginetest.New(t, newEngine(t, Options{}), enginetest.Options{Budget: 1 << 50}, p)
+	done := make(chan struct{})
+	go func() {
+		runtime.GC()
+		// Safety: the memory is there until the world ends.
+		atomic.StoreUint64((*uint64)(unsafe.Pointer(&w.Mem.Bytes(w.Data, 8)[0])), 5)
+		close(done)
+	}()
+	if r0, f := w.Code.Run(0, w.Data); r0 != 5 || f != nil {
+		t.Errorf("r0 = %d, %v", r0, f)
+	}
+	<-done
 }
