@@ -213,7 +213,7 @@ func (v *verifier) stepMayGoto(in *ir.Insn) (stepResult, error) {
 func (v *verifier) previousEntry(cur *state, insn int32) *state {
 	list := v.explored[insn]
 	for i := len(list) - 1; i >= 0; i-- {
-		if s := list[i]; s.branches > 0 && s.dfsDepth < cur.dfsDepth && sameCallsites(s, cur) {
+		if s := list[i]; !s.removed && s.branches > 0 && s.dfsDepth < cur.dfsDepth && sameCallsites(s, cur) {
 			return s
 		}
 	}

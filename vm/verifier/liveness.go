@@ -125,7 +125,7 @@ const (
 	absOther          // no pointer to a stack
 	absConst          // the number n
 	absMap            // the map number n
-	absPtr            // the pointer base plus n
+	absPtr            // the pointer base plus n to n+span
 	absAny            // somewhere near one of the pointers in mask
 )
 
@@ -136,7 +136,11 @@ type absVal struct {
 	base uint8 // of absPtr
 	mask uint8 // of absAny
 	n    int64
+	span int64 // of absPtr: as when a call is shared by several branches
 }
+
+// maxSpan bounds the spread of a pointer, so that loops end.
+const maxSpan = 64
 
 // pointers is the set of tracked pointers that the value may be derived from.
 func (a absVal) pointers() uint8 {
@@ -162,6 +166,11 @@ func (a absVal) join(b absVal) absVal {
 		return a
 	case a.kind == absUnseen:
 		return b
+	case a.kind == absPtr && b.kind == absPtr && a.base == b.base:
+		lo, hi := min(a.n, b.n), max(a.n+a.span, b.n+b.span)
+		if hi-lo <= maxSpan {
+			return absVal{kind: absPtr, base: a.base, n: lo, span: hi - lo}
+		}
 	}
 	return absOf(a.pointers() | b.pointers())
 }
@@ -248,7 +257,11 @@ func (v *verifier) absInterpret(s *subInfo, in []absRegs) (spilled uint8) {
 				succ, n := v.successors(i)
 				for _, t := range succ[:n] {
 					for r := range out {
-						if j := in[t][r].join(out[r]); j != in[t][r] {
+						have := out[r]
+						if r != fp && v.aux[t].live>>r&1 == 0 {
+							have = absVal{kind: absOther} // nothing reads it
+						}
+						if j := in[t][r].join(have); j != in[t][r] {
 							in[t][r], changed = j, true
 						}
 					}
@@ -285,16 +298,13 @@ func (v *verifier) absStep(i int32, r *absRegs, spilled uint8) (spills uint8) {
 	case op == ir.Sub64K && r[in.Dst].kind == absPtr:
 		r[in.Dst].n -= in.Imm
 	case op >= ir.Add64X && op <= ir.BSwap64 || op == ir.CastKern || op == ir.CastUser:
+		// Only 64-bit sums and differences of pointers are pointers; the verifier refuses the rest or makes it a number.
 		mask := uint8(0)
-		if op < ir.Mov64X || op >= ir.Neg64 && op <= ir.BSwap64 {
+		switch op {
+		case ir.Add64X, ir.Sub64X:
+			mask = r[in.Dst].pointers() | r[in.Src].pointers()
+		case ir.Add64K, ir.Sub64K:
 			mask = r[in.Dst].pointers()
-		}
-		if op <= ir.Arsh32K {
-			if _, _, byReg := splitALU(op); byReg {
-				mask |= r[in.Src].pointers()
-			}
-		} else if op < ir.Neg64 || op >= ir.MovSX8to64 && op <= ir.MovSX16to32 || op >= ir.CastKern {
-			mask |= r[in.Src].pointers()
 		}
 		r[in.Dst] = absOf(mask)
 	case op.IsLoad():
@@ -349,11 +359,11 @@ func (v *verifier) stackEffect(i int32, r *absRegs, spilled uint8, reads *[6]arg
 	in := &v.insns[i]
 	read := func(base absVal, off, size int64) {
 		if base.kind == absPtr && base.base == 0 {
-			e.reads.or(cover(base.n+off, size, false))
+			e.reads.or(cover(base.n+off, size+base.span, false))
 			return
 		}
 		if base.kind == absPtr {
-			reads[base.base].add(base.n+off, size)
+			reads[base.base].add(base.n+off, size+base.span)
 			return
 		}
 		mask := base.pointers()
@@ -370,7 +380,7 @@ func (v *verifier) stackEffect(i int32, r *absRegs, spilled uint8, reads *[6]arg
 	case op.IsLoad():
 		read(r[in.Src], int64(in.Off), size)
 	case op.IsStore():
-		if d := r[in.Dst]; d.kind == absPtr && d.base == 0 {
+		if d := r[in.Dst]; d.kind == absPtr && d.base == 0 && d.span == 0 {
 			e.writes = cover(d.n+int64(in.Off), size, true)
 		}
 	case op.IsAtomic():

@@ -307,7 +307,7 @@ func (v *verifier) visited(insn int32) (bool, error) {
 	list := v.explored[insn]
 	for i := len(list) - 1; i >= 0; i-- {
 		old := list[i]
-		if old.removed {
+		if old.removed || old.cur().callsite != cur.cur().callsite {
 			continue
 		}
 		loop, hit := false, false
