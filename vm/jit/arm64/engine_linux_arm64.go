@@ -32,6 +32,7 @@ type Engine struct {
 var (
 	_ engine.Engine = (*Engine)(nil)
 	_ engine.Code   = (*code)(nil)
+	_ engine.Lister = (*code)(nil)
 )
 
 // New returns the engine, or an error where the system does not let a process make executable memory.
@@ -161,6 +162,11 @@ func (c *code) Close() error {
 	err := errors.Join(unmap(c.text), unmap(c.stack))
 	c.x, c.text, c.stack = nil, nil, nil
 	return err
+}
+
+// Listing is the machine code of a program; see engine.Lister.
+func (c *code) Listing(prog int) engine.Listing {
+	return engine.NewListing("arm64", c.text, c.marks[prog], c.ends[prog])
 }
 
 // resolve finds the program, the first instruction and the machine code of a code address; the last is 0 if there is none.

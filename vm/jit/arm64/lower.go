@@ -34,6 +34,8 @@ type lowering struct {
 	table   Label           // of code addresses, for CallReg
 	callees bool            // whether CallReg occurs: any subprogram may be called
 	stubs   []func()        // code to put behind the program
+	marks   []engine.Mark   // which instruction the code belongs to
+	at      int32           // the instruction being lowered
 
 	needCPU bool // whether it asks for the processor
 
@@ -63,7 +65,8 @@ type unit struct {
 	ends                 []int32   // per program: end of its code
 	bases                []int32   // per program: number of its first instruction
 	sites                []site
-	needCPU              []bool // per program: it asks for the processor
+	needCPU              []bool          // per program: it asks for the processor
+	marks                [][]engine.Mark // per program: which code belongs to which instruction
 }
 
 // lower compiles all programs of env, with jumps that reach far if they must or it is asked for.
@@ -99,6 +102,7 @@ func (l *lowering) pass(env *engine.Env) unit {
 		}
 		u.subs = append(u.subs, starts)
 		u.ends = append(u.ends, l.a.Pos())
+		u.marks = append(u.marks, l.marks)
 		u.needCPU = append(u.needCPU, l.needCPU)
 		l.base += int32(len(p.Code.Insns))
 	}
@@ -107,11 +111,17 @@ func (l *lowering) pass(env *engine.Env) unit {
 }
 
 // later puts code behind the program.
-func (l *lowering) later(f func()) { l.stubs = append(l.stubs, f) }
+func (l *lowering) later(f func()) {
+	at := l.at
+	l.stubs = append(l.stubs, func() {
+		l.mark(at)
+		f()
+	})
+}
 
 // program lowers one program.
 func (l *lowering) program(number int, p *engine.Prog) {
-	l.number, l.prog, l.callees, l.needCPU, l.stubs = number, p, false, false, nil
+	l.number, l.prog, l.callees, l.needCPU, l.stubs, l.marks = number, p, false, false, nil, nil
 	l.targets, l.subs = map[int32]Label{}, map[int32]Label{}
 	called := map[int32]bool{}
 	for i := range p.Code.Insns {
@@ -143,13 +153,21 @@ func (l *lowering) program(number int, p *engine.Prog) {
 		f()
 	}
 	if l.callees {
+		l.mark(-1)
 		l.addresses()
 	}
+}
+
+// mark says that the code from here on belongs to instruction i.
+func (l *lowering) mark(i int32) {
+	l.at = i
+	l.marks = engine.AddMark(l.marks, l.a.Pos(), i)
 }
 
 // sub lowers one subprogram.
 func (l *lowering) sub(s *ir.Sub) {
 	a, insns := l.a, l.prog.Code.Insns
+	l.mark(s.Start)
 	l.prologue(s)
 	if l.subNumber == len(l.analyses) {
 		l.analyses = append(l.analyses, l.set.Analyze(l.prog.Code, s))
@@ -158,6 +176,7 @@ func (l *lowering) sub(s *ir.Sub) {
 	l.subNumber++
 	l.facts.Forget()
 	for i := s.Start; i < s.End; i++ {
+		l.mark(i)
 		if t, ok := l.targets[i]; ok {
 			l.count(i)
 			a.Bind(t)
