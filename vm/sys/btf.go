@@ -8,6 +8,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/maps"
 )
 
 // BTF is a BTF object.
@@ -191,17 +192,49 @@ func (b *BTF) sized(id uint32, want uint32) (btf.Type, error) {
 	return t, nil
 }
 
-// checkMap follows map_check_btf: sizes of key and value, and the special fields of the value.
+// checkMap follows map_check_btf: sizes and sorts of key and value, and the special fields of the value.
 func (b *BTF) checkMap(m *Map) error {
+	var key btf.Type
+	var err error
 	if m.keyType != 0 {
-		if _, err := b.sized(m.keyType, m.spec.KeySize); err != nil {
+		if key, err = b.sized(m.keyType, m.spec.KeySize); err != nil {
 			return fmt.Errorf("key: %w", err)
 		}
+		key = btf.UnderlyingType(key)
 	}
 	v, err := b.sized(m.valueType, m.spec.ValueSize)
 	if err != nil {
 		return fmt.Errorf("value: %w", err)
 	}
+	if err := checkKey(m, key, v); err != nil {
+		return err
+	}
 	m.spec.Fields, err = specialFields(v)
 	return err
+}
+
+// checkKey follows the map_check_btf functions of the map types. key is nil for a map without.
+func checkKey(m *Map, key, value btf.Type) error {
+	i, isInt := key.(*btf.Int)
+	i32 := isInt && i.Size == 4
+	ok := true
+	switch m.spec.Type {
+	case maps.TypeProgArray, maps.TypePerfEventArray, maps.TypeArrayOfMaps, maps.TypeHashOfMaps:
+		return refuse(abi.ENOTSUPP, "maps of type %s have no types", m.spec.Type)
+	case maps.TypeArray:
+		_, section := value.(*btf.Datasec)
+		ok = i32 || key == nil && m.spec.MaxEntries == 1 && section
+	case maps.TypePerCPUArray, maps.TypeTaskStorage, maps.TypeCgrpStorage:
+		ok = i32
+	case maps.TypeLPMTrie:
+		_, ok = key.(*btf.Struct)
+	case maps.TypeBloomFilter:
+		ok = key == nil
+	case maps.TypeQueue, maps.TypeStack, maps.TypeRingBuf, maps.TypeUserRingBuf, maps.TypeCgroupArray:
+		ok = key != nil
+	}
+	if !ok {
+		return refuse(abi.EINVAL, "type of the key does not fit a map of type %s", m.spec.Type)
+	}
+	return nil
 }

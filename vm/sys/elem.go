@@ -255,12 +255,15 @@ func (c *call) batch(cmd Cmd) (int64, error) {
 	}
 	if at := c.u64(atBatchIn); read && at != 0 && n > 0 {
 		if b.In, err = c.read(at, cursor); err != nil {
+			// What is wrong otherwise goes before; then the count is 0 already.
+			if e := batchFuncs(cmd)(m.m, &maps.Batch{ElemFlags: b.ElemFlags, Flags: b.Flags}); e != 0 {
+				return 0, e
+			}
+			if e := c.put(atBatchCount, 0); e != nil {
+				return 0, e
+			}
 			return 0, err
 		}
-	}
-	b.Count = uint32(n)
-	if n > 0 {
-		b.Count = min(b.Count, uint32(n))
 	}
 	e := batchFuncs(cmd)(m.m, b)
 	if n == 0 || e == abi.EPERM || e == abi.ENOTSUPP || e == abi.EINVAL && b.Count == uint32(n) || e == abi.ERANGE {

@@ -84,38 +84,43 @@ func (m *model) of(kinds string) []int {
 // their first ids, at the lowest free descriptors, and in the end all memory is back.
 func TestLifetimes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r := newRig(t)
+		r := newRig(t, func(o *sys.Options) { o.Maps = 400 })
 		before := r.m.Limit()
 		m := &model{fds: map[int]*thing{}, pins: map[string]*thing{}, ids: map[byte]uint32{}, inner: map[*thing]*thing{}}
+		create := map[byte]func(){}
+		// pick draws a descriptor; where there is none of the kind, an object is made first.
 		pick := func(kinds string) int {
-			l := m.of(kinds)
-			if len(l) == 0 {
-				t.Skip()
+			if len(m.of(kinds)) == 0 {
+				create[kinds[0]]()
 			}
-			return rapid.SampledFrom(l).Draw(t, "fd")
+			return rapid.SampledFrom(m.of(kinds)).Draw(t, "fd")
 		}
 		opened := func(fd int32, want int) {
 			if int(fd) != want {
 				t.Fatalf("descriptor %d, want %d", fd, want)
 			}
 		}
+		create['m'] = func() {
+			fd := m.lowest()
+			opened(r.array(8, 1), fd)
+			m.add(fd, 'm')
+		}
+		create['o'] = func() {
+			in := pick("m")
+			fd := m.lowest()
+			opened(r.ok(sys.MapCreate, sys.MapAttr{Type: 12, KeySize: 4, ValueSize: 4, MaxEntries: 1, InnerFD: int32(in)}.Bytes()), fd)
+			m.add(fd, 'o')
+		}
+		create['p'] = func() {
+			in := pick("mo")
+			fd := m.lowest()
+			opened(r.ok(sys.ProgLoad, r.prog(sys.ProgTypeSyscall, join(ld64(1, 1, int32(in), 0), movK(0, 1), exit))), fd)
+			m.add(fd, 'p', m.fds[in])
+		}
 		t.Repeat(map[string]func(*rapid.T){
-			"map": func(t *rapid.T) {
-				if len(m.all) > 25 {
-					t.Skip()
-				}
-				fd := m.lowest()
-				opened(r.array(8, 1), fd)
-				m.add(fd, 'm')
-			},
-			"map of maps": func(t *rapid.T) {
-				if len(m.all) > 25 {
-					t.Skip()
-				}
-				in, fd := pick("m"), m.lowest()
-				opened(r.ok(sys.MapCreate, sys.MapAttr{Type: 12, KeySize: 4, ValueSize: 4, MaxEntries: 1, InnerFD: int32(in)}.Bytes()), fd)
-				m.add(fd, 'o')
-			},
+			"map":         func(*rapid.T) { create['m']() },
+			"map of maps": func(*rapid.T) { create['o']() },
+			"program":     func(*rapid.T) { create['p']() },
 			"set": func(t *rapid.T) {
 				out, in := m.fds[pick("o")], pick("m")
 				for fd, x := range m.fds {
@@ -130,11 +135,6 @@ func TestLifetimes(t *testing.T) {
 				if old != nil {
 					m.drop(old)
 				}
-			},
-			"program": func(t *rapid.T) {
-				in, fd := pick("mo"), m.lowest()
-				opened(r.ok(sys.ProgLoad, r.prog(sys.ProgTypeSyscall, join(ld64(1, 1, int32(in), 0), movK(0, 1), exit))), fd)
-				m.add(fd, 'p', m.fds[in])
 			},
 			"run": func(t *rapid.T) {
 				r.ok(sys.ProgTestRun, sys.RunAttr{Prog: int32(pick("p"))}.Bytes())
@@ -172,7 +172,7 @@ func TestLifetimes(t *testing.T) {
 			},
 			"unpin": func(t *rapid.T) {
 				if len(m.pins) == 0 {
-					t.Skip()
+					return
 				}
 				name := rapid.SampledFrom(slices.Sorted(maps.Keys(m.pins))).Draw(t, "name")
 				if err := r.k.Unlink(name); err != nil {
@@ -184,7 +184,7 @@ func TestLifetimes(t *testing.T) {
 			},
 			"by id": func(t *rapid.T) {
 				if len(m.all) == 0 {
-					t.Skip()
+					return
 				}
 				x := rapid.SampledFrom(m.all).Draw(t, "object")
 				cmd, attr := sys.MapGetFDByID, sys.Words(x.id, 0, 0)
@@ -233,7 +233,7 @@ func TestLifetimes(t *testing.T) {
 		}
 		// All memory is back: another kernel needs no more of it.
 		after := r.m.Limit()
-		again, err := sys.New(sys.Options{Mem: r.m, Host: r.h, Maps: 32})
+		again, err := sys.New(sys.Options{Mem: r.m, Host: r.h, Maps: 400})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -170,22 +170,23 @@ func (c *call) newMap() (*Map, error) {
 	case flags&objFlagMask == objFlagMask:
 		return nil, refuse(abi.EINVAL, "both read-only and write-only")
 	}
-	name, err := c.name(atMapName)
-	if err != nil {
-		return nil, err
-	}
+	name, nameErr := c.name(atMapName)
 	m := &Map{k: c.k, name: name, flags: flags &^ objFlagMask, extra: c.u64(atMapExtra), keyType: c.u32(atKeyType), valueType: c.u32(atValueType), vmlinuxType: c.u32(atVmlinuxType)}
 	m.spec = maps.Spec{Name: name, Type: typ, KeySize: c.u32(atKeySize), ValueSize: c.u32(atValueSize), MaxEntries: c.u32(atMaxEntries),
 		Flags: flags, Extra: m.extra}
-	if c.u64(atExclHash) != 0 || c.u32(atExclSize) != 0 {
-		return nil, refuse(abi.EINVAL, "Invalid excl_prog_hash_size.")
-	}
+	var err error
 	if typ == TypeStructOps {
-		if err := m.checkOps(c.u32(atVmlinuxType), flags); err != nil {
-			return nil, err
-		}
-	} else if err := c.innerSpec(m, typ); err != nil {
+		err = m.checkOps(c.u32(atVmlinuxType), flags)
+	} else if err = c.innerSpec(m, typ); err == nil {
+		err = m.spec.Check() // sizes and flags go before names and types
+	}
+	switch {
+	case err != nil:
 		return nil, err
+	case nameErr != nil:
+		return nil, nameErr
+	case c.u64(atExclHash) != 0 || c.u32(atExclSize) != 0:
+		return nil, refuse(abi.EINVAL, "Invalid excl_prog_hash_size.")
 	}
 	if m.keyType != 0 || m.valueType != 0 || m.vmlinuxType != 0 {
 		b, _, err := fdObject[*BTF](c.p, c.fd(atMapBTF))
