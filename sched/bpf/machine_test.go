@@ -220,3 +220,24 @@ func TestKsymProgram(t *testing.T) {
 	})
 }
 
+
+// An object with jump tables does what the same source without them does.
+func TestJumpTables(t *testing.T) {
+	bothEngines(t, "jump22.bpf.o", func(s *set) {
+		plain := loadSet(t, "jump.bpf.o", vm.Interp())
+		if s.Map(".jumptables") == nil || plain.Map(".jumptables") != nil {
+			t.Fatal("the objects do not differ in what is tested")
+		}
+		for in := range byte(20) {
+			for _, v := range []*set{plain, s} {
+				b, err := v.Global("in")
+				if err != nil {
+					t.Fatal(err)
+				}
+				b[0] = in
+			}
+			s.want("run", plain.run("run"))
+			s.wantWords("out", plain.words("out")...)
+		}
+	})
+}

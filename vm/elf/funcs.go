@@ -198,7 +198,7 @@ func (r *reader) resolve(code []byte, sym *elf.Symbol) (Reloc, error) {
 		}
 		return r.data(RelocArena, sym, r.o.Arena.Map, lo)
 	case sec == r.jumps:
-		return Reloc{Kind: RelocJumpTable, Off: int64(sym.Value) + lo}, nil
+		return r.jumpTable(sym, lo)
 	case sec == r.maps:
 		m, ok := r.mapAt[uint32(min(sym.Value, math.MaxUint32))]
 		if !ok {
@@ -218,6 +218,30 @@ func (r *reader) data(kind RelocKind, sym *elf.Symbol, m int, lo int64) (Reloc, 
 	}
 	// The addend is unsigned 32-bit arithmetic in libbpf; a negative one would name bytes before the section.
 	return Reloc{Kind: kind, Index: int32(m), Off: int64(uint32(int64(sym.Value) + lo))}, nil
+}
+
+// jumpTable reads the table that a symbol names, as create_jt_map does.
+func (r *reader) jumpTable(sym *elf.Symbol, lo int64) (Reloc, error) {
+	data, err := r.bytes(r.jumps)
+	if err != nil {
+		return Reloc{}, err
+	}
+	switch n := uint64(len(data)); {
+	case lo != 0 || sym.Value%8 != 0 || sym.Size%8 != 0 || sym.Size == 0:
+		return Reloc{}, fmt.Errorf("jump table %s: %d bytes at byte %d, plus %d: expected whole elements of 8 bytes", r.symName(sym), sym.Size, sym.Value, lo)
+	case sym.Value > n || sym.Size > n-sym.Value:
+		return Reloc{}, fmt.Errorf("jump table %s: bytes %d+%d of section .jumptables, which has %d", r.symName(sym), sym.Value, sym.Size, n)
+	}
+	i := slices.IndexFunc(r.o.JumpTables, func(t JumpTable) bool { return uint64(t.Off) == sym.Value })
+	if i < 0 {
+		t := JumpTable{Off: uint32(sym.Value)}
+		for b := data[sym.Value:][:sym.Size]; len(b) > 0; b = b[8:] {
+			t.Targets = append(t.Targets, binary.LittleEndian.Uint64(b))
+		}
+		i = len(r.o.JumpTables)
+		r.o.JumpTables = append(r.o.JumpTables, t)
+	}
+	return Reloc{Kind: RelocJumpTable, Index: int32(i), Off: int64(sym.Value)}, nil
 }
 
 func (r *reader) function(kind RelocKind, sym *elf.Symbol, off int64) (Reloc, error) {

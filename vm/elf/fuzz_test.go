@@ -105,7 +105,7 @@ func checkObject(t *testing.T, o *Object) {
 			case RelocExtern, RelocExternCall:
 				limit = len(o.Externs)
 			case RelocJumpTable:
-				limit = 1
+				limit = len(o.JumpTables)
 			}
 			if r.Insn <= last || r.Insn >= slots || r.Index < 0 || int(r.Index) >= limit {
 				t.Errorf("function %q: relocation %+v after %d of %d slots", fn.Name, r, last, slots)

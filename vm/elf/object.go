@@ -23,6 +23,16 @@ type Object struct {
 	Externs []*Extern
 	// Arena is the data of .addr_space.1, nil when the file has none.
 	Arena *Arena
+	// JumpTables are the tables of .jumptables that functions refer to.
+	JumpTables []JumpTable
+}
+
+// JumpTable is a table for indirect jumps (gotox) of one function.
+type JumpTable struct {
+	// Off is where it lies in the section .jumptables.
+	Off uint32
+	// Targets are the elements: byte offsets in the section of the function.
+	Targets []uint64
 }
 
 // Program is an entry point: a function in a section other than .text.
@@ -75,7 +85,7 @@ const (
 	RelocExternCall
 	// RelocArena is the address of byte Off of the arena data.
 	RelocArena
-	// RelocJumpTable is the address of byte Off of the section .jumptables.
+	// RelocJumpTable is the address of JumpTables[Index], which is byte Off of the section .jumptables.
 	RelocJumpTable
 )
 

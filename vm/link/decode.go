@@ -54,6 +54,10 @@ func (l *linker) decode(n int) (*code, error) {
 	type jump struct{ insn, slot int32 }
 	var jumps []jump
 	rel := f.Relocs
+	targets, err := l.jumpTargets(f, c.slots)
+	if err != nil {
+		return nil, err
+	}
 	for slot := int32(0); slot < c.slots; slot++ {
 		b := raw[slot*8:]
 		index[slot] = int32(len(c.insns))
@@ -76,6 +80,13 @@ func (l *linker) decode(n int) (*code, error) {
 			in.Op, in.Imm = ir.Invalid, int64(len(c.poison))
 			c.poison = append(c.poison, why)
 			c.insns = append(c.insns, in)
+			continue
+		}
+		if d.op == opGotoX && len(targets) > 0 {
+			if d.src != 0 || d.off != 0 || d.imm != 0 || d.dst > 10 {
+				return nil, fmt.Errorf("instruction %d: %w", here, d.reserved(false))
+			}
+			c.dispatch(ir.Insn{Orig: here, Dst: ir.Reg(d.dst)}, targets, func(slot int32) { jumps = append(jumps, jump{int32(len(c.insns)), slot}) })
 			continue
 		}
 		if err := d.decode(&in); err != nil {
@@ -183,7 +194,7 @@ func (l *linker) refer(c *code, d *decoder, in *ir.Insn, r *elf.Reloc) error {
 	case elf.RelocArena:
 		ref.Kind, ref.Map = RefArena, int(r.Index)
 	case elf.RelocJumpTable:
-		return fmt.Errorf("jump table: %w", ErrUnsupported)
+		ref.Kind, ref.Map = RefMapValue, l.jumpTables()
 	default:
 		return fmt.Errorf("relocation of kind %d", r.Kind)
 	}
@@ -366,7 +377,7 @@ func (d *decoder) jmp(in *ir.Insn) error {
 	case 0xe5: // JCOND
 		in.Op, in.Imm = ir.MayGoto, 0
 		return d.reserved(d.imm == 0 && d.src == 0 && d.dst == 0)
-	case 0x0d: // gotox
+	case opGotoX:
 		return fmt.Errorf("indirect jump (gotox): %w", ErrUnsupported)
 	case opExit:
 		in.Op = ir.Exit

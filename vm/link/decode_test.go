@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -422,4 +423,44 @@ func libraryOp(a *asm.Instruction) ir.Op {
 		op++
 	}
 	return op
+}
+
+// The tables of an indirect jump: the elements become numbers of instructions, which the code compares.
+func TestJumpTables(t *testing.T) {
+	made := func(off uint32, targets ...uint64) *elf.Object {
+		// 0: r1 = table; 2: r1 = *r1; 3: gotox r1; 4: r0 = 1; 5: exit
+		o := object(insn(0x18, 1, 0, 0, 0), insn(0, 0, 0, 0, 0), insn(0x79, 1, 1, 0, 0), insn(0x0d, 1, 0, 0, 0), insn(0xb7, 0, 0, 0, 1), exit)
+		o.Funcs[0].Off, o.Funcs[0].Relocs = off, []elf.Reloc{{Kind: elf.RelocJumpTable}}
+		o.JumpTables = []elf.JumpTable{{Off: 8, Targets: targets}}
+		return o
+	}
+	o, err := Link(made(64, 64+32, 64+40, 64+32), newTestKernel(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := o.Maps[0]
+	if want := []byte{8: 4, 16: 5, 24: 4, 31: 0}; m.Section != ".jumptables" || !bytes.Equal(m.Data, want) || !m.Frozen {
+		t.Errorf("section %+v, want % x", m, want)
+	}
+	p := o.Programs[0]
+	var ops []ir.Op
+	for _, in := range p.Code.Insns {
+		ops = append(ops, in.Op)
+	}
+	want := []ir.Op{ir.LdImm64, ir.Ld64, ir.JGe64K, ir.JEq64K, ir.Invalid, ir.JEq64K, ir.Invalid, ir.Mov64K, ir.Exit}
+	if !slices.Equal(ops, want) {
+		t.Errorf("operations %v, want %v", ops, want)
+	}
+	for _, tc := range []struct {
+		name   string
+		target uint64
+	}{{"before", 56}, {"behind", 64 + 48}, {"between", 64 + 33}} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := Link(made(64, 64, tc.target), newTestKernel(t), Options{})
+			want := fmt.Sprintf("jump table: element 1 leads to byte %d of the section, outside of the function (64 to 104)", tc.target)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error %v, want %q", err, want)
+			}
+		})
+	}
 }

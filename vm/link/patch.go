@@ -29,6 +29,7 @@ const (
 	opCall    = 0x85
 	opCallX   = 0x8d
 	opExit    = 0x95
+	opGotoX   = 0x0d
 	opLdImm64 = 0x18
 )
 

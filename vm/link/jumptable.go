@@ -1,0 +1,73 @@
+package link
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/schedsim/schedsim/vm/elf"
+	"github.com/schedsim/schedsim/vm/ir"
+)
+
+// Indirect jumps (gotox) go where an element of a jump table says. Here the elements are numbers of instructions, and the
+// jump a search among them by comparisons: an instruction of its own in every engine and analysis would serve the few
+// objects that have any (those of clang 22 with -mcpu=v4) no better. Only the count of executed instructions differs from
+// the kernel's, by two per doubling of the number of targets.
+
+// jumpTableMap is the data section that holds the tables.
+const jumpTableMap = ".jumptables"
+
+// jumpTables is the index in Maps of the section with the tables, which is made when it is needed first.
+func (l *linker) jumpTables() int {
+	if i := slices.IndexFunc(l.out.Maps, func(m *Map) bool { return m.Section == jumpTableMap }); i >= 0 {
+		return i
+	}
+	size := uint32(0)
+	for _, t := range l.in.JumpTables {
+		size = max(size, t.Off+8*uint32(len(t.Targets)))
+	}
+	l.out.Maps = append(l.out.Maps, &Map{Name: jumpTableMap, Section: jumpTableMap, Type: elf.MapTypeArray, KeySize: 4, ValueSize: size,
+		MaxEntries: 1, Flags: elf.FlagRdonlyProg, Frozen: true, Data: make([]byte, size)})
+	return len(l.out.Maps) - 1
+}
+
+// jumpTargets returns the slots to which the tables that f refers to lead, in order, and writes them to the section.
+func (l *linker) jumpTargets(f *elf.Func, slots int32) ([]int32, error) {
+	var targets []int32
+	for _, r := range f.Relocs {
+		if r.Kind != elf.RelocJumpTable {
+			continue
+		}
+		t, data := l.in.JumpTables[r.Index], l.out.Maps[l.jumpTables()].Data
+		for i, off := range t.Targets {
+			slot := (off - uint64(f.Off)) / 8
+			if off < uint64(f.Off) || off%8 != 0 || slot >= uint64(slots) {
+				return nil, fmt.Errorf("instruction %d: jump table: element %d leads to byte %d of the section, outside of the function (%d to %d)",
+					r.Insn, i, off, f.Off, f.Off+8*uint32(slots)-8)
+			}
+			binary.LittleEndian.PutUint64(data[t.Off+8*uint32(i):], slot)
+			targets = append(targets, int32(slot))
+		}
+	}
+	slices.Sort(targets)
+	return slices.Compact(targets), nil
+}
+
+// dispatch appends code that jumps to the slot whose number is in the register in.Dst, one of targets. It calls jump for each
+// jump to a slot before it is appended.
+func (c *code) dispatch(in ir.Insn, targets []int32, jump func(slot int32)) {
+	if len(targets) > 1 {
+		mid := len(targets) / 2
+		branch := len(c.insns)
+		in.Op, in.Imm = ir.JGe64K, int64(targets[mid])
+		c.insns = append(c.insns, in)
+		c.dispatch(in, targets[:mid], jump)
+		c.insns[branch].Target = int32(len(c.insns))
+		c.dispatch(in, targets[mid:], jump)
+		return
+	}
+	jump(targets[0])
+	in.Op, in.Imm = ir.JEq64K, int64(targets[0])
+	c.insns = append(c.insns, in, ir.Insn{Op: ir.Invalid, Orig: in.Orig, Imm: int64(len(c.poison))})
+	c.poison = append(c.poison, "jumps to what is no target of its jump table")
+}
