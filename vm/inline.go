@@ -13,7 +13,7 @@ import (
 func (l *loader) inline() engine.Inline {
 	in := engine.Inline{Lookup: helpers.Number("map_lookup_elem"), CPUID: helpers.Number("get_smp_processor_id"), Loop: helpers.Number("loop"),
 		LookupPerCPU: helpers.Number("map_lookup_percpu_elem"), Update: helpers.Number("map_update_elem")}
-	in.Helpers = (&helpers.Env{Host: l.s.opt.Host, HZ: uint64(max(l.s.opt.HZ, 0)), PerCPU: l.s.opt.PerCPU}).Inline()
+	in.Helpers = (&helpers.Env{Host: l.s.opt.Host, HZ: uint64(max(l.s.opt.HZ, 0)), PerCPU: l.s.perCPU}).Inline()
 	in.Kfuncs = make(map[string]*abi.Inline, len(l.kfuncs))
 	for name, k := range l.kfuncs {
 		if k.Inline != nil && k.Call != nil {
