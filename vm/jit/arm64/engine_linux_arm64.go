@@ -94,11 +94,10 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 	// Safety: the address stays inside of the mapping, so that it is nothing of the garbage collector's.
 	c.stackEnd = unsafe.Add(unsafe.Pointer(unsafe.SliceData(c.stack)), len(c.stack)-64)
 	host := env.Mem.HostBase()
-	*x = context{used: 1, bias: host - uintptr(mem.Base), host: host, callLow: c.callLow(env.StackTop, 0)}
+	*x = context{bias: host - uintptr(mem.Base), host: host, callLow: c.callLow(env.StackTop, 0)}
 	if env.Arena != nil {
 		// Safety: the table lies outside of the heap, and the programs of a set end before its arena.
 		x.arenaTable = unsafe.Pointer(unsafe.SliceData(env.Arena.Table()))
-		x.setArena(env.Arena.Low())
 	}
 	env.Call.Sub = c.callback
 	if e.opt.PerfMap != nil {
@@ -125,6 +124,8 @@ type code struct {
 	budget                     uint64
 	// slice is the size of a slice of the budget, rest what remains without the one that machine code has.
 	slice, rest int64
+	// space and arenaLow are the sizes of memory that the context was told of.
+	space, arenaLow uint64
 	// prog is the number of the program that runs. top is the end of the first frame of the current activation, before the
 	// number of frames that the program had without it. While Go is in a helper, x.sp is where the private stack goes on.
 	prog, before int
@@ -157,7 +158,7 @@ func (c *code) Close() error {
 		return nil
 	}
 	if c.mem.Control() != nil { // else the context went away with the address space
-		c.x.used = 0
+		c.x.bias = 0
 	}
 	err := errors.Join(unmap(c.text), unmap(c.stack))
 	c.x, c.text, c.stack = nil, nil, nil
@@ -364,11 +365,13 @@ func (c *code) tail(insn int32, sp unsafe.Pointer) *engine.Fault {
 
 // refresh tells machine code what memory there is.
 func (c *code) refresh() {
-	if n := c.mem.Limit(); n != c.x.space {
+	if n := c.mem.Limit(); n != c.space {
+		c.space = n
 		c.x.setLimit(n)
 	}
-	if a := c.env.Arena; a != nil && a.Low() != c.x.arenaLow {
-		c.x.setArena(a.Low())
+	if a := c.env.Arena; a != nil && a.Low() != c.arenaLow {
+		c.arenaLow = a.Low()
+		c.x.setArena(c.arenaLow)
 	}
 }
 
