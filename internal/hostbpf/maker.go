@@ -315,9 +315,6 @@ func (m *Maker) atomic() {
 		reg = m.number()
 	}
 	op := atomics[m.n(len(atomics))]
-	if m.Level < 3 {
-		op = 0
-	}
 	if op == 0xf1 && base == 0 { // R0 is the operand
 		op = 0x01
 	}
@@ -325,6 +322,9 @@ func (m *Maker) atomic() {
 		// Not those that fetch: backtrack_insn (6.18) does not follow the old value to the stack, so that the verifier takes
 		// different values there for equal and may remove code that can be reached. 7.2 follows it.
 		op = atomics[m.n(4)]
+	}
+	if m.Level < 3 {
+		op = 0
 	}
 	m.emit(0xc3|s.bits, base, reg, off, op)
 	if op == 0xf1 && s.bytes == 4 {
