@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -60,12 +61,22 @@ type Policy struct {
 	paidCall uint64
 }
 
+// maxObject is how long an object may be. Real ones, with all their debug information, have a few MB.
+const maxObject = 64 << 20
+
 // New reads the object file at path. An error of the file system is returned as it is; any other error says why the
 // object cannot be used.
 func New(path string, o Options) (*Policy, error) {
-	data, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxObject+1))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	if len(data) > maxObject {
+		return nil, fmt.Errorf("%s: more than %d bytes, which no object has", filepath.Base(path), maxObject)
 	}
 	return Read(filepath.Base(path), data, o)
 }

@@ -2,7 +2,11 @@ package bpf
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -152,6 +156,21 @@ func TestExamples(t *testing.T) {
 				t.Errorf("the heavy tasks got %.3f of the CPU, their weights say 100:33", s)
 			}
 		})
+	}
+}
+
+// TestTooLong: a file that cannot be an object is not read to its end, which it may not have.
+func TestTooLong(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "long.bpf.o")
+	f, err := os.Create(path)
+	if err == nil {
+		err = errors.Join(f.Truncate(maxObject+1), f.Close())
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+	if _, err := New(path, Options{}); err == nil || !strings.HasPrefix(err.Error(), "long.bpf.o: more than ") {
+		t.Errorf("got %v", err)
 	}
 }
 
