@@ -21,9 +21,10 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// lowered compiles programs on any machine and returns the code of each, without what they share.
-func lowered(t *testing.T, far bool, code ...*ir.Program) [][]byte {
-	t.Helper()
+// lab compiles programs on any machine.
+type lab struct{ env engine.Env }
+
+func newLab(t *testing.T) *lab {
 	m, err := mem.New(mem.Options{Reserve: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
@@ -33,26 +34,25 @@ func lowered(t *testing.T, far bool, code ...*ir.Program) [][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fn := func(*abi.Call, *abi.Args) uint64 { return 0 }
-	env := &engine.Env{Mem: m, Call: &abi.Call{Mem: m}, StackTop: stack + 8192, StackSize: 8192, Helpers: []abi.Func{nil, fn, fn, fn},
-		Inline: engine.Inline{Lookup: 1, CPUID: 2, Arrays: []engine.Array{{Map: stack + 8, Base: stack, Elem: 24, Entries: 10, Stride: 256, CPUs: 4}}}}
-	for _, p := range code {
-		if err := engine.Check(p); err != nil {
-			t.Fatal(err)
-		}
-		env.Progs = append(env.Progs, engine.Prog{Code: p, Info: &abi.Prog{}, Kfuncs: []abi.Func{fn}})
+	return &lab{engine.Env{Mem: m, Call: &abi.Call{Mem: m}, StackTop: stack + 8192, StackSize: 8192, Helpers: []abi.Func{nil, nothing, nothing},
+		Inline: engine.Inline{Lookup: 1, CPUID: 2, Arrays: []engine.Array{{Map: stack + 8, Base: stack, Elem: 24, Entries: 10, Stride: 256, CPUs: 4}}}}}
+}
+
+func nothing(*abi.Call, *abi.Args) uint64 { return 0 }
+
+// lower returns the code of p, without what all programs share.
+func (l *lab) lower(t *testing.T, far bool, p *ir.Program) []byte {
+	t.Helper()
+	if err := engine.Check(p); err != nil {
+		t.Fatal(err)
 	}
-	u, err := lower(env, far)
+	env := l.env
+	env.Progs = []engine.Prog{{Code: p, Info: &abi.Prog{}, Kfuncs: []abi.Func{nothing}}}
+	u, err := lower(&env, far)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var parts [][]byte
-	start := u.subs[0][0]
-	for i := range code {
-		parts = append(parts, u.code[start:u.ends[i]])
-		start = u.ends[i]
-	}
-	return parts
+	return u.code[u.subs[0][0]:u.ends[0]]
 }
 
 func one(insns ...ir.Insn) *ir.Program {
@@ -63,6 +63,7 @@ func one(insns ...ir.Insn) *ir.Program {
 // The code of each sort of instruction, for people to read and to show what a change does to it.
 func TestListing(t *testing.T) {
 	var b bytes.Buffer
+	l := newLab(t)
 	for _, tc := range []struct {
 		name string
 		p    *ir.Program
@@ -84,7 +85,7 @@ func TestListing(t *testing.T) {
 			Subs: []ir.Sub{{End: 2}, {Start: 2, End: 4}}}},
 	} {
 		fmt.Fprintf(&b, "# %s\n", tc.name)
-		code := lowered(t, false, tc.p)[0]
+		code := l.lower(t, false, tc.p)
 		for at := 0; at < len(code); at += 4 {
 			w := binary.LittleEndian.Uint32(code[at:])
 			in, err := arm64asm.Decode(code[at:])
@@ -112,6 +113,7 @@ func TestListing(t *testing.T) {
 // Whatever the operation and its registers, what comes out are instructions, and none that touches what belongs to Go or the
 // platform: X18, X28 to X30 and SP.
 func TestForbiddenRegisters(t *testing.T) {
+	l := newLab(t)
 	for op := ir.Add64X; op < ir.NrOps; op++ {
 		for dst := ir.Reg(0); dst <= 10; dst++ {
 			for _, imm := range []int64{0, 1, -1, 5000, 1 << 31, 1<<62 + 1} {
@@ -120,7 +122,7 @@ func TestForbiddenRegisters(t *testing.T) {
 					in.Imm = 0
 				}
 				if p := one(in); engine.Check(p) == nil {
-					checkRegisters(t, op, lowered(t, imm == 1, p)[0])
+					checkRegisters(t, op, l.lower(t, imm == 1, p))
 				}
 			}
 		}
