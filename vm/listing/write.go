@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// WritePrograms writes programs as text: each C line, indented by nothing, before the bytecode that it became, and machine
+// WritePrograms writes programs as text: each C line before the bytecode that it became, and machine
 // code, where there is some, below the instruction that it belongs to. An x stands before what is dead.
 func WritePrograms(w io.Writer, ps []Program) error {
 	b := bufio.NewWriter(w)
