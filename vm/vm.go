@@ -120,6 +120,12 @@ func (s *Set) Insns() uint64 { return s.env.State.Insns }
 // Calls is the number of helpers and kernel functions called so far.
 func (s *Set) Calls() uint64 { return s.env.Call.Kfuncs + s.env.Call.Helpers }
 
+// Work is Insns and Calls.
+func (s *Set) Work() (insns, calls uint64) {
+	e := s.env
+	return e.State.Insns, e.Call.Kfuncs + e.Call.Helpers
+}
+
 // TakeFault returns the first violation of an asynchronous callback (a timer's) since it was called last, nil if there was
 // none.
 func (s *Set) TakeFault() *Fault {

@@ -115,14 +115,14 @@ func (t *text) set(s string) uint64 {
 	return t.addr
 }
 
-// push starts an argument block and returns its address and its bytes; ok is false when callbacks nest too deep.
-func (a *args) push() (addr uint64, b []byte, ok bool) {
-	if a.depth == maxNesting {
-		return 0, nil, false
-	}
+// push starts an argument block and returns its address and its bytes, nil when callbacks nest too deep.
+func (a *args) push() (addr uint64, b *[slots * 8]byte) {
 	off := a.depth * slots * 8
+	if off >= len(a.block) {
+		return 0, nil
+	}
 	a.depth++
-	return a.base + uint64(off), a.block[off : off+slots*8 : off+slots*8], true
+	return a.base + uint64(off), (*[slots * 8]byte)(a.block[off:])
 }
 
 func (a *args) pop() { a.depth-- }

@@ -73,8 +73,8 @@ type caller struct {
 
 // call runs the program and returns its r0, 0 when it could not go on.
 func (c caller) call(a0, a1, a2, a3 uint64) uint64 {
-	addr, b, ok := c.p.args.push()
-	if !ok {
+	addr, b := c.p.args.push()
+	if b == nil {
 		c.p.fault = fmt.Sprintf("program %s: callbacks are nested more than %d deep", c.prog.Name(), maxNesting)
 		return 0
 	}
@@ -212,7 +212,7 @@ func (p *Policy) bindOne(t *ops.Table, id ops.Callback, c caller) {
 
 // cost prices what ran since it was last asked: the fixed cost of a callback, instructions, calls.
 func (p *Policy) cost() sim.Duration {
-	insns, calls := p.kernel.Insns(), p.kernel.Calls()
+	insns, calls := p.kernel.Work()
 	d := p.costs.Callback +
 		sim.Duration((int64(insns-p.paidInsn)*p.costs.InsnPS+500)/1000) +
 		sim.Duration(int64(calls-p.paidCall)*p.costs.KfuncNS)

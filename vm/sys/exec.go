@@ -133,14 +133,22 @@ func (k *Kernel) compile(progs []*Prog) error {
 // ended on the way; what it did until then stays done.
 func (p *Prog) Run(ctx uint64) (r0 uint64, f *Fault) {
 	if p.run == nil {
-		if err := p.k.Compile(); err != nil {
-			return 0, &Fault{Prog: p.Name(), Msg: err.Error()}
-		}
-		if p.run == nil {
-			return 0, &Fault{Prog: p.Name(), Msg: "could not be compiled"}
+		if f := p.ready(); f != nil {
+			return 0, f
 		}
 	}
 	return p.run.Run(ctx)
+}
+
+// ready compiles the program.
+func (p *Prog) ready() *Fault {
+	if err := p.k.Compile(); err != nil {
+		return &Fault{Prog: p.Name(), Msg: err.Error()}
+	}
+	if p.run == nil {
+		return &Fault{Prog: p.Name(), Msg: "could not be compiled"}
+	}
+	return nil
 }
 
 // Info is what kernel functions see of the program, nil until it was compiled; whoever attaches it may set its Context.
@@ -178,6 +186,16 @@ func (k *Kernel) Calls() uint64 {
 		n += s.Calls()
 	}
 	return n
+}
+
+// Work is Insns and Calls.
+func (k *Kernel) Work() (insns, calls uint64) {
+	insns, calls = k.gone, k.goneCalls
+	for _, s := range k.sets {
+		i, c := s.Work()
+		insns, calls = insns+i, calls+c
+	}
+	return insns, calls
 }
 
 // stop frees the code of what still is loaded, and the maps.

@@ -13,10 +13,17 @@
 // machine code on the goroutine's stack (which a helper may move). An optimizing compiler gains at most 15 % over the
 // fixed sequences on the code that compilers emit for BPF.
 //
+// Functions that say in code what they do (abi.Inline) run that code in place; lookups in arrays are arithmetic; lookups and
+// updates in hashes and local storage follow the maps' tables (abi.Index), which lie in Go's memory where no program can
+// reach them; bpf_loop is a loop around a call; a division by a constant is a multiplication. Where something is out of the
+// ordinary the function is called after all, so that faults and their messages have one source.
+//
 // Programs are input: whatever they do ends in a value or a Fault. Every access is checked against the size of the space
 // unless it is provably inside (a constant address, the own stack frame); code is mapped either writable or executable.
 //
-// The garbage collector waits for machine code, at most until the budget is used up: some milliseconds for the default one.
+// Machine code gets the budget in slices (sliceInsns) and returns to Go after each, where the runtime can stop the goroutine:
+// the garbage collector waits for a slice at most, about 100 µs.
 //
-// Read engine_linux_amd64.go for the life of a program, lower.go for its translation, asm.go for the bytes.
+// Read engine_linux_amd64.go for the life of a program, lower.go for its translation (lower_inline.go, lower_table.go and
+// lower_loop.go for what needs no call), asm.go for the bytes.
 package amd64

@@ -77,6 +77,7 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 	u := lower(env, slot, cpu.X86.HasBMI2 && !e.opt.NoBMI2)
 	c := &code{env: env, mem: env.Mem, unit: u, x: x, slot: slot, low: env.StackTop - env.StackSize, budget: min(env.Budget, 1<<62), top: env.StackTop}
 	c.slice = int64(min(c.budget, sliceInsns))
+	c.later = int64(c.budget) - c.slice
 	c.unit.code = nil
 	var err error
 	if c.text, err = executable(u.code); err == nil {
@@ -90,7 +91,7 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 	stackEnd := unsafe.Add(unsafe.Pointer(unsafe.SliceData(c.stack)), len(c.stack)-64)
 	*x = context{used: 1, base: stackEnd, fp: env.StackTop, bias: env.Mem.HostBase() - uintptr(mem.Base), callLow: c.callLow(env.StackTop, 0)}
 	for i := range env.Progs {
-		c.entries = append(c.entries, entry{c.textAt + uintptr(u.thunks[i]), env.Progs[i].Info, u.needCPU[i], u.need[i]})
+		c.entries = append(c.entries, entry{c.textAt + uintptr(u.thunks[i]), env.Progs[i].Info, u.needCPU[i], u.need[i], u.needCPU[i] || u.need[i].bits != 0})
 	}
 	if env.Arena != nil {
 		// Safety: the table lies outside of the heap, and the programs of a set end before its arena.
@@ -118,6 +119,7 @@ type code struct {
 	low         uint64 // the start of the stack region
 	budget      uint64
 	slice       int64 // the first part of the budget
+	later       int64 // and the others
 	entries     []entry
 	// rest is what remains of the budget without the slice that machine code has.
 	rest int64
@@ -135,12 +137,40 @@ type entry struct {
 	info    *abi.Prog
 	needCPU bool
 	need    words
+	asks    bool // it needs something
 }
 
 // Run runs a program; see engine.Code.
 func (c *code) Run(prog int, ctx uint64) (uint64, *engine.Fault) {
-	c.x.args[0], c.x.pc = ctx, c.entries[prog].pc
-	return c.invoke(prog, 0)
+	x, e := c.x, &c.entries[prog]
+	x.args[0], x.pc = ctx, e.pc
+	st, call := &c.env.State, c.env.Call
+	if st.Depth != 0 || c.top-c.low < engine.FrameSize {
+		return c.invoke(prog, 0)
+	}
+	// What follows is invoke, without the call.
+	st.Limit = st.Insns + c.budget
+	st.Depth = 1
+	call.Prog, call.Tails = e.info, 0
+	c.prog = prog
+	x.left, c.rest = c.slice, c.later
+	if e.asks {
+		c.ask(e)
+	}
+	r0, f := c.run()
+	st.Depth = 0
+	call.Prog = nil
+	return r0, f
+}
+
+// ask asks the host for what the programs of e want to know.
+func (c *code) ask(e *entry) {
+	if e.needCPU {
+		c.x.cpu = uint64(uint32(c.env.Call.Host.CPU()))
+	}
+	if e.need.bits != 0 {
+		c.setWords(e.need)
+	}
 }
 
 // RunSub runs a subprogram as an invocation of its own; see engine.Code.
@@ -207,13 +237,8 @@ func (c *code) invoke(p int, at int32) (uint64, *engine.Fault) {
 	c.prog = p
 	// What is the same for all runs stays in the context as it is: read back from where it was stored just now, it would make
 	// one run wait for the one before.
-	x.left, c.rest = c.slice, int64(c.budget)-c.slice
-	if c.entries[p].needCPU {
-		x.cpu = uint64(uint32(call.Host.CPU()))
-	}
-	if c.entries[p].need.bits != 0 {
-		c.setWords(c.entries[p].need)
-	}
+	x.left, c.rest = c.slice, c.later
+	c.ask(&c.entries[p])
 	r0, f := c.run()
 	st.Depth = 0
 	call.Prog = nil
