@@ -19,9 +19,13 @@ type host struct {
 
 // reserve maps a private page and after it size bytes of a memfd, or of anonymous memory where memfd_create is refused.
 // Pages are used when touched. Addresses are reserved up to the end of a window for an arena, if the system gives so many.
-func reserve(size uint64) (*host, error) {
+func reserve(size uint64) (*host, error) { return reserveOn(size, unix.Getpagesize()) }
+
+// reserveOn is reserve on a system with pages of that size. Where they are larger than ours (arm64 has up to 64 KiB), the space
+// begins in the middle of one: then it is one piece of anonymous memory with the control page, without room for an arena.
+func reserveOn(size uint64, page int) (*host, error) {
 	const flags = unix.MAP_PRIVATE | unix.MAP_ANON | unix.MAP_NORESERVE
-	h := &host{size: size, fd: -1, wide: true}
+	h := &host{size: size, fd: -1, wide: page <= PageSize}
 	p, err := unix.MmapPtr(-1, 0, nil, uintptr(h.reserved()), unix.PROT_NONE, flags)
 	if err != nil {
 		h.wide = false
@@ -30,7 +34,12 @@ func reserve(size uint64) (*host, error) {
 		}
 	}
 	h.base = p
-	if err := h.open(); err != nil {
+	if page > PageSize {
+		err = h.mapPages(0, 0, h.reserved())
+	} else {
+		err = h.open()
+	}
+	if err != nil {
 		unix.MunmapPtr(p, uintptr(h.reserved())) // the error that matters is err
 		return nil, err
 	}
