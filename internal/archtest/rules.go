@@ -28,7 +28,7 @@ var Rules = []Rule{
 	{Path: "vm/verifier", May: []string{"vm/abi", "vm/elf", "vm/link", "vm/ir"}, TestAlso: []string{"kfuncs", "ops", "ops/kernels"}},
 	{Path: "vm/maps", May: []string{"vm/abi", "vm/mem"}},
 	{Path: "vm/objects", May: []string{"vm/abi", "vm/maps"}, TestAlso: []string{"vm/mem"}},
-	{Path: "vm/helpers", May: []string{"vm/abi", "vm/mem", "vm/maps"}},
+	{Path: "vm/helpers", May: []string{"vm/ir", "vm/abi", "vm/ir", "vm/mem", "vm/maps"}},
 	{Path: "vm/engine", May: []string{"vm/ir", "vm/abi", "vm/mem"}},
 	{Path: "vm/engine/raw", May: []string{"vm/ir", "vm/engine"}},
 	{Path: "vm/engine/enginetest", May: []string{"vm/ir", "vm/abi", "vm/mem", "vm/engine", "vm/engine/raw"}},
