@@ -65,7 +65,7 @@ func (c *Comparison) WriteText(w io.Writer, o TextOptions) error {
 	if i.Title != "" {
 		head += ": " + i.Title
 	}
-	if _, err := fmt.Fprintf(w, "%s\nseed %s, kernel %s, costs %s; in brackets: ratio to %s\n", o.paint(ansiBold, head),
+	if _, err := fmt.Fprintf(w, "%s\nseed %s, kernel %s, costs %s; in brackets: ratio to %s\n", o.paint(ansiBold, Plain(head)),
 		strconv.FormatUint(i.Seed, 10), i.Kernel, i.Costs, c.Baseline); err != nil {
 		return err
 	}

@@ -1,11 +1,37 @@
 package reports
 
 import (
+	"fmt"
 	"math"
 	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/schedsim/schedsim/sim"
 )
+
+// Plain is s with its control characters written as in Go's strings, except for ends of lines and tabs. Names of tasks and
+// messages of programs come from files of which nothing is known; a terminal must not take them for commands.
+func Plain(s string) string {
+	safe := func(r rune) bool { return unicode.IsPrint(r) || r == '\n' || r == '\t' }
+	if strings.IndexFunc(s, func(r rune) bool { return !safe(r) }) < 0 && utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for i, r := range s {
+		switch n := utf8.RuneLen(r); {
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], string(utf8.RuneError)):
+			fmt.Fprintf(&b, "\\x%02x", s[i])
+		case safe(r):
+			b.WriteString(s[i : i+n])
+		default:
+			q := strconv.QuoteRune(r)
+			b.WriteString(q[1 : len(q)-1])
+		}
+	}
+	return b.String()
+}
 
 // Dur writes a duration with 4 significant digits and its unit: "1.234 ms".
 func Dur[T ~int64](d T) string {

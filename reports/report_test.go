@@ -165,6 +165,24 @@ func TestWokenWhileRunning(t *testing.T) {
 	}
 }
 
+func TestPlain(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                      "",
+		"plain":                 "plain",
+		"two\n\tlines":          "two\n\tlines",
+		"日本語 é":                 "日本語 é",
+		"a\x1b[31mb":            `a\x1b[31mb`,
+		"bell\a, back\r":        `bell\a, back\r`,
+		"not \xff UTF-8 \ufffd": "not \\xff UTF-8 \ufffd",
+		"right to left \u202e":  `right to left \u202e`,
+		"\u009b31m":             `\u009b31m`,
+	} {
+		if got := Plain(in); got != want {
+			t.Errorf("Plain(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
 func TestDur(t *testing.T) {
 	for _, tc := range []struct {
 		ns   int64

@@ -41,7 +41,7 @@ func (r *Report) writeHead(w io.Writer, o TextOptions) error {
 		head += ": " + i.Title
 	}
 	set := []string{"simulated " + Dur(i.Length), "seed " + strconv.FormatUint(i.Seed, 10), "kernel " + i.Kernel, "costs " + i.Costs}
-	_, err := fmt.Fprintf(w, "%s\n%s\n\n", o.paint(ansiBold, head), strings.Join(set, ", "))
+	_, err := fmt.Fprintf(w, "%s\n%s\n\n", o.paint(ansiBold, Plain(head)), strings.Join(set, ", "))
 	return err
 }
 
@@ -76,13 +76,13 @@ func (r *Report) writeTasks(w io.Writer, o TextOptions) error {
 		t.cols = taskColumns(column{name: "task", left: true}, column{name: "pid", drop: 13}, column{name: "nice"})
 		for i := range r.Tasks {
 			k := &r.Tasks[i]
-			t.rows = append(t.rows, append([]string{k.Comm, strconv.Itoa(int(k.PID)), strconv.Itoa(k.Nice)}, k.cells()...))
+			t.rows = append(t.rows, append([]string{Plain(k.Comm), strconv.Itoa(int(k.PID)), strconv.Itoa(k.Nice)}, k.cells()...))
 		}
 	} else {
 		t.cols = taskColumns(column{name: "tasks of", left: true}, column{name: "number"})
 		for i := range r.Groups {
 			g := &r.Groups[i]
-			t.rows = append(t.rows, append([]string{g.Name, strconv.Itoa(g.Tasks)}, g.cells()...))
+			t.rows = append(t.rows, append([]string{Plain(g.Name), strconv.Itoa(g.Tasks)}, g.cells()...))
 		}
 	}
 	if _, err := fmt.Fprintln(w); err != nil {
@@ -104,13 +104,13 @@ func (r *Report) writeExit(w io.Writer, o TextOptions) error {
 	if e.Code != 0 {
 		code = fmt.Sprintf(", code %#x", uint64(e.Code))
 	}
-	line := fmt.Sprintf("EXIT: %s\nkind %s (%d)%s, at %s", text, e.Name, e.Kind, code, Dur(e.AtNS))
+	line := fmt.Sprintf("EXIT: %s\nkind %s (%d)%s, at %s", Plain(text), e.Name, e.Kind, code, Dur(e.AtNS))
 	if e.Kind >= exitErrorKinds {
 		line = o.paint(ansiRed, line)
 	}
 	_, err := fmt.Fprintf(w, "\n%s\n", line)
 	if err == nil && e.Dump != "" {
-		_, err = fmt.Fprintf(w, "\n%s\n", strings.TrimRight(e.Dump, "\n"))
+		_, err = fmt.Fprintf(w, "\n%s\n", strings.TrimRight(Plain(e.Dump), "\n"))
 	}
 	return err
 }

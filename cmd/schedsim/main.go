@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/schedsim/schedsim/internal/runner"
+	"github.com/schedsim/schedsim/reports"
 )
 
 // Exit codes. They are part of the interface: --help lists them and tests hold them.
@@ -102,7 +103,7 @@ func (a *app) exitCode(err error, args []string) int {
 // complain writes an error to stderr, each of its lines as one of ours.
 func (a *app) complain(err error) {
 	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(a.err, "schedsim: %s\n", strings.TrimRight(line, "\n"))
+		fmt.Fprintf(a.err, "schedsim: %s\n", reports.Plain(strings.TrimRight(line, "\n")))
 	}
 }
 
@@ -153,6 +154,6 @@ func (a *app) root() *cobra.Command {
 // remark writes a line to stderr that is neither a result nor an error.
 func (a *app) remark(format string, args ...any) {
 	if !a.quiet {
-		fmt.Fprintf(a.err, "schedsim: "+format+"\n", args...)
+		fmt.Fprintf(a.err, "schedsim: %s\n", reports.Plain(fmt.Sprintf(format, args...)))
 	}
 }
