@@ -36,9 +36,13 @@ func bothEngines(t *testing.T, file string, test func(s *set)) {
 	}
 }
 
-func loadSet(t *testing.T, file string, e vm.Engine) *set {
+func loadSet(t *testing.T, file string, e vm.Engine, globals ...map[string]any) *set {
 	r := newRig(t, rigConfig{topo: "1n2l2c2t"})
-	f, err := os.Open(filepath.Join("testdata", file))
+	path := file
+	if !filepath.IsAbs(file) {
+		path = filepath.Join("testdata", file)
+	}
+	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,13 +51,17 @@ func loadSet(t *testing.T, file string, e vm.Engine) *set {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := link.Link(o, kernelTarget{r.kernel}, link.Options{})
+	opt := link.Options{FillEnums: true}
+	for _, g := range globals {
+		opt.Globals = g
+	}
+	l, err := link.Link(o, kernelTarget{r.kernel}, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &Policy{opt: Options{Kernel: r.kernel, Mem: r.space}, env: sched.Env{Machine: r.m, Kernel: r.k}}
 	ksyms := &ksyms{m: r.m, mem: r.space, kernel: r.kernel}
-	v, err := vm.Load(l, vm.Options{Mem: r.space, Host: newHost(p), Ksym: ksyms.address, PerCPU: ksyms.perCPU, Engine: e,
+	v, err := vm.Load(l, vm.Options{Mem: r.space, Host: newHost(p), Ksym: ksyms.address, PerCPU: ksyms.perCPU, Engine: e, Budget: 1 << 32,
 		Kfuncs: kfuncs.All(&kfuncs.Host{Machine: r.m, Kernel: r.k, Mem: r.space, Layout: r.kernel})})
 	if err != nil {
 		t.Fatal(err)
