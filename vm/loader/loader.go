@@ -194,8 +194,11 @@ func (l *Object) fillArena(fd int32, m *link.Map, a *elf.Arena) error {
 	if uint64(a.Size) > uint64(m.MaxEntries)*pageSize {
 		return fmt.Errorf("%d bytes do not fit %d pages", a.Size, m.MaxEntries)
 	}
-	data := make([]byte, a.Size)
-	copy(data, a.Data)
+	data := a.Data
+	if len(data) < int(a.Size) {
+		data = make([]byte, a.Size)
+		copy(data, a.Data)
+	}
 	return l.p.Store(int(fd), arenaData(m, a), data)
 }
 

@@ -52,15 +52,39 @@ func (a *Arena) fill(data []byte) error {
 	if err := a.Mem.Map(first, n); err != nil {
 		return err
 	}
-	dst := a.Mem.Bytes(a.DataAddr(), uint64(n)*mem.PageSize)
-	var zero [mem.PageSize]byte
-	for at := 0; at < len(data); at += mem.PageSize {
-		chunk := data[at:min(at+mem.PageSize, len(data))]
-		if !bytes.Equal(chunk, zero[:len(chunk)]) { // other pages are left untouched
-			copy(dst[at:], chunk)
-		}
-	}
+	a.write(a.DataAddr(), data, true)
 	return nil
+}
+
+// write copies data to mapped pages. On fresh pages zeros are left out, so that the system need not provide memory for them.
+func (a *Arena) write(user uint64, data []byte, fresh bool) {
+	var zero [mem.PageSize]byte
+	for len(data) > 0 {
+		n := min(uint64(len(data)), mem.PageSize-user%mem.PageSize)
+		if !fresh || !bytes.Equal(data[:n], zero[:n]) {
+			copy(a.Mem.Bytes(user, n), data)
+		}
+		user, data = user+n, data[n:]
+	}
+}
+
+// Store does what user space does when it writes data at an address: pages that nobody has allocated come into being. False:
+// some of it is not in the arena, or there is no room for a page.
+func (a *Arena) Store(user uint64, data []byte) bool {
+	size, n := uint64(a.MaxEntries)*mem.PageSize, uint64(len(data))
+	if off := user - a.Mem.User(); off > size || n > size-off {
+		return false
+	}
+	for len(data) > 0 {
+		n := min(uint64(len(data)), mem.PageSize-user%mem.PageSize)
+		mapped := a.Mem.Mapped(uint32((user - a.Mem.User()) / mem.PageSize))
+		if !mapped && a.Bytes(user, n) == nil {
+			return false
+		}
+		a.write(user, data[:n], !mapped)
+		user, data = user+n, data[n:]
+	}
+	return true
 }
 
 // DataAddr is the user address of the global variables in the arena.

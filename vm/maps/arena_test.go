@@ -133,6 +133,20 @@ func TestArenaSpecs(t *testing.T) {
 	if a.Mem.Used() != 3 || a.Alloc(0, 13) != 1<<44+3*mem.PageSize {
 		t.Errorf("%d pages are mapped", a.Mem.Used())
 	}
+	a.RunWorker()
+	a.Free(1<<44, 16, true)
+	data := make([]byte, 3*mem.PageSize)
+	data[2*mem.PageSize] = 7
+	if !a.Store(1<<44+100, data) || a.Mem.Used() != 4 || a.Bytes(1<<44+100+2*mem.PageSize, 1)[0] != 7 {
+		t.Errorf("after a store of three pages from the middle of one: %d pages", a.Mem.Used())
+	}
+	data[2*mem.PageSize] = 0
+	if !a.Store(1<<44+100, data) || a.Bytes(1<<44+100+2*mem.PageSize, 1)[0] != 0 {
+		t.Error("zeros were not stored where something was")
+	}
+	if a.Store(1<<44+15*mem.PageSize, data) || a.Store(1<<44-8, data) {
+		t.Error("stored outside of the arena")
+	}
 	if _, err := tab.New(good); err == nil {
 		t.Error("a second arena in one address space")
 	}

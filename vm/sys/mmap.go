@@ -77,12 +77,10 @@ func (p *Process) Store(fd int, at uint64, data []byte) error {
 		if end < at || end > uint64(mm.MaxEntries)*mem.PageSize {
 			return refuse(abi.EFAULT, "map %q: bytes %d to %d are outside", m.name, at, end)
 		}
-		for page := at &^ (mem.PageSize - 1); page < end; page += mem.PageSize {
-			if !mm.Mem.Mapped(uint32(page/mem.PageSize)) && mm.Alloc(mm.Mem.User()+page, 1) == 0 {
-				return refuse(abi.ENOMEM, "map %q: no page at byte %d", m.name, page)
-			}
+		if !mm.Store(mm.Mem.User()+at, data) {
+			return refuse(abi.ENOMEM, "map %q: no pages for bytes %d to %d", m.name, at, end)
 		}
-		dst = mm.Mem.Bytes(mm.Mem.User()+at, uint64(len(data)))
+		return nil
 	case *maps.Array:
 		if mm.Stride == 0 && at <= mm.Elem*uint64(mm.MaxEntries) {
 			dst = p.k.opt.Mem.Bytes(mm.Base+at, min(uint64(len(data)), mm.Elem*uint64(mm.MaxEntries)-at))
