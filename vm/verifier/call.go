@@ -357,9 +357,6 @@ func (v *verifier) globalCallArgs(sub int, caller *frame) error {
 			if err := v.argOff(r, name, a.typ, true); err != nil {
 				return err
 			}
-			if a.typ.has(argTrusted) && !v.isTrusted(r) && !r.typ.has(rcuPtr) {
-				return refuse(CodeUntrusted, "%s is not trusted", name)
-			}
 		}
 	}
 	return nil

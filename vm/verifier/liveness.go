@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"math"
+	"strings"
 
 	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/link"
@@ -405,46 +406,66 @@ func (v *verifier) stackEffect(i int32, r *absRegs, spilled uint8, reads *[6]arg
 			case v.argMask(i)>>k&1 == 0 || r[k].pointers() == 0:
 			case v.aux[i].callback:
 				readAll(r[k])
+			case v.argWritten(i, k-1):
+				// What was there before does not matter; how much is written is known where the size is.
+				if size, ok := v.argBytes(i, k-1, r); ok && r[k].kind == absPtr && r[k].base == 0 && r[k].span == 0 {
+					w := cover(r[k].n, size, true)
+					e.writes.or(w)
+				}
 			default:
-				read(r[k], 0, v.argBytes(i, k-1, r))
+				size, _ := v.argBytes(i, k-1, r)
+				read(r[k], 0, size)
 			}
 		}
 	}
 	return e
 }
 
-// argBytes is the number of bytes that a helper or kernel function may read through an argument, maxStack if unknown.
-func (v *verifier) argBytes(i int32, arg int, r *absRegs) int64 {
+// argWritten: the call overwrites the memory behind an argument without reading it.
+func (v *verifier) argWritten(i int32, arg int) bool {
+	in := &v.insns[i]
+	if in.Op == ir.CallKfunc {
+		k, err := v.kfunc(i)
+		return err == nil && (arg == 0 && k.iterNew() || arg < len(k.params) && strings.HasSuffix(k.params[arg].Name, "__uninit"))
+	}
+	h := v.helper(int32(in.Imm))
+	return h != nil && h.args[arg].has(argUninit)
+}
+
+// argBytes is the number of bytes that a helper or kernel function may access through an argument, not ok if it is only
+// known to be in the stack.
+func (v *verifier) argBytes(i int32, arg int, r *absRegs) (size int64, ok bool) {
 	in := &v.insns[i]
 	if in.Op == ir.CallKfunc {
 		k, err := v.kfunc(i)
 		if err != nil {
-			return maxStack
+			return maxStack, false
 		}
-		return v.kfuncArgBytes(k, arg, r)
+		size = v.kfuncArgBytes(k, arg, r)
+		return size, size < maxStack
 	}
 	h := v.helper(int32(in.Imm))
 	if h == nil {
-		return maxStack
+		return maxStack, false
 	}
 	switch a := h.args[arg]; a.base() {
 	case argMapKey, argMapValue:
 		if r[1].kind == absMap && r[1].n >= 0 && int(r[1].n) < len(v.maps) {
 			m := v.maps[r[1].n]
 			if a.base() == argMapKey {
-				return int64(m.key)
+				return int64(m.key), true
 			}
-			return int64(m.value)
+			return int64(m.value), true
 		}
 	case argMem:
 		if h.sizes[arg] != 0 {
-			return int64(h.sizes[arg])
+			return int64(h.sizes[arg]), true
 		}
 		if arg < 4 && h.args[arg+1].isSize() && r[arg+2].kind == absConst && r[arg+2].n >= 0 && r[arg+2].n <= maxStack {
-			return r[arg+2].n
+			return r[arg+2].n, true
 		}
 	case argDynptr:
-		return dynptrSlots * regSize
+		return dynptrSlots * regSize, true
 	}
-	return maxStack
+	return maxStack, false
 }
