@@ -228,7 +228,6 @@ func TestKsymProgram(t *testing.T) {
 	})
 }
 
-
 // An object with jump tables does what the same source without them does.
 func TestJumpTables(t *testing.T) {
 	bothEngines(t, "jump22.bpf.o", func(s *set) {
