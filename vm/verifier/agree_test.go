@@ -359,7 +359,8 @@ func checkObject(tb testing.TB, l *lab, file string, only func(p *link.Program) 
 		tb.Logf("%s: %v", name, err)
 		return nil
 	}
-	o, err := link.Link(in, l, link.Options{FillEnums: true, KeepGoing: true})
+	// The recorded verdicts are from a loader that leaves variables for enumerators zero.
+	o, err := link.Link(in, l, link.Options{KeepGoing: true})
 	if err != nil {
 		tb.Logf("%s: %v", name, err)
 		return nil

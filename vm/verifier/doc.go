@@ -19,4 +19,7 @@
 // arguments on the stack, task work, packet and file dynptrs, LSM hooks, the fields of struct bpf_map, helpers that
 // proto.go does not list. Not checked at all, since it is no matter of safety here: unprivileged programs and speculative
 // execution. Loading does not use this package yet.
+//
+// It gives paths up where the kernel does in most programs, instruction for instruction; in some with many calls it follows
+// more of them, up to nine times as many, and may then reach the limit of a million instructions before the kernel does.
 package verifier
