@@ -114,7 +114,7 @@ func (c *call) path() (string, error) {
 		return "", abi.ENOENT
 	}
 	if !strings.HasPrefix(s, "/") {
-		s = "/root/" + s // a working directory in another file system
+		s = "/cwd/" + s // a working directory in another file system
 	}
 	return path.Clean(s), nil
 }
