@@ -218,6 +218,9 @@ type Insn struct {
 	// them: where it leads to no other memory, it goes to the arena of the set, and never faults (PROBE_MEM32 in the
 	// kernel). Nothing is there: a load and the fetching forms of atomics yield 0, a store does nothing.
 	Arena bool
+	// Proved, on an access to memory, says that the verifier has shown its address to lie in the address space whenever the
+	// instruction runs, so that an engine may leave the check out. Decoding never sets it.
+	Proved bool
 	// Orig is the index of the instruction in the bytecode of its program, for messages and line info (in 8-byte slots).
 	Orig   int32
 	Off    int32
