@@ -28,6 +28,9 @@ func Check(p *ir.Program) error {
 		starts[s.Start] = true
 		next = s.End
 	}
+	if p.Exception < 0 || int(p.Exception) >= len(p.Subs) {
+		return fmt.Errorf("program %q: exception callback %d of %d subprograms", p.Name, p.Exception, len(p.Subs))
+	}
 	if int(next) != len(p.Insns) {
 		return fmt.Errorf("program %q: instructions after %d belong to no subprogram", p.Name, next)
 	}

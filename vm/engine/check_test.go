@@ -52,6 +52,8 @@ func TestCheck(t *testing.T) {
 		{"arena move", one(ir.Insn{Op: ir.Mov64X, Arena: true}, exit), "only an access to memory can be one of an arena"},
 		{"gap between functions", &ir.Program{Name: "p", Insns: []ir.Insn{exit, exit}, Subs: []ir.Sub{{End: 1}}}, "instructions after 1 belong to no subprogram"},
 		{"overlap", &ir.Program{Name: "p", Insns: []ir.Insn{exit, exit}, Subs: []ir.Sub{{End: 2}, {Start: 1, End: 2}}}, "covers instructions 1 to 2"},
+		{"exception callback", &ir.Program{Name: "p", Insns: []ir.Insn{exit, exit}, Subs: []ir.Sub{{End: 1}, {Start: 1, End: 2}}, Exception: 1}, ""},
+		{"exception callback that is not there", &ir.Program{Name: "p", Insns: []ir.Insn{exit}, Subs: []ir.Sub{{End: 1}}, Exception: 1}, "exception callback 1 of 1 subprograms"},
 		{"too much stack", &ir.Program{Name: "p", Insns: []ir.Insn{exit}, Subs: []ir.Sub{{End: 1, Stack: 520}}}, "520 bytes of stack"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -244,6 +244,9 @@ type Program struct {
 	Subs []Sub
 	// Kfuncs are the kernel functions that CallKfunc refers to, by name.
 	Kfuncs []string
+	// Exception is the index in Subs of the exception callback, where the program goes on after bpf_throw; 0: it has none,
+	// and returns what was thrown. No instruction need refer to it.
+	Exception int32
 	// Line maps an instruction to its C source line, "" where unknown.
 	Line func(insn int32) string
 }

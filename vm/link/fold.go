@@ -266,7 +266,7 @@ func (f *folder) enter(sub int, args [5]val) {
 	for i := range s.stack {
 		s.stack[i] = other
 	}
-	if !f.p.Subs[sub].Global && !f.p.Subs[sub].Callback && sub > 0 {
+	if !f.p.Subs[sub].Global && !f.p.Subs[sub].Callback && sub > 0 && sub != int(f.code.Exception) {
 		for i, a := range args {
 			switch a.kind {
 			case vConst, vData, vNonNull:
@@ -291,6 +291,9 @@ func (f *folder) enter(sub int, args [5]val) {
 
 func (f *folder) run() {
 	f.enter(0, [5]val{})
+	if x := int(f.code.Exception); x > 0 { // which is presumed to be called, as in the kernel
+		f.enter(x, [5]val{})
+	}
 	for len(f.todo) > 0 {
 		at := f.todo[len(f.todo)-1]
 		f.todo = f.todo[:len(f.todo)-1]
@@ -487,6 +490,9 @@ func (f *folder) call(at int32, in *ir.Insn, s *state) (ok bool) {
 	copy(args[:], s.regs[1:6])
 	ret := other
 	known := true
+	if in.Op == ir.CallKfunc {
+		known = f.code.Kfuncs[in.Imm] != throwName
+	}
 	if in.Op == ir.CallSub {
 		sub := int(f.sub[in.Target])
 		f.p.Subs[sub].Live = true

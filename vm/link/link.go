@@ -154,6 +154,10 @@ func (l *linker) program(p *elf.Program) (*Program, error) {
 		c    *code
 		next int
 	}
+	callback, err := l.exceptionCallback(p)
+	if err != nil {
+		return out, err
+	}
 	push := func(fn int) (frame, error) {
 		c, err := l.decode(fn)
 		if err != nil {
@@ -172,7 +176,13 @@ func (l *linker) program(p *elf.Program) (*Program, error) {
 	if err != nil {
 		return out, err
 	}
-	for stack := []frame{top}; len(stack) > 0; {
+	for stack := []frame{top}; ; {
+		if len(stack) == 0 { // the exception callback comes last, unless somebody refers to it
+			if _, ok := subOf[callback]; ok || callback < 0 {
+				break
+			}
+			stack = []frame{{c: &code{needs: []int{callback}}}}
+		}
 		f := &stack[len(stack)-1]
 		if f.next == len(f.c.needs) {
 			stack = stack[:len(stack)-1]
@@ -192,6 +202,9 @@ func (l *linker) program(p *elf.Program) (*Program, error) {
 		stack = append(stack, nf)
 	}
 	out.Code = &ir.Program{Name: p.Name, Insns: make([]ir.Insn, 0, total)}
+	if callback >= 0 {
+		out.Code.Exception = int32(subOf[callback])
+	}
 	kfuncs := map[string]int64{}
 	starts := make([]int32, len(codes))
 	for i, at := 0, int32(0); i < len(codes); i++ {

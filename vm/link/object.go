@@ -56,7 +56,8 @@ type ProgKind = elf.ProgKind
 
 // Program is one entry point with the subprograms that it reaches.
 type Program struct {
-	// Code is complete except for the address loads that Refs lists.
+	// Code is complete except for the address loads that Refs lists. Code.Exception is the subprogram that a declaration tag
+	// of the main function names (__exception_cb); with more than one tag, which the verifier refuses, there is none.
 	Code      *ir.Program
 	Name      string
 	Section   string

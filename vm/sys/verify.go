@@ -160,6 +160,11 @@ func (k *checker) subprograms() error {
 		k.code.Insns[ps.Insn].Target = at
 		starts = append(starts, at)
 	}
+	exception, err := k.exceptionCallback()
+	if err != nil {
+		return err
+	}
+	starts = append(starts, exception)
 	slices.Sort(starts)
 	starts = slices.Compact(starts)
 	if len(starts) > 256 { // BPF_MAX_SUBPROGS
@@ -173,6 +178,7 @@ func (k *checker) subprograms() error {
 		k.lp.Code.Subs = append(k.lp.Code.Subs, ir.Sub{Name: k.p.name, Start: s, End: end})
 		k.lp.Subs = append(k.lp.Subs, link.Sub{})
 	}
+	k.lp.Code.Exception = int32(k.sub(exception))
 	for _, ps := range k.code.Pseudo {
 		if in := k.code.Insns[ps.Insn]; in.Op == ir.LdImm64 && ps.Src == pseudoFunc {
 			k.lp.Subs[k.sub(in.Target)].Callback = true

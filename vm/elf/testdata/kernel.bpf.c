@@ -31,6 +31,7 @@ struct table_ops {
 int per_cpu_counter SEC(".data..percpu");
 struct thing root_thing;
 
+__noinline void bpf_throw(u64 cookie) { root_thing.wide = cookie; }
 __noinline u64 kern_now(void) { return 1; }
 __noinline u64 kern_move(struct thing *t, u64 flags) { return t->id + flags; }
 __noinline u64 kern_insert___v2(struct thing *t, u64 a, u64 b) { return t->id + a + b; }
@@ -46,6 +47,7 @@ enum flags flags;
 SEC("syscall") int keep(void *ctx)
 {
 	kern_insert(&root_thing, 1);
+	bpf_throw(1);
 	return kern_now() + kern_move(&root_thing, 1) + kern_insert___v2(&root_thing, 1, 2) + kern_kick(1) + kern_kick_impl(1, (void *)0) +
 	       kern_get(1)->id + per_cpu_counter + impl.flags + grown.a + kern + flags;
 }
