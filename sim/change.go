@@ -84,7 +84,7 @@ func (m *Machine) SetNice(t *Task, nice int) {
 		t.setNice(nice)
 		return
 	}
-	if t.Policy == PolicyFIFO || t.Policy == PolicyRR {
+	if t.Policy.Realtime() {
 		t.Nice = nice
 		t.K.SetStaticPrio(int32(defaultPrio + nice))
 		return
@@ -97,11 +97,13 @@ func (m *Machine) SetNice(t *Task, nice int) {
 	})
 }
 
-// SetScheduler sets policy, real-time priority and nice value of t. It follows __sched_setscheduler
-// (kernel/sched/syscalls.c, 7.2).
+// SetScheduler sets policy, real-time priority and nice value of t; SetDeadline is for SCHED_DEADLINE. It follows
+// __sched_setscheduler (kernel/sched/syscalls.c, 7.2).
 func (m *Machine) SetScheduler(t *Task, p Policy, rtPrio, nice int) error {
 	rt := p == PolicyFIFO || p == PolicyRR
 	switch {
+	case p == PolicyDeadline:
+		return fmt.Errorf("task %s: SCHED_DEADLINE needs a runtime, a deadline and a period", t)
 	case nice < -20 || nice > 19:
 		return fmt.Errorf("task %s: nice %d, want -20 to 19", t, nice)
 	case rt && (rtPrio < 1 || rtPrio > 99):
@@ -110,6 +112,31 @@ func (m *Machine) SetScheduler(t *Task, p Policy, rtPrio, nice int) error {
 		return fmt.Errorf("task %s: real-time priority %d with policy %d, want 0", t, rtPrio, p)
 	case p == t.Policy && rtPrio == t.RTPrio && nice == t.Nice:
 		return nil
+	}
+	return m.setScheduler(t, p, rtPrio, nice, Deadline{})
+}
+
+// SetDeadline makes t a task of SCHED_DEADLINE, or changes its parameters (sched_setattr). The deadline class may refuse
+// it for want of bandwidth; as in the kernel, t must then be allowed on all CPUs.
+func (m *Machine) SetDeadline(t *Task, d Deadline) error {
+	if err := d.Check(); err != nil {
+		return fmt.Errorf("task %s: %w", t, err)
+	}
+	if t.Policy == PolicyDeadline && t.DL == d {
+		return nil
+	}
+	return m.setScheduler(t, PolicyDeadline, 0, t.Nice, d)
+}
+
+// setScheduler is the part of __sched_setscheduler that changes the task; d counts for PolicyDeadline.
+func (m *Machine) setScheduler(t *Task, p Policy, rtPrio, nice int, d Deadline) error {
+	if p == PolicyDeadline || t.Policy == PolicyDeadline {
+		if err := m.admit(t, p, d); err != nil {
+			return fmt.Errorf("task %s: %w", t, err)
+		}
+	}
+	if p == PolicyDeadline {
+		t.DL = d
 	}
 	if t.State == StateNew {
 		t.Policy, t.RTPrio = p, rtPrio
@@ -129,6 +156,16 @@ func (m *Machine) SetScheduler(t *Task, p Policy, rtPrio, nice int) error {
 		t.setNice(nice)
 		t.Class = class
 	})
+	return nil
+}
+
+// admit asks the classes whether t may have the policy p (sched_dl_overflow).
+func (m *Machine) admit(t *Task, p Policy, d Deadline) error {
+	for i := range m.classes {
+		if f := m.classes[i].h.Admit; f != nil {
+			return f(t, p, d)
+		}
+	}
 	return nil
 }
 

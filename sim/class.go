@@ -116,6 +116,10 @@ type Hooks struct {
 	Reweight func(cpu CPU, t *Task)
 	// Migrate is called before t's CPU changes to cpu, which differs from t.CPU() (migrate_task_rq).
 	Migrate func(t *Task, cpu CPU)
+	// Admit decides whether t may get the policy p, with the parameters d if that is SCHED_DEADLINE, and accounts for it
+	// (sched_dl_overflow). It is asked when either the old or the new policy is SCHED_DEADLINE, before the change, and
+	// for a new task of that policy.
+	Admit func(t *Task, p Policy, d Deadline) error
 	// TickAll is called on each tick of cpu whatever class runs (scx_tick, the fair class's load-balance trigger).
 	TickAll func(cpu CPU)
 	// EnterIdle and ExitIdle tell that cpu starts and stops running its idle task, in the place where the idle

@@ -44,7 +44,12 @@ func (m *Machine) check(s *TaskSpec) error {
 	case s.Start < 0:
 		return fmt.Errorf("start at %v, before the machine's", s.Start)
 	case s.CPUs != nil:
-		return m.checkCPUs(s.CPUs)
+		if err := m.checkCPUs(s.CPUs); err != nil {
+			return err
+		}
+	}
+	if s.Policy == PolicyDeadline {
+		return s.DL.Check()
 	}
 	return nil
 }
@@ -100,7 +105,7 @@ func (m *Machine) copyProcess(s *TaskSpec, parent *Task) (*Task, error) {
 		return nil, err
 	}
 	t.Group, t.Prog, t.CgroupW = s.Group, s.Behavior, s.CgroupW
-	t.Policy, t.RTPrio = s.Policy, s.RTPrio
+	t.Policy, t.RTPrio, t.DL = s.Policy, s.RTPrio, s.DL
 	switch s.Policy {
 	case PolicyFIFO, PolicyRR:
 		t.RTPrio = max(t.RTPrio, 1)
@@ -189,6 +194,13 @@ func (e *ForkError) Unwrap() error { return e.Err }
 func (m *Machine) fork(t *Task) error {
 	if t.parent.gone { // while t waited for its start
 		m.setParent(t, m.cpus[0].idle)
+	}
+	if t.Policy == PolicyDeadline {
+		if err := m.admit(t, t.Policy, t.DL); err != nil {
+			t.gone = true
+			m.freeTask(t)
+			return err
+		}
 	}
 	t.Class = m.classFor(t)
 	t.rank = m.rankOf(t.Class)

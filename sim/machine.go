@@ -78,6 +78,7 @@ type Machine struct {
 	processes   map[string]*Task // leaders by TaskSpec.Process
 	classFor    func(t *Task) Class
 	distributed CPU // what anyAndDistribute returned last
+	servers     Servers
 
 	topo   *topo.Topology
 	layout *kobj.Layout
@@ -280,7 +281,7 @@ func (m *Machine) ClassAbove(a, b Class) bool { return m.rankOf(a) < m.rankOf(b)
 func (m *Machine) NextClass(cpu CPU) Class { return m.classes[m.cpus[cpu].next].Class }
 
 // SetClassFor makes f decide the class of each new task; sched_ext does so while it is enabled. Nil restores the
-// default: rt for real-time policies, fair for the others, where the machine has such classes.
+// default: dl for SCHED_DEADLINE, rt for real-time policies, fair for the others, where the machine has such classes.
 func (m *Machine) SetClassFor(f func(t *Task) Class) {
 	if f == nil {
 		f = m.defaultClass
@@ -293,8 +294,11 @@ func (m *Machine) DefaultClass(t *Task) Class { return m.defaultClass(t) }
 
 func (m *Machine) defaultClass(t *Task) Class {
 	name := "fair"
-	if t.Policy == PolicyFIFO || t.Policy == PolicyRR {
+	switch t.Policy {
+	case PolicyFIFO, PolicyRR:
 		name = "rt"
+	case PolicyDeadline:
+		name = "dl"
 	}
 	if c := m.ClassByName(name); c != nil {
 		return c

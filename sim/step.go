@@ -110,11 +110,12 @@ type TaskSpec struct {
 	CPUs     []CPU // allowed CPUs; nil means all
 	Start    Time  // when it first becomes runnable; forked tasks start at once
 	Behavior Behavior
-	Group    string // display name of the workload task it is an instance of
-	Policy   Policy // PolicyNormal unless said otherwise
-	RTPrio   int    // 1..99 for PolicyFIFO and PolicyRR; 0 means 1
-	CgroupW  int    // cgroup cpu.weight, 1..10000; 0 means 100
-	Process  string // tasks with the same name here are threads of one process, led by the first; "" means see Thread
-	Thread   bool   // a thread of the process that forks it, not a process of its own
-	KThread  bool   // a kernel thread (PF_KTHREAD)
+	Group    string   // display name of the workload task it is an instance of
+	Policy   Policy   // PolicyNormal unless said otherwise
+	RTPrio   int      // 1..99 for PolicyFIFO and PolicyRR; 0 means 1
+	DL       Deadline // for PolicyDeadline
+	CgroupW  int      // cgroup cpu.weight, 1..10000; 0 means 100
+	Process  string   // tasks with the same name here are threads of one process, led by the first; "" means see Thread
+	Thread   bool     // a thread of the process that forks it, not a process of its own
+	KThread  bool     // a kernel thread (PF_KTHREAD)
 }

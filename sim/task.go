@@ -24,13 +24,17 @@ type Policy uint32
 
 // Scheduling policies.
 const (
-	PolicyNormal Policy = 0
-	PolicyFIFO   Policy = 1
-	PolicyRR     Policy = 2
-	PolicyBatch  Policy = 3
-	PolicyIdle   Policy = 5
-	PolicyExt    Policy = 7
+	PolicyNormal   Policy = 0
+	PolicyFIFO     Policy = 1
+	PolicyRR       Policy = 2
+	PolicyBatch    Policy = 3
+	PolicyIdle     Policy = 5
+	PolicyDeadline Policy = 6
+	PolicyExt      Policy = 7
 )
+
+// Realtime tells whether tasks of policy p are of a class above the fair one (rt_policy, dl_policy).
+func (p Policy) Realtime() bool { return p == PolicyFIFO || p == PolicyRR || p == PolicyDeadline }
 
 // prioToWeight are the load weights of nice -20 to 19 (sched_prio_to_weight).
 var prioToWeight = [40]uint64{
@@ -49,9 +53,10 @@ const weightIdle = 3
 
 // Priorities in the kernel's single scale: 0 is the highest real-time priority, 100 to 139 are nice -20 to 19.
 const (
-	maxRTPrio   = 100
-	defaultPrio = 120
-	idlePrio    = 140
+	deadlinePrio = -1 // MAX_DL_PRIO - 1
+	maxRTPrio    = 100
+	defaultPrio  = 120
+	idlePrio     = 140
 )
 
 // Task is one thread of the simulated machine. What BPF programs can see of it lives in K; the other fields are the
@@ -74,6 +79,8 @@ type Task struct {
 	Policy Policy
 	Nice   int
 	RTPrio int // 1..99 for PolicyFIFO and PolicyRR, else 0
+	// DL are the parameters of PolicyDeadline; those of the last time under other policies.
+	DL Deadline
 	// Weight is the load weight by sched_prio_to_weight (1024 at nice 0).
 	Weight uint64
 	// OnRQ tells that the task is enqueued or running (task_on_rq_queued).
@@ -161,6 +168,8 @@ func (t *Task) setNice(nice int) {
 	switch t.Policy {
 	case PolicyFIFO, PolicyRR:
 		prio = int32(maxRTPrio - 1 - t.RTPrio)
+	case PolicyDeadline:
+		prio = deadlinePrio
 	case PolicyIdle:
 		t.Weight = weightIdle
 	}

@@ -1,0 +1,104 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Deadline are the parameters of SCHED_DEADLINE (struct sched_attr): Runtime of CPU time within Deadline of each start,
+// one start per Period.
+type Deadline struct {
+	Runtime, Deadline Duration
+	Period            Duration // 0: Deadline
+}
+
+// The period of a deadline task is between these (sysctl_sched_dl_period_min and _max), its runtime above dlMinRuntime
+// (1 << DL_SCALE).
+const (
+	dlMinPeriod  = 100 * Microsecond
+	dlMaxPeriod  = (1 << 22) * Microsecond
+	dlMinRuntime = 1024 * Nanosecond
+)
+
+// Check follows __checkparam_dl (kernel/sched/deadline.c, 7.2).
+func (d Deadline) Check() error {
+	period := d.Period
+	if period == 0 {
+		period = d.Deadline
+	}
+	switch {
+	case d.Deadline <= 0:
+		return errors.New("deadline: none given")
+	case d.Runtime < dlMinRuntime:
+		return fmt.Errorf("deadline: runtime %v, want at least %v", d.Runtime, dlMinRuntime)
+	case d.Deadline < d.Runtime:
+		return fmt.Errorf("deadline: runtime %v is longer than the deadline %v", d.Runtime, d.Deadline)
+	case period < d.Deadline:
+		return fmt.Errorf("deadline: period %v is shorter than the deadline %v", period, d.Deadline)
+	case period < dlMinPeriod, period > dlMaxPeriod:
+		return fmt.Errorf("deadline: period %v, want %v to %v", period, dlMinPeriod, dlMaxPeriod)
+	}
+	return nil
+}
+
+// Servers are what the deadline class offers to the classes below it: for each of them a reservation on every CPU that
+// runs its tasks when real-time tasks would starve them (dl_server_start and its relatives, kernel/sched/deadline.c, 7.2).
+// A machine without a deadline class has none, and the methods of Machine that ask for them do nothing.
+type Servers struct {
+	// Start tells that the first task of class was queued on cpu (dl_server_start).
+	Start func(cpu CPU, class Class)
+	// Update charges ran to the server of class on cpu: time in which a task of class ran there (dl_server_update).
+	Update func(cpu CPU, class Class, ran Duration)
+	// UpdateIdle charges idle time to all servers of cpu (dl_server_update_idle).
+	UpdateIdle func(cpu CPU, ran Duration)
+	// Attach and Detach reserve and give back the bandwidth of a class's servers on cpu; a detached server does not
+	// start. Attach returns false if there is no room (dl_server_attach_bw, dl_server_detach_bw).
+	Attach func(cpu CPU, class Class) bool
+	Detach func(cpu CPU, class Class)
+}
+
+// SetServers makes s the servers of the machine. The deadline class calls it when it is built.
+func (m *Machine) SetServers(s Servers) { m.servers = s }
+
+// ServerStart tells the server of class on cpu that it has work.
+func (m *Machine) ServerStart(cpu CPU, class Class) {
+	if f := m.servers.Start; f != nil {
+		f(cpu, class)
+	}
+}
+
+// ServerUpdate charges the server of class on cpu.
+func (m *Machine) ServerUpdate(cpu CPU, class Class, ran Duration) {
+	if f := m.servers.Update; f != nil {
+		f(cpu, class, ran)
+	}
+}
+
+// ServerUpdateIdle charges idle time to the servers of cpu.
+func (m *Machine) ServerUpdateIdle(cpu CPU, ran Duration) {
+	if f := m.servers.UpdateIdle; f != nil {
+		f(cpu, ran)
+	}
+}
+
+// ServerAttach reserves bandwidth for class on cpu and tells whether there was room.
+func (m *Machine) ServerAttach(cpu CPU, class Class) bool {
+	f := m.servers.Attach
+	return f == nil || f(cpu, class)
+}
+
+// ServerDetach gives the bandwidth of class on cpu back.
+func (m *Machine) ServerDetach(cpu CPU, class Class) {
+	if f := m.servers.Detach; f != nil {
+		f(cpu, class)
+	}
+}
+
+// ServerPick asks class for the task to run on cpu on behalf of its server, whatever higher classes have (server_pick_task).
+// It is for the deadline class, while it picks.
+func (m *Machine) ServerPick(cpu CPU, class Class, prev *Task) *Task {
+	rank := m.rankOf(class)
+	c := &m.cpus[cpu]
+	c.next = max(c.next, rank) // rq_modified_begin
+	return m.classes[rank].Pick(cpu, prev)
+}
