@@ -4,26 +4,22 @@ import (
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/jit/flow"
 )
 
 // lowering turns the programs of a set into one piece of machine code, instruction by instruction.
 type lowering struct {
-	a    *Asm
-	bmi2 bool
-	slot int // the number of the set's context
-	// limit is the number of accessible bytes now; stackOK: the stack region lies within them.
-	limit   uint64
-	stackOK bool
+	a       *Asm
+	bmi2    bool
+	slot    int // the number of the set's context
+	set     *flow.Set
 	helpers []abi.Func
 	calls   *abi.Call
-	inline  engine.Inline
-	arrays  map[uint64]*engine.Array // those of inline, by map
-	tables  map[uint64]*engine.Table // likewise
 	// arena: the set has one; arenaUser is the upper half of its user addresses.
 	arena     bool
 	arenaUser uint64
 	// analyses are those of all subprograms in order: the second pass uses those of the first.
-	analyses []*analysis
+	analyses []*flow.Sub
 	sites    []site
 
 	// The common ends of all programs; see runtime.
@@ -52,11 +48,11 @@ type lowering struct {
 	saved     []Reg // registers that it gives back
 	loops     bool  // its frame has a counter for MayGoto
 	called    bool  // other programs' code may call it
-	start     int32 // the first instruction that is not counted yet
-	facts     facts
-	known     *analysis
+	count     flow.Counter
+	facts     flow.Facts
+	known     *flow.Sub
 	subNumber int         // its number in the set
-	known0    []*analysis // those of the program, by number of the subprogram
+	known0    []*flow.Sub // those of the program, by number of the subprogram
 }
 
 // words is a set of words, by their numbers; volatile: one of them is.
@@ -90,10 +86,7 @@ type unit struct {
 
 // lower compiles all programs of env for a context in the given slot.
 func lower(env *engine.Env, slot int, bmi2 bool) unit {
-	l := &lowering{a: new(Asm), bmi2: bmi2, slot: slot, limit: env.Mem.Limit(), helpers: env.Helpers, calls: env.Call, inline: env.Inline,
-		stackOK: env.Mem.Bytes(env.StackTop-env.StackSize, env.StackSize) != nil}
-	l.useArrays(env.Inline.Arrays)
-	l.useTables(env.Inline.Tables)
+	l := &lowering{a: new(Asm), bmi2: bmi2, slot: slot, set: flow.New(env), helpers: env.Helpers, calls: env.Call}
 	if env.Arena != nil {
 		l.arena, l.arenaUser = true, env.Arena.User()&^(1<<32-1)
 	}
@@ -183,7 +176,7 @@ func (l *lowering) program(number int, p *engine.Prog) {
 	}
 	for i := range p.Code.Subs {
 		if l.subNumber+i == len(l.analyses) {
-			l.analyses = append(l.analyses, l.analyze(&p.Code.Subs[i]))
+			l.analyses = append(l.analyses, l.set.Analyze(p.Code, &p.Code.Subs[i]))
 		}
 	}
 	l.known0 = l.analyses[l.subNumber:]
@@ -219,37 +212,40 @@ func (l *lowering) sub(s *ir.Sub) {
 	a, insns := l.a, l.prog.Code.Insns
 	l.mark(s.Start)
 	l.prologue(s)
-	l.start = s.Start
+	l.count.Begin(s.Start, insns[s.Start:s.End])
 	l.known = l.analyses[l.subNumber]
 	l.subNumber++
-	l.facts.forget()
+	l.facts.Forget()
+	reached := true // the straight way leads to the instruction
 	for i := s.Start; i < s.End; i++ {
 		l.mark(i)
 		if t, ok := l.targets[i]; ok {
-			l.count(i)
+			l.subtract(l.count.Land(i, reached))
 			a.Bind(t)
-			if f := l.known.in[i]; f != nil {
-				l.facts = *f
-			} else { // no way leads here
-				l.facts.forget()
-			}
+			l.facts = l.known.At(i)
 		}
 		in := &insns[i]
+		reached = in.Op != ir.Ja && in.Op != ir.Exit && in.Op != ir.Invalid
 		switch {
 		case l.alu(in), l.memory(i, in):
 		case in.Op.IsJump():
+			if i+1 < s.End && l.skips(i, in, &insns[i+1]) {
+				l.jumpUnless(i, in, &insns[i+1])
+				l.mark(i + 1)
+				i++
+				continue
+			}
 			l.jump(i, in)
-			l.facts.branch(in, false)
+			l.facts.Branch(in, false)
 		case in.Op.IsCall():
 			l.callInsn(i, in)
 		case in.Op == ir.Exit:
-			l.count(i + 1)
+			l.settle(i + 1)
 			l.epilogue()
 		default:
 			a.Jmp(l.fault(i, exitPoison))
-			l.start = i + 1
 		}
-		l.step(&l.facts, i, in)
+		l.set.Step(&l.facts, i, in)
 	}
 }
 
@@ -258,7 +254,6 @@ func (l *lowering) prologue(s *ir.Sub) {
 	a := l.a
 	a.Bind(l.subs[s.Start])
 	a.TestRR(W64, regLeft, regLeft)
-	l.start = s.Start
 	within := a.NewLabel()
 	a.Jcc(CondLE, l.exhausted(s.Start, within))
 	a.Bind(within)
@@ -287,12 +282,12 @@ func (l *lowering) prologue(s *ir.Sub) {
 
 // start1 emits the beginning of an activation of the program with one argument. Of the registers only those matter that the
 // program reads before it writes them.
-func (l *lowering) start1(known *analysis, called bool) {
+func (l *lowering) start1(known *flow.Sub, called bool) {
 	a := l.a
 	a.Bind(l.thunk)
 	for r := ir.Reg(0); r <= 9; r++ {
 		switch {
-		case known.first>>r&1 == 0:
+		case !known.Reads(r):
 		case r == 1:
 			a.Load(8, hostReg[r], l.field(offArgs))
 		default:
@@ -325,17 +320,27 @@ func (l *lowering) epilogue() {
 	a.JmpR(regT1)
 }
 
-// count takes the instructions before end that are not counted yet off the budget. It changes the flags to those of a
-// comparison of the rest with zero, if there are any.
-func (l *lowering) count(end int32) {
-	if n := end - l.start; n > 0 {
+// settle takes the instructions before end that are not counted yet off the budget.
+func (l *lowering) settle(end int32) { l.subtract(l.count.Take(end)) }
+
+// settleFlags is settle; the flags are those of a comparison of the rest with zero.
+func (l *lowering) settleFlags(end int32) {
+	if n := l.count.Take(end); n != 0 {
+		l.subtract(n)
+	} else {
+		l.a.TestRR(W64, regLeft, regLeft)
+	}
+}
+
+// subtract takes n instructions off the budget.
+func (l *lowering) subtract(n int32) {
+	if n != 0 {
 		l.a.AluRI(Sub, W64, regLeft, n)
 	}
-	l.start = end
 }
 
 // fault returns the label of code that leaves with a fault at instruction i, which counts.
-func (l *lowering) fault(i int32, kind int32) Label { return l.faultAfter(i, kind, i+1-l.start) }
+func (l *lowering) fault(i int32, kind int32) Label { return l.faultAfter(i, kind, l.count.Owed(i+1)) }
 
 // faultAfter is fault with n instructions still to count.
 func (l *lowering) faultAfter(i int32, kind, n int32) Label {
@@ -343,9 +348,7 @@ func (l *lowering) faultAfter(i int32, kind, n int32) Label {
 	code := (l.base+i)<<exitBits | kind
 	l.later(func() {
 		a.Bind(label)
-		if n > 0 {
-			a.AluRI(Sub, W64, regLeft, n)
-		}
+		l.subtract(n)
 		a.MovRI(regT1, int64(code))
 		a.Jmp(l.leave)
 	})

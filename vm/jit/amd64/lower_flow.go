@@ -14,33 +14,61 @@ var conditions = [...]Cond{CondE, CondNE, CondA, CondAE, CondB, CondBE, CondG, C
 // jump lowers a jump. A jump that does not go forwards compares the budget, but only when it is taken.
 func (l *lowering) jump(i int32, in *ir.Insn) {
 	a, to := l.a, l.targets[in.Target]
-	l.count(i + 1)
-	back := in.Target <= i
-	if in.Op == ir.Ja {
-		switch {
-		case back:
-			a.Jcc(CondG, to) // the flags are those of count
-			a.Jmp(l.exhausted(i, to))
-		case in.Target != i+1:
+	switch back := in.Target <= i; {
+	case in.Op == ir.Ja && back:
+		l.settleFlags(i + 1)
+		a.Jcc(CondG, to)
+		a.Jmp(l.exhausted(i, to))
+	case in.Op == ir.Ja:
+		l.subtract(l.count.Jump(i+1, in.Target, 0))
+		if in.Target != i+1 {
 			a.Jmp(to)
 		}
-		return
-	}
-	if back {
-		// Where the budget is used up, the jump faults instead.
-		last, next := a.NewLabel(), a.NewLabel()
-		fault := l.exhausted(i, to)
-		a.Jcc(CondLE, last)
+	case back:
+		l.settleFlags(i + 1)
+		l.jumpBack(i, in, to, 0)
+	default:
+		l.subtract(l.count.Jump(i+1, in.Target, 0))
 		a.Jcc(l.compare(in), to)
-		a.Bind(next)
-		l.later(func() {
-			a.Bind(last)
-			a.Jcc(l.compare(in), fault)
-			a.Jmp(next)
-		})
+	}
+}
+
+// jumpBack goes to the label of an instruction that comes before i if the condition of in holds, or with not = 1 if it does
+// not. The flags are those of a comparison of the budget with zero: where it is used up, instruction i faults instead of
+// jumping.
+func (l *lowering) jumpBack(i int32, in *ir.Insn, to Label, not Cond) {
+	a := l.a
+	last, next := a.NewLabel(), a.NewLabel()
+	out := l.exhausted(i, to)
+	a.Jcc(CondLE, last)
+	a.Jcc(l.compare(in)^not, to)
+	a.Bind(next)
+	l.later(func() {
+		a.Bind(last)
+		a.Jcc(l.compare(in)^not, out)
+		a.Jmp(next)
+	})
+}
+
+// skips tells whether all that the conditional jump in at instruction i does is to skip a jump, next.
+func (l *lowering) skips(i int32, in, next *ir.Insn) bool {
+	_, target := l.targets[i+1]
+	return in.Op != ir.Ja && in.Target == i+2 && next.Op == ir.Ja && next.Target != i+2 && !target
+}
+
+// jumpUnless lowers the two instructions of skips: one jump for the opposite condition.
+func (l *lowering) jumpUnless(i int32, in, next *ir.Insn) {
+	to := l.targets[next.Target]
+	if next.Target <= i+1 {
+		// Who does not jump has not executed the second.
+		l.settleFlags(i + 2)
+		l.jumpBack(i+1, in, to, 1)
+		l.count.Owe(i+2, -1)
 		return
 	}
-	a.Jcc(l.compare(in), to)
+	l.subtract(l.count.Jump(i+1, next.Target, 1))
+	l.a.Jcc(l.compare(in)^1, to)
+	l.count.Owe(i+2, l.count.Owed(i+1))
 }
 
 // compare sets the flags for a conditional jump and returns the condition.
@@ -77,7 +105,7 @@ func (l *lowering) callInsn(i int32, in *ir.Insn) {
 	if l.inlined(i, in) {
 		return
 	}
-	l.count(i + 1)
+	l.settle(i + 1)
 	switch in.Op {
 	case ir.CallSub:
 		l.callSub(i, func() { l.a.Jmp(l.subs[in.Target]) })
@@ -165,7 +193,7 @@ func (l *lowering) callHost(i int32, fn abi.Func, count *uint64) {
 	a, back := l.a, l.a.NewLabel()
 	n := int64(len(l.sites))
 	l.sites = append(l.sites, site{fn, count, l.base + i})
-	keep := l.push(i, 1<<11-1)
+	keep := l.push(i, func(ir.Reg) bool { return true })
 	a.LeaLabel(regT1, back)
 	a.MovRI(regT2, n<<exitBits|exitCall)
 	a.Jmp(l.call)
@@ -174,12 +202,11 @@ func (l *lowering) callHost(i int32, fn abi.Func, count *uint64) {
 	l.zeroArgs(i)
 }
 
-// push saves those of R6-R9 among regs whose values are needed after instruction i, and returns them.
-func (l *lowering) push(i int32, regs uint16) (kept []Reg) {
-	live := l.known.live[i-l.known.s.Start]
+// push saves those of R6-R9 that are lost and whose values are needed after instruction i, and returns them.
+func (l *lowering) push(i int32, lost func(ir.Reg) bool) (kept []Reg) {
 	for r := ir.Reg(6); r <= 9; r++ {
 		// A subprogram gives those that it does not write back as it got them.
-		if regs>>r&1 != 0 && (live>>r&1 != 0 || l.called && !slices.Contains(l.saved, hostReg[r])) {
+		if lost(r) && (l.known.Live(i, r) || l.called && !slices.Contains(l.saved, hostReg[r])) {
 			kept = append(kept, hostReg[r])
 			l.a.Push(hostReg[r])
 		}

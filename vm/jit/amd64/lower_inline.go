@@ -7,47 +7,43 @@ import (
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/jit/flow"
 )
 
 // inlined lowers calls of helpers that need no call (engine.Inline); false: this one does.
 func (l *lowering) inlined(i int32, in *ir.Insn) bool {
-	if m := l.arrayOf(&l.facts, in); m != nil {
+	if m := l.set.ArrayOf(&l.facts, in); m != nil {
 		l.lookup(i, in, m)
 		return true
 	}
-	if t := l.tableOf(&l.facts, in); t != nil {
+	if t := l.set.TableOf(&l.facts, in); t != nil {
 		l.find(i, in, t, false)
 		return true
 	}
-	if t := l.updatedBy(&l.facts, in); t != nil {
+	if t := l.set.UpdatedBy(&l.facts, in); t != nil {
 		l.find(i, in, t, true)
 		return true
 	}
-	if in.Op == ir.CallHelper && in.Imm == l.inline.CPUID && l.hasHelper(in.Imm) {
+	if l.set.IsCPUID(in) {
 		l.needCPU = true
 		l.a.Load(4, RAX, l.field(offCPU))
 		l.inlineEnd(i)
 		return true
 	}
-	if in.Op == ir.CallHelper && in.Imm == l.inline.Loop && l.hasHelper(in.Imm) {
-		if fn, known := l.facts.constant(2); known {
-			if at, ok := l.subAt(fn); ok {
-				l.loop(i, at)
-				return true
-			}
+	if fn, ok := l.set.LoopOf(&l.facts, in); ok {
+		if at, ok := l.subAt(fn); ok {
+			l.loop(i, at)
+			return true
 		}
 	}
+	t := l.set.CodeOf(l.prog.Code, in)
 	switch {
+	case t == nil:
+		return false
 	case in.Op == ir.CallKfunc:
-		if t := l.inline.Kfuncs[l.prog.Code.Kfuncs[in.Imm]]; t != nil {
-			return l.template(i, t, l.prog.Kfuncs[in.Imm], &l.calls.Kfuncs)
-		}
-	case in.Op == ir.CallHelper && uint64(in.Imm) < uint64(len(l.inline.Helpers)) && l.hasHelper(in.Imm):
-		if t := l.inline.Helpers[in.Imm]; t != nil {
-			return l.template(i, t, l.helpers[in.Imm], &l.calls.Helpers)
-		}
+		return l.template(i, t, l.prog.Kfuncs[in.Imm], &l.calls.Kfuncs)
 	}
-	return false
+	return l.template(i, t, l.helpers[in.Imm], &l.calls.Helpers)
 }
 
 // word returns the number of the word of t; ok is false if there is no room for it.
@@ -66,9 +62,6 @@ func (l *lowering) word(t *abi.Inline) (n int, ok bool) {
 
 // template lowers the call at instruction i of a function that t describes; false: the function must be called.
 func (l *lowering) template(i int32, t *abi.Inline, fn abi.Func, count *uint64) bool {
-	if engine.CheckInline(t) != "" {
-		return false
-	}
 	word := 0
 	if t.Word != nil {
 		var ok bool
@@ -78,7 +71,7 @@ func (l *lowering) template(i int32, t *abi.Inline, fn abi.Func, count *uint64) 
 		l.need.bits |= 1 << word
 		l.need.volatile = l.need.volatile || t.Volatile
 	}
-	a, n, before := l.a, i+1-l.start, l.facts
+	a, n, before := l.a, l.count.Owed(i+1), l.facts
 	slow, join := Label(-1), a.NewLabel()
 	call := func() Label {
 		if slow < 0 {
@@ -86,25 +79,23 @@ func (l *lowering) template(i int32, t *abi.Inline, fn abi.Func, count *uint64) 
 			at := slow
 			l.later(func() {
 				a.Bind(at)
-				a.AluRI(Sub, W64, regLeft, n)
+				l.subtract(n)
 				l.callHost(i, fn, count)
-				a.AluRI(Add, W64, regLeft, n)
+				l.subtract(-n)
 				a.Jmp(join)
 			})
 		}
 		return slow
 	}
 	// Where jumps lead: labels, and what is known there.
-	labels, known := make([]Label, len(t.Code)+1), make([]*facts, len(t.Code)+1)
+	labels, known := make([]Label, len(t.Code)+1), make([]*flow.Facts, len(t.Code)+1)
 	to := func(target int32) Label {
 		f := known[target]
 		if f == nil {
-			labels[target], f = a.NewLabel(), new(facts)
+			labels[target], f = a.NewLabel(), new(flow.Facts)
 			*f, known[target] = l.facts, f
 		}
-		for r := range f {
-			f[r] = f[r].meet(l.facts[r])
-		}
+		f.Meet(&l.facts)
 		return labels[target]
 	}
 	reached := true
@@ -136,13 +127,13 @@ func (l *lowering) template(i int32, t *abi.Inline, fn abi.Func, count *uint64) 
 				a.Jcc(CondE, call())
 			}
 			a.Load(8, hostReg[in.Dst], l.field(offWords+8*int32(word)))
-			l.facts[in.Dst] = fact{}
+			l.facts.Lose(in.Dst)
 			continue
 		case l.alu(in):
 		default:
 			l.operate(in, l.checked(baseOf(in), in.Off, in.Op.Size(), call))
 		}
-		l.step(&l.facts, i, in)
+		l.set.Step(&l.facts, i, in)
 	}
 	if known[len(t.Code)] != nil {
 		a.Bind(labels[len(t.Code)])
@@ -165,14 +156,14 @@ func (l *lowering) template(i int32, t *abi.Inline, fn abi.Func, count *uint64) 
 func (l *lowering) lookup(i int32, in *ir.Insn, m *engine.Array) {
 	a := l.a
 	none, done, join := a.NewLabel(), a.NewLabel(), a.NewLabel()
-	n := i + 1 - l.start // not counted yet
+	n := l.count.Owed(i + 1)
 	call := func() Label {
 		slow := a.NewLabel()
 		l.later(func() {
 			a.Bind(slow)
-			a.AluRI(Sub, W64, regLeft, n)
+			l.subtract(n)
 			l.callHost(i, l.helpers[in.Imm], &l.calls.Helpers)
-			a.AluRI(Add, W64, regLeft, n)
+			l.subtract(-n)
 			a.Zero(RAX) // code behind relies on an element or null
 			a.Jmp(join)
 		})
@@ -182,7 +173,7 @@ func (l *lowering) lookup(i int32, in *ir.Insn, m *engine.Array) {
 	a.AluRI(Cmp, W32, RAX, int32(m.Entries))
 	a.Jcc(CondAE, none)
 	if m.CPUs != 0 {
-		if in.Imm == l.inline.LookupPerCPU {
+		if l.set.PerCPU(in) {
 			a.MovRR(W32, regT1, RDX)
 		} else {
 			l.needCPU = true
@@ -231,7 +222,7 @@ func (l *lowering) inlineEnd(i int32) {
 // zeroArgs zeroes the arguments after the call at instruction i where that can be seen.
 func (l *lowering) zeroArgs(i int32) {
 	for r := ir.Reg(1); r <= 5; r++ {
-		if l.known.live[i-l.known.s.Start]>>r&1 != 0 {
+		if l.known.Live(i, r) {
 			l.a.Zero(hostReg[r])
 		}
 	}

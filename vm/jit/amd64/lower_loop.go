@@ -4,13 +4,14 @@ import (
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/jit/flow"
 )
 
 // loop lowers a call of bpf_loop by instruction i whose callback is the subprogram at instruction at: a loop around a call. A
 // callback starts with all registers zero but R1 and R2; of the others those matter that it reads.
 func (l *lowering) loop(i, at int32) {
 	a := l.a
-	l.count(i + 1)
+	l.settle(i + 1)
 	a.CountHelper()
 	refused, tooBig, none, done := a.NewLabel(), a.NewLabel(), a.NewLabel(), a.NewLabel()
 	a.TestRR(W64, RCX, RCX)
@@ -23,14 +24,14 @@ func (l *lowering) loop(i, at int32) {
 	a.AluRM(Cmp, W64, RBP, l.field(offCallLow))
 	a.Jcc(CondBE, l.faultAfter(at, exitDepth, 0))
 
-	var reads uint16
-	for k := range l.known0 {
-		if l.known0[k].s.Start == at {
-			reads = l.known0[k].first
+	var callee *flow.Sub
+	for _, s := range l.known0 {
+		if s.Start() == at {
+			callee = s
 			break
 		}
 	}
-	kept := l.push(i, reads)
+	kept := l.push(i, callee.Reads)
 	// The number of rounds, the callback's context and the number of this round lie on the private stack.
 	a.Push(RDI)
 	a.Push(RDX)
@@ -41,7 +42,7 @@ func (l *lowering) loop(i, at int32) {
 	a.Load(8, RDI, At(RSP, 0))
 	a.Load(8, RSI, At(RSP, 8))
 	for r := ir.Reg(0); r <= 9; r++ {
-		if r != 1 && r != 2 && reads>>r&1 != 0 {
+		if r != 1 && r != 2 && callee.Reads(r) {
 			a.Zero(hostReg[r])
 		}
 	}

@@ -4,8 +4,8 @@ import (
 	"math"
 	"math/bits"
 
-	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/jit/flow"
 	"github.com/schedsim/schedsim/vm/mem"
 )
 
@@ -17,6 +17,12 @@ func (l *lowering) memory(i int32, in *ir.Insn) bool {
 		return false
 	case in.Arena && l.arena:
 		l.arenaAccess(in)
+	case in.Proved:
+		m, ok := l.sure(baseOf(in), in.Off, size)
+		if !ok {
+			m = AtIndex(regBias, hostReg[baseOf(in)], in.Off)
+		}
+		l.operate(in, m)
 	case in.Probe:
 		l.probe(in)
 	default:
@@ -89,15 +95,12 @@ func (l *lowering) checked(reg ir.Reg, off int32, size int, fail func() Label) M
 
 // sure returns the operand for size bytes at reg + off if it is known that they may be accessed.
 func (l *lowering) sure(reg ir.Reg, off int32, size int) (Mem, bool) {
-	at := l.facts[reg].value + uint64(int64(off))
-	switch kind := l.facts[reg].kind; {
-	case kind == frame && l.stackOK && int64(at) >= -engine.FrameSize && int64(at) <= -int64(size):
-		// R10 is the end of a frame of the stack region: no program can change it.
+	switch place, at := l.set.PlaceOf(&l.facts, reg, off, size); place {
+	case flow.Frame:
 		return AtIndex(regBias, RBP, int32(at)), true
-	case kind == constant && at-mem.Base <= l.limit-uint64(size):
-		// The limit only grows. The address sign-extends from 32 bits.
-		return At(regBias, int32(at)), true
-	case l.facts.within(reg, off, size):
+	case flow.Fixed: // the address sign-extends from 32 bits
+		return At(regBias, int32(mem.Base+uint64(at))), true
+	case flow.Inside:
 		return AtIndex(regBias, hostReg[reg], off), true
 	}
 	return Mem{}, false

@@ -20,24 +20,21 @@ const (
 	elemKey      = int32(unsafe.Offsetof(abi.IndexElem{}.Key))
 )
 
-// maxCopy is the size of the largest value that an update copies.
-const maxCopy = 64
-
 // find lowers the lookup at instruction i in a table, or the update of a value that is there. R2-R4 keep their values for the
 // case that the helper must be called after all; it does not look at R5.
 func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	a := l.a
 	none, join, done := a.NewLabel(), a.NewLabel(), a.NewLabel()
-	n := i + 1 - l.start // not counted yet
+	n := l.count.Owed(i + 1)
 	// call is code behind the program that calls the helper.
 	call := func() Label {
 		slow := a.NewLabel()
 		l.later(func() {
 			a.Bind(slow)
-			a.AluRI(Sub, W64, regLeft, n)
+			l.subtract(n)
 			a.MovRI(RDI, int64(t.Map))
 			l.callHost(i, l.helpers[in.Imm], &l.calls.Helpers)
-			a.AluRI(Add, W64, regLeft, n)
+			l.subtract(-n)
 			if t.Storage == 0 && !update {
 				a.Zero(RAX) // code behind relies on an element or null
 			}

@@ -12,6 +12,7 @@ type Sub struct {
 	// targets has the instructions that jumps go to; live the registers whose value after an instruction may matter.
 	targets []bool
 	live    []uint16
+	first   uint16 // those whose value at the beginning may matter
 }
 
 // After widenPasses passes over a subprogram, facts about accessible bytes no longer survive changes at loop heads, so that
@@ -50,6 +51,12 @@ func (an *Sub) At(i int32) (f Facts) {
 
 // Live tells whether the value of r after instruction i may matter.
 func (an *Sub) Live(i int32, r ir.Reg) bool { return an.live[i-an.start]>>r&1 != 0 }
+
+// Start is the first instruction of the subprogram.
+func (an *Sub) Start() int32 { return an.start }
+
+// Reads tells whether the value of r at the beginning may matter.
+func (an *Sub) Reads(r ir.Reg) bool { return an.first>>r&1 != 0 }
 
 // forward follows the code once and tells whether facts changed at a place that it had passed.
 func (an *Sub) forward(widen bool) (again bool) {
@@ -114,11 +121,13 @@ func (an *Sub) backward() {
 	an.live = make([]uint16, len(an.insns))
 	before := make([]uint16, len(an.insns)) // live before the instruction
 	changed := true
+	defer func() { an.first |= before[0] }()
 	for pass := 0; changed; pass++ {
 		if pass == maxPasses {
 			for i := range an.live {
 				an.live[i] = 1<<11 - 1
 			}
+			an.first = 1<<11 - 1
 			return
 		}
 		changed = false

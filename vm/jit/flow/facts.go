@@ -85,6 +85,16 @@ func (f *Facts) Branch(in *ir.Insn, taken bool) {
 	}
 }
 
+// Meet keeps what holds when either f or g does.
+func (f *Facts) Meet(g *Facts) {
+	for r := range f {
+		f[r] = f[r].meet(g[r])
+	}
+}
+
+// Lose forgets what is known of r.
+func (f *Facts) Lose(r ir.Reg) { f[r] = fact{} }
+
 // meet is what holds of a register when either a or b does.
 func (a fact) meet(b fact) fact {
 	if a == b {

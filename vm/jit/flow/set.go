@@ -14,6 +14,7 @@ type Set struct {
 	helpers []abi.Func
 	inline  engine.Inline
 	arrays  map[uint64]*engine.Array // those of inline that machine code can handle, by map
+	tables  map[uint64]*engine.Table // likewise
 }
 
 // New gathers what is known before the programs of env are looked at.
@@ -24,6 +25,13 @@ func New(env *engine.Env) *Set {
 	for i := range env.Inline.Arrays {
 		if m := &env.Inline.Arrays[i]; s.plausible(m) {
 			s.arrays[m.Map] = m
+		}
+	}
+	s.tables = make(map[uint64]*engine.Table, len(env.Inline.Tables))
+	for i := range env.Inline.Tables {
+		const most = 1 << 30
+		if t := &env.Inline.Tables[i]; t.Index != nil && t.Size <= most && t.Value <= most && t.Stride <= most && (t.Storage > 0 || t.Key == 4 || t.Key == 8) {
+			s.tables[t.Map] = t
 		}
 	}
 	return s
@@ -38,10 +46,13 @@ func (s *Set) Step(f *Facts, i int32, in *ir.Insn) {
 	case in.Op.Size() > 0:
 		f.checked(in.Dst, in.Off, in.Op.Size())
 	}
-	m := s.ArrayOf(f, in)
+	m, t := s.ArrayOf(f, in), s.TableOf(f, in)
 	f.step(in)
-	if m != nil {
+	switch {
+	case m != nil:
 		f.element(i, m.Elem)
+	case t != nil:
+		f.element(i, t.Size)
 	}
 }
 
@@ -73,13 +84,71 @@ func (s *Set) PlaceOf(f *Facts, r ir.Reg, off int32, size int) (p Place, at int6
 
 // ArrayOf returns the array that in looks an element up in, when f holds before it; nil: it does something else.
 func (s *Set) ArrayOf(f *Facts, in *ir.Insn) *engine.Array {
-	if in.Op != ir.CallHelper || in.Imm != s.inline.Lookup || !s.hasHelper(in.Imm) {
+	perCPU := s.PerCPU(in)
+	if in.Op != ir.CallHelper || in.Imm != s.inline.Lookup && !perCPU || !s.hasHelper(in.Imm) {
 		return nil
 	}
 	if addr, known := f.constant(1); known {
-		return s.arrays[addr]
+		if m := s.arrays[addr]; m != nil && (!perCPU || m.CPUs != 0) {
+			return m
+		}
 	}
 	return nil
+}
+
+// PerCPU tells whether the lookup in names the processor, in R3.
+func (s *Set) PerCPU(in *ir.Insn) bool { return in.Imm == s.inline.LookupPerCPU }
+
+// TableOf returns the table that in looks an element up in, when f holds before it; nil: it does something else.
+func (s *Set) TableOf(f *Facts, in *ir.Insn) *engine.Table {
+	if in.Op != ir.CallHelper || len(s.tables) == 0 || !s.hasHelper(in.Imm) {
+		return nil
+	}
+	if addr, known := f.constant(1); known {
+		if t := s.tables[addr]; t != nil && (in.Imm == t.Storage || t.Storage == 0 && in.Imm == s.inline.Lookup) {
+			return t
+		}
+	}
+	return nil
+}
+
+// MaxCopy is the size of the largest value that an update copies in machine code.
+const MaxCopy = 64
+
+// UpdatedBy returns the table in which in changes a value that machine code can copy; nil: it does something else.
+func (s *Set) UpdatedBy(f *Facts, in *ir.Insn) *engine.Table {
+	if in.Op != ir.CallHelper || in.Imm != s.inline.Update || !s.hasHelper(in.Imm) {
+		return nil
+	}
+	if addr, known := f.constant(1); known {
+		if t := s.tables[addr]; t != nil && t.Storage == 0 && t.Plain && (t.Size == 4 || t.Size%8 == 0 && t.Size > 0 && t.Size <= MaxCopy) {
+			return t
+		}
+	}
+	return nil
+}
+
+// LoopOf returns the code address of the callback if in is bpf_loop with a callback that is known.
+func (s *Set) LoopOf(f *Facts, in *ir.Insn) (fn uint64, ok bool) {
+	if in.Op != ir.CallHelper || in.Imm != s.inline.Loop || !s.hasHelper(in.Imm) {
+		return 0, false
+	}
+	return f.constant(2)
+}
+
+// CodeOf returns what is said in code of the function that in, an instruction of p, calls; nil: nothing, or it cannot be used.
+func (s *Set) CodeOf(p *ir.Program, in *ir.Insn) *abi.Inline {
+	var t *abi.Inline
+	switch {
+	case in.Op == ir.CallKfunc:
+		t = s.inline.Kfuncs[p.Kfuncs[in.Imm]]
+	case in.Op == ir.CallHelper && uint64(in.Imm) < uint64(len(s.inline.Helpers)) && s.hasHelper(in.Imm):
+		t = s.inline.Helpers[in.Imm]
+	}
+	if t == nil || engine.CheckInline(t) != "" {
+		return nil
+	}
+	return t
 }
 
 // IsCPUID tells whether in asks for the number of the processor.

@@ -1,0 +1,67 @@
+package flow
+
+import "github.com/schedsim/schedsim/vm/ir"
+
+// Counter says where machine code takes executed instructions off the budget. What is left must be right wherever Go can see it
+// and where it is compared: at exits, calls, and jumps back. In between, instructions are counted together as late as
+// possible; where paths meet they must agree on how many are still to count, which the first jump there decides. A jump
+// over a few instructions then costs nothing.
+//
+// The zero value is not ready; call Begin.
+type Counter struct {
+	// start is where counting would have begun if the way here were straight: at instruction i, i - start are still to count.
+	start int32
+	// owed is how many are still to count at jump targets: none where jumps lead back to.
+	owed map[int32]int32
+}
+
+// Begin starts a subprogram with the instructions insns, of which the first has number start.
+func (c *Counter) Begin(start int32, insns []ir.Insn) {
+	c.start, c.owed = start, map[int32]int32{}
+	for k := range insns {
+		if in := &insns[k]; in.Op.IsJump() && in.Target <= start+int32(k) {
+			c.owed[in.Target] = 0
+		}
+	}
+}
+
+// Owed is how many instructions before i are still to count.
+func (c *Counter) Owed(i int32) int32 { return i - c.start }
+
+// Take returns how many instructions before i are still to count; the caller counts them. There may be fewer than none.
+func (c *Counter) Take(i int32) int32 {
+	n := i - c.start
+	c.start = i
+	return n
+}
+
+// Owe says that n instructions before i are still to count.
+func (c *Counter) Owe(i, n int32) { c.start = i - n }
+
+// Jump returns how many instructions the caller must count before a jump forwards, on both ways: it leads to target and has
+// executed extra instructions besides those before next.
+func (c *Counter) Jump(next, target, extra int32) int32 {
+	n := c.Owed(next) + extra
+	owed, ok := c.owed[target]
+	if !ok {
+		c.owed[target] = n
+		return 0
+	}
+	c.start += n - owed
+	return n - owed
+}
+
+// Land returns how many instructions who comes the straight way must count before the jump target i; not reached: nobody does.
+func (c *Counter) Land(i int32, reached bool) int32 {
+	owed, ok := c.owed[i]
+	switch n := c.Owed(i) - owed; {
+	case reached && !ok: // no jump leads here
+		return 0
+	case reached:
+		c.start = i - owed
+		return n
+	default:
+		c.start = i - owed
+		return 0
+	}
+}
