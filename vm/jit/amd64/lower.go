@@ -176,7 +176,8 @@ func (l *lowering) program(number int, p *engine.Prog) {
 	}
 	for i := range p.Code.Subs {
 		if l.subNumber+i == len(l.analyses) {
-			l.analyses = append(l.analyses, l.set.Analyze(p.Code, &p.Code.Subs[i]))
+			s := &p.Code.Subs[i]
+			l.analyses = append(l.analyses, l.set.Analyze(p.Code, s, l.callees || called[s.Start]))
 		}
 	}
 	l.known0 = l.analyses[l.subNumber:]

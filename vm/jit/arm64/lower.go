@@ -170,7 +170,7 @@ func (l *lowering) sub(s *ir.Sub) {
 	l.mark(s.Start)
 	l.prologue(s)
 	if l.subNumber == len(l.analyses) {
-		l.analyses = append(l.analyses, l.set.Analyze(l.prog.Code, s))
+		l.analyses = append(l.analyses, l.set.Analyze(l.prog.Code, s, l.called))
 	}
 	l.known = l.analyses[l.subNumber]
 	l.subNumber++

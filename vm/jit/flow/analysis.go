@@ -11,6 +11,7 @@ type Sub struct {
 	in map[int32]*Facts
 	// targets has the instructions that jumps go to; live the registers whose value after an instruction may matter.
 	targets []bool
+	called  bool
 	live    []uint16
 	first   uint16 // those whose value at the beginning may matter
 }
@@ -22,9 +23,10 @@ const (
 	maxPasses   = 50
 )
 
-// Analyze finds the facts that hold on every path through the subprogram s of p.
-func (s *Set) Analyze(p *ir.Program, sub *ir.Sub) *Sub {
-	an := &Sub{set: s, insns: p.Insns[sub.Start:sub.End], start: sub.Start, in: map[int32]*Facts{}, targets: make([]bool, sub.End-sub.Start)}
+// Analyze finds the facts that hold on every path through the subprogram s of p. Not called: no code sees what it leaves in R1 to
+// R9.
+func (s *Set) Analyze(p *ir.Program, sub *ir.Sub, called bool) *Sub {
+	an := &Sub{set: s, called: called, insns: p.Insns[sub.Start:sub.End], start: sub.Start, in: map[int32]*Facts{}, targets: make([]bool, sub.End-sub.Start)}
 	for i := range an.insns {
 		if in := &an.insns[i]; in.Op.IsJump() {
 			an.targets[in.Target-sub.Start] = true
@@ -142,6 +144,9 @@ func (an *Sub) backward() {
 			}
 			an.live[i] = out
 			reads, writes := registers(in)
+			if in.Op == ir.Exit && !an.called {
+				reads = 1
+			}
 			if b := out&^writes | reads; b != before[i] {
 				before[i], changed = b, true
 			}

@@ -12,15 +12,20 @@ type Counter struct {
 	// start is where counting would have begun if the way here were straight: at instruction i, i - start are still to count.
 	start int32
 	// owed is how many are still to count at jump targets: none where jumps lead back to.
-	owed map[int32]int32
+	owed  map[int32]int32
+	loops []loop
 }
+
+// loop is a jump back: from instruction last to first.
+type loop struct{ first, last int32 }
 
 // Begin starts a subprogram with the instructions insns, of which the first has number start.
 func (c *Counter) Begin(start int32, insns []ir.Insn) {
-	c.start, c.owed = start, map[int32]int32{}
+	c.start, c.owed, c.loops = start, map[int32]int32{}, c.loops[:0]
 	for k := range insns {
 		if in := &insns[k]; in.Op.IsJump() && in.Target <= start+int32(k) {
 			c.owed[in.Target] = 0
+			c.loops = append(c.loops, loop{in.Target, start + int32(k)})
 		}
 	}
 }
@@ -44,11 +49,24 @@ func (c *Counter) Jump(next, target, extra int32) int32 {
 	n := c.Owed(next) + extra
 	owed, ok := c.owed[target]
 	if !ok {
-		c.owed[target] = n
-		return 0
+		owed = n
+		if l := c.entered(next-1, target); l.last != 0 { // the way around the loop matters more
+			owed = target - l.first
+		}
+		c.owed[target] = owed
 	}
 	c.start += n - owed
 	return n - owed
+}
+
+// entered finds the innermost loop that a jump from instruction i to target enters behind its beginning.
+func (c *Counter) entered(i, target int32) (in loop) {
+	for _, l := range c.loops {
+		if i < l.first && l.first <= target && target <= l.last && l.first >= in.first {
+			in = l
+		}
+	}
+	return in
 }
 
 // Land returns how many instructions who comes the straight way must count before the jump target i; not reached: nobody does.

@@ -104,7 +104,7 @@ func TestAnalyze(t *testing.T) {
 		{Op: ir.Mov64K, Dst: 0}, {Op: ir.Exit}, {Op: ir.Exit}, // 9
 	}
 	p := &ir.Program{Insns: insns, Subs: []ir.Sub{{End: int32(len(insns))}}}
-	an := s.Analyze(p, &p.Subs[0])
+	an := s.Analyze(p, &p.Subs[0], true)
 	at := an.At(4)
 	if place, _ := s.PlaceOf(&at, 1, 0, 8); place != Unknown {
 		t.Error("r1 is known at the head of the loop that moves it")
