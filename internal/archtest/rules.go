@@ -25,7 +25,7 @@ var Rules = []Rule{
 	{Path: "vm/mem"},
 	{Path: "vm/elf"},
 	{Path: "vm/link", May: []string{"vm/elf", "vm/ir", "vm/abi"}},
-	{Path: "vm/verifier", May: []string{"vm/abi", "vm/elf", "vm/link", "vm/ir"}, TestAlso: []string{"kfuncs", "ops", "ops/kernels"}},
+	{Path: "vm/verifier", May: []string{"vm/abi", "vm/elf", "vm/link", "vm/ir"}, TestAlso: []string{"ops/kernels", "sched/bpf/attach"}},
 	{Path: "vm/maps", May: []string{"vm/abi", "vm/mem"}},
 	{Path: "vm/objects", May: []string{"vm/abi", "vm/maps"}, TestAlso: []string{"vm/mem"}},
 	{Path: "vm/helpers", May: []string{"vm/ir", "vm/abi", "vm/ir", "vm/mem", "vm/maps"}},
@@ -45,7 +45,10 @@ var Rules = []Rule{
 
 	{Path: "ops", May: []string{"sim", "vm/abi"}, TestAlso: []string{"ops/kernels"}},
 	{Path: "ops/kernels", May: []string{"vm/abi", "ops/kernels/...", "internal/cdecl"}},
+	{Path: "ops/kernels/v6_16"},
+	{Path: "ops/kernels/v6_18"},
 	{Path: "ops/kernels/v7_2"},
+	{Path: "ops/kernels/v7_3"},
 
 	{Path: "sched/class/idle", May: []string{"sim", "sim/kobj"}, TestAlso: []string{"sim/topo"}},
 	{Path: "sched/class/fair", May: []string{"sim", "sim/kobj", "sim/topo"}, TestAlso: []string{"sched/class/idle"}},
@@ -59,6 +62,8 @@ var Rules = []Rule{
 	{Path: "kfuncs", May: []string{"sim", "sim/kobj", "ops", "ops/kernels", "sched/class/ext", "vm/abi", "vm/ir", "vm/helpers", "vm/link", "vm/elf"},
 		TestAlso: []string{"sim/topo", "sched/...", "vm/..."}},
 	{Path: "sched/bpf/agent", May: []string{"sim/topo", "vm/elf"}},
+	{Path: "sched/bpf/attach", May: []string{"ops", "ops/kernels", "kfuncs", "vm/abi", "vm/elf", "vm/link", "vm/helpers", "vm/verifier"},
+		TestAlso: []string{"sched/bpf", "examples"}},
 	{Path: "sched/bpf", May: []string{"sim", "sim/kobj", "ops", "ops/kernels", "sched", "sched/class/ext", "sched/bpf/agent", "kfuncs", "vm/..."},
 		TestAlso: []string{"sched/...", "sim/topo", "internal/runner", "workloads", "examples"}},
 

@@ -1,0 +1,222 @@
+package attach
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/schedsim/schedsim/kfuncs"
+	"github.com/schedsim/schedsim/vm/elf"
+	"github.com/schedsim/schedsim/vm/link"
+	"github.com/schedsim/schedsim/vm/verifier"
+)
+
+// Sizes of contexts.
+const (
+	maxSyscallCtx = 1<<16 - 1 // of SYSCALL programs: U16_MAX
+	maxTraceSize  = 8192      // PERF_MAX_TRACE_SIZE
+	ptRegsSize    = 168       // struct pt_regs of x86-64
+	perfDataSize  = ptRegsSize + 16
+	maxArgs       = 12 // MAX_BPF_FUNC_ARGS
+)
+
+// Other says how a program attaches that is no callback of a struct_ops.
+func (k *Kernel) Other(p *link.Program) (verifier.Attachment, error) {
+	c, ok := kfuncs.ContextOf(p)
+	if !ok {
+		return verifier.Attachment{}, fmt.Errorf("section %q: %w", p.Section, ErrUnsupported)
+	}
+	at := k.base(c)
+	switch p.Kind {
+	case elf.KindSyscall:
+		at.Context = &verifier.Flat{Size: maxSyscallCtx, Writable: true, Variable: true, Aligned: true}
+		at.Helper = helperSet(traceHelpers, eventHelpers[:3], btfHelpers, syscallHelpers)
+	case elf.KindFentry, elf.KindFexit, elf.KindFmodRet, elf.KindFsession:
+		return at, k.function(&at, p)
+	case elf.KindTPBTF:
+		return at, k.tracepoint(&at, p)
+	case elf.KindIter:
+		return at, k.iterator(&at, p)
+	case elf.KindRawTP:
+		events(&at, &verifier.Flat{Size: 8 * maxArgs, Aligned: true}, "bpf_raw_tracepoint_args")
+	case elf.KindTracepoint:
+		events(&at, &traceData{}, "")
+	case elf.KindKprobe, elf.KindKretprobe:
+		events(&at, &verifier.Flat{Size: ptRegsSize, Writable: true, Aligned: true}, "pt_regs")
+		at.Helper = helperSet(traceHelpers, eventHelpers, []string{"override_return"})
+		if section(p) == "kprobe.session" {
+			at.Return = verifier.Return{Kind: verifier.ReturnRange, Hi: 1}
+		}
+	case elf.KindPerfEvent:
+		events(&at, &perfData{}, "bpf_perf_event_data")
+		at.Helper = helperSet(traceHelpers, eventHelpers, perfHelpers)
+	case elf.KindOther:
+		return at, network(&at, p)
+	default:
+		return at, fmt.Errorf("%s programs: %w", p.Kind, ErrUnsupported)
+	}
+	return at, nil
+}
+
+// events is what programs of events have in common.
+func events(at *verifier.Attachment, ctx verifier.Context, ctxType string) {
+	at.Context, at.CtxType = ctx, ctxType
+	at.PrivateStack, at.Tracing = true, !at.Sleepable
+	at.Helper = helperSet(traceHelpers, eventHelpers)
+}
+
+// traceData is the context of tracepoint programs: the event's record, whose first eight bytes are hidden. It follows
+// tp_prog_is_valid_access.
+type traceData struct{}
+
+func (*traceData) Region() uint32 { return 0 }
+func (*traceData) Movable() bool  { return true }
+
+func (*traceData) Access(off, size int, write bool) (verifier.Field, bool) {
+	return verifier.Field{}, off >= 8 && off < maxTraceSize && !write && off%size == 0
+}
+
+// perfData is the context of perf_event programs. It follows pe_prog_is_valid_access.
+type perfData struct{}
+
+func (*perfData) Region() uint32 { return 0 }
+func (*perfData) Movable() bool  { return false }
+
+func (*perfData) Access(off, size int, write bool) (verifier.Field, bool) {
+	ok := off >= 0 && off+size <= perfDataSize && !write && off%size == 0
+	return verifier.Field{}, ok && (size == 8 || off >= ptRegsSize)
+}
+
+// tracing is what programs have in common that attach to something with BTF.
+func tracing(at *verifier.Attachment, more ...[]string) {
+	at.PrivateStack, at.Tracing = true, !at.Sleepable
+	at.Helper = helperSet(append(more, traceHelpers, eventHelpers, btfHelpers)...)
+}
+
+// function attaches to a kernel function. It follows btf_ctx_access.
+func (k *Kernel) function(at *verifier.Attachment, p *link.Program) error {
+	f := k.fn(p.Attach)
+	if f == nil {
+		return fmt.Errorf("%s/%s: the kernel has no such function", p.Kind, p.Attach)
+	}
+	proto, ok := f.Type.(*btf.FuncProto)
+	if !ok {
+		return fmt.Errorf("%s/%s: no function", p.Kind, p.Attach)
+	}
+	tracing(at, argHelpers, []string{"get_func_ret"})
+	args := verifier.NewArgs(proto, false)
+	at.Return = verifier.Return{Kind: verifier.ReturnRange}
+	switch p.Kind {
+	case elf.KindFexit, elf.KindFsession:
+		args.Result = proto.Return
+	case elf.KindFmodRet:
+		i, ok := btf.UnderlyingType(proto.Return).(*btf.Int)
+		if !ok || i.Size > 8 {
+			return fmt.Errorf("fmod_ret/%s: the function does not return an int", p.Attach)
+		}
+		args.Result, at.Return = proto.Return, verifier.Return{}
+	}
+	at.Context = args
+	return nil
+}
+
+// tracepoint attaches to a tracepoint of the kernel, by its BTF.
+func (k *Kernel) tracepoint(at *verifier.Attachment, p *link.Program) error {
+	var td *btf.Typedef
+	err := k.types.TypeByName("btf_trace_"+p.Attach, &td)
+	if err == nil {
+		if ptr, ok := td.Type.(*btf.Pointer); ok {
+			if proto, ok := ptr.Target.(*btf.FuncProto); ok && len(proto.Params) > 0 {
+				tracing(at, argHelpers)
+				params := slices.Clone(proto.Params[1:])
+				if n := errorArg(p.Attach); n >= 0 && n < len(params) {
+					params[n].Type = &btf.Int{Name: "u64", Size: 8}
+				}
+				args := verifier.NewArgs(&btf.FuncProto{Params: params}, true)
+				mayBeNull(p.Attach, args)
+				at.Context = args
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("tp_btf/%s: the kernel has no such tracepoint", p.Attach)
+}
+
+// iterator is a program that walks objects: its arguments are pointers to meta data and to objects, of which the latter are
+// null at the end.
+func (k *Kernel) iterator(at *verifier.Attachment, p *link.Program) error {
+	var st *btf.Struct
+	if k.types.TypeByName("bpf_iter__"+p.Attach, &st) != nil {
+		return fmt.Errorf("iter/%s: the kernel has no such iterator", p.Attach)
+	}
+	tracing(at, iterHelpers)
+	at.PrivateStack, at.Tracing = false, false
+	var params []btf.FuncParam
+	for i, m := range st.Members {
+		t := m.Type
+		if u, ok := t.(*btf.Union); ok && len(u.Members) == 1 {
+			t = u.Members[0].Type
+		}
+		name := m.Name
+		if i > 0 {
+			name += "__nullable"
+		}
+		params = append(params, btf.FuncParam{Name: name, Type: t})
+	}
+	at.Context = verifier.NewArgs(&btf.FuncProto{Params: params}, true)
+	at.Return = verifier.Return{Kind: verifier.ReturnRange, Hi: 1}
+	return nil
+}
+
+// skb stands for the contexts of networking programs: numbers at some offsets, everything else is not modelled.
+type skb struct{ size int }
+
+func (s skb) Region() uint32 { return 0 }
+func (s skb) Movable() bool  { return false }
+
+func (s skb) Access(off, size int, write bool) (verifier.Field, bool) {
+	if off < 0 || off+size > s.size || off%size != 0 {
+		return verifier.Field{}, false
+	}
+	if s.size == skbSize && !write && size <= 4 && off < 48 {
+		return verifier.Field{}, true
+	}
+	return verifier.Field{Unsupported: "of networking"}, false
+}
+
+const skbSize = 192 // of struct __sk_buff
+
+// network attaches to the network, cgroups and sockets.
+func network(at *verifier.Attachment, p *link.Program) error {
+	size := 4096
+	more := [][]string{skbHelpers[:1]}
+	sec := section(p)
+	switch sec {
+	case "socket", "tc", "tcx", "classifier", "action", "cgroup_skb", "sk_skb", "lwt_in", "lwt_out", "lwt_xmit":
+		size = skbSize
+		more = append(more, skbHelpers)
+	case "lsm_cgroup":
+		return fmt.Errorf("programs of section %s: %w", sec, ErrUnsupported)
+	}
+	switch sec {
+	case "tc", "action", "classifier", "tcx":
+		// Helpers that the verifier does not know are let through, so that it says so.
+		more = append(more, tcHelpers)
+	case "cgroup", "cgroup_skb", "sk_lookup", "netfilter", "sockops":
+		at.Return = verifier.Return{Kind: verifier.ReturnRange, Hi: 1}
+		switch {
+		case strings.HasSuffix(p.Section, "egress"), strings.Contains(p.Section, "/bind"):
+			at.Return.Hi = 3
+		case strings.Contains(p.Section, "recvmsg"), strings.Contains(p.Section, "getpeername"), strings.Contains(p.Section, "getsockname"):
+			at.Return.Lo = 1
+		}
+	}
+	at.Helper = helperSet(more...)
+	at.Context, at.CtxType = skb{size}, "__sk_buff"
+	if sec == "xdp" {
+		at.CtxType = "xdp_md"
+	}
+	return nil
+}
