@@ -20,18 +20,17 @@ func (k *Kernel) Header(w io.Writer) error {
 	p.Printf("/* Types of Linux %s for BPF programs. */\n", k.Release)
 	p.Printf("%s", headerTop)
 	for _, t := range all {
-		switch v := t.(type) {
+		switch t.(type) {
 		case *btf.Struct, *btf.Union, *btf.Enum:
 			if t.TypeName() != "" {
 				p.Define(t)
 			}
 		case *btf.Typedef:
 			p.Define(t)
-		case *btf.Func:
-			if isKfunc(v) {
-				p.Mention(v.Type)
-			}
 		}
+	}
+	for _, f := range k.Kfuncs() {
+		p.Mention(f.Type.Type)
 	}
 	for _, t := range all { // what no typedef or member has printed in place
 		if e, ok := t.(*btf.Enum); ok && e.Name == "" {
@@ -68,12 +67,3 @@ const headerEnd = `
 
 #endif /* __VMLINUX_H__ */
 `
-
-func isKfunc(f *btf.Func) bool {
-	for _, t := range f.Tags {
-		if t == "bpf_kfunc" {
-			return true
-		}
-	}
-	return false
-}

@@ -10,7 +10,10 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/schedsim/schedsim/ops/kernels/v6_16"
+	"github.com/schedsim/schedsim/ops/kernels/v6_18"
 	"github.com/schedsim/schedsim/ops/kernels/v7_2"
+	"github.com/schedsim/schedsim/ops/kernels/v7_3"
 )
 
 // Kernel is one kernel as data. It decodes its parts when they are first asked for, and keeps them; a Kernel is for one
@@ -31,14 +34,12 @@ type Kernel struct {
 
 // all lists the kernels, newest first.
 func all() []Kernel {
-	return []Kernel{{
-		Version:    v7_2.Version,
-		Release:    v7_2.Release,
-		Code:       v7_2.Code,
-		rawBTF:     v7_2.BTF(),
-		rawKconfig: v7_2.Kconfig(),
-		rawKfuncs:  v7_2.Kfuncs(),
-	}}
+	return []Kernel{
+		{Version: v7_3.Version, Release: v7_3.Release, Code: v7_3.Code, rawBTF: v7_3.BTF(), rawKconfig: v7_3.Kconfig(), rawKfuncs: v7_3.Kfuncs()},
+		{Version: v7_2.Version, Release: v7_2.Release, Code: v7_2.Code, rawBTF: v7_2.BTF(), rawKconfig: v7_2.Kconfig(), rawKfuncs: v7_2.Kfuncs()},
+		{Version: v6_18.Version, Release: v6_18.Release, Code: v6_18.Code, rawBTF: v6_18.BTF(), rawKconfig: v6_18.Kconfig(), rawKfuncs: v6_18.Kfuncs()},
+		{Version: v6_16.Version, Release: v6_16.Release, Code: v6_16.Code, rawBTF: v6_16.BTF(), rawKconfig: v6_16.Kconfig(), rawKfuncs: v6_16.Kfuncs()},
+	}
 }
 
 // Get returns the kernel with that version or exact release; an unknown one is an error that lists those known.

@@ -16,6 +16,8 @@ type KfuncInfo struct {
 	// task_struct *p)".
 	Proto string
 	Flags abi.KfuncFlags
+	// Sets are the sets of sched_ext that it is in, sorted: the kernel's names without scx_kfunc_ids_.
+	Sets []string
 	// Type is its BTF type.
 	Type *btf.Func
 }
@@ -26,8 +28,9 @@ func (k *Kernel) Kfuncs() []KfuncInfo {
 		return k.kfuncs
 	}
 	for l := range strings.Lines(k.rawKfuncs) {
+		l, sets, _ := strings.Cut(strings.TrimSuffix(l, "\n"), " (")
 		words := strings.Fields(l)
-		info := KfuncInfo{Name: words[0]}
+		info := KfuncInfo{Name: words[0], Sets: strings.Fields(strings.TrimSuffix(sets, ")"))}
 		for _, w := range words[1:] {
 			f, ok := FlagByName(w)
 			if !ok {
@@ -65,6 +68,8 @@ var flagNames = [...]struct {
 	{"ARENA_RET", abi.ArenaRet},
 	{"ARENA_ARG1", abi.ArenaArg1},
 	{"ARENA_ARG2", abi.ArenaArg2},
+	{"SPINLOCK_SAFE", abi.SpinlockSafe},
+	{"PERFMON", abi.Perfmon},
 }
 
 // FlagByName returns the flag with that name (KF_ left out).

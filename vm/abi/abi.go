@@ -28,6 +28,9 @@ const (
 	ArenaRet
 	ArenaArg1
 	ArenaArg2
+	// SpinlockSafe: it may be called while a bpf_spin_lock is held (from 7.3 on). Perfmon: it needs CAP_PERFMON.
+	SpinlockSafe
+	Perfmon
 )
 
 // Args are the registers R1-R5 of a call.
@@ -46,13 +49,36 @@ type Call struct {
 	Fault string
 	// Kfuncs and Helpers count the calls of each sort since the host last cleared them.
 	Kfuncs, Helpers uint64
-	// Tail, when a helper sets it, makes program number Tail-1 go on in place of the running one, which the helper does not
-	// return to (bpf_tail_call). Tails is how many programs have gone on in this way since the invocation began. Both are
-	// the engine's to reset; see engine.Env.
-	Tail, Tails int32
+	// Next, when a helper or kernel function sets it, says where the program goes on instead of behind the call; see
+	// engine.Env. Tails is how many tail calls there were since the invocation began. Both are the engine's to reset.
+	Next  Next
+	Tails int32
+	// Other is the program that NextOther means, Cookie what NextThrow throws.
+	Other  Other
+	Cookie uint64
 	// Sub runs the subprogram at the given code address (a callback pointer) of the running program and returns its r0.
 	// When the subprogram faults, Fault is set: the caller must return at once.
 	Sub func(fn uint64, a Args) uint64
+}
+
+// Next says where a program goes on after a call.
+type Next int32
+
+// A positive Next is a tail call: program number Next-1 of the set goes on in place of the running one.
+const (
+	// NextCaller: behind the call.
+	NextCaller Next = 0
+	// NextThrow: an exception, at the exception callback of the program.
+	NextThrow Next = -1
+	// NextOther: a tail call too, of Call.Other, which is in no set or in another one.
+	NextOther Next = -2
+)
+
+// Other is a program that another set's can go on as.
+type Other interface {
+	// TailRun runs the program with the context ctx after tails tail calls. It returns its R0, how many tail calls there
+	// are then, and, if the program faulted, the violation in words.
+	TailRun(ctx uint64, tails int32) (r0 uint64, n int32, fault string)
 }
 
 // Prog is what a kfunc can know of the calling program.

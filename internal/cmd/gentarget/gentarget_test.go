@@ -2,10 +2,14 @@ package main
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
@@ -59,7 +63,7 @@ func TestReduce(t *testing.T) {
 		roots roots
 		// full and fwd are the structs defined and declared, other what else has a name.
 		full, fwd, other []string
-		err              string
+		absent           string
 	}{
 		{"nothing", roots{}, nil, []string{"far"}, []string{"tagged", "simple", ".data..percpu", "int"}, ""},
 		{"no pointers", roots{types: map[string]int{"top": 0}},
@@ -72,24 +76,21 @@ func TestReduce(t *testing.T) {
 			[]string{"leaf"}, []string{"far"}, []string{"tagged", "simple", ".data..percpu", "int"}, ""},
 		{"variable", roots{vars: map[string]bool{"complicated": true}, funcs: map[string]bool{"plain": true}},
 			[]string{"leaf", "far"}, nil, []string{"tagged", "plain", "simple", "complicated", ".data..percpu", "int"}, ""},
-		{"missing", roots{types: map[string]int{"gone": 0}, funcs: map[string]bool{"away": true}}, nil, nil, nil,
-			"not in the BTF: [away gone]"},
+		{"absent", roots{types: map[string]int{"gone": 0}, funcs: map[string]bool{"away": true}}, nil, []string{"far"},
+			[]string{"tagged", "simple", ".data..percpu", "int"}, "away gone"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.roots.enumerators == nil {
 				tc.roots.enumerators = regexp.MustCompile("^LONE_")
 			}
-			raw, err := reduce(small(t), tc.roots)
-			if tc.err != "" {
-				if err == nil || err.Error() != tc.err {
-					t.Fatalf("error %v, want %s", err, tc.err)
-				}
-				return
-			}
+			raw, absent, err := reduce(small(t), tc.roots)
 			if err != nil {
 				t.Fatal(err)
 			}
-			again, err := reduce(small(t), tc.roots)
+			if got := strings.Join(absent, " "); got != tc.absent {
+				t.Errorf("absent: %s, want %s", got, tc.absent)
+			}
+			again, _, err := reduce(small(t), tc.roots)
 			if err != nil || !bytes.Equal(raw, again) {
 				t.Errorf("a second run gives other bytes (%v)", err)
 			}
@@ -154,22 +155,157 @@ func TestCondenseConfig(t *testing.T) {
 	}
 }
 
+// words are the bytes of 32-bit numbers.
+func words(list ...uint32) []byte {
+	var out []byte
+	for _, w := range list {
+		out = binary.LittleEndian.AppendUint32(out, w)
+	}
+	return out
+}
+
 func TestKfuncList(t *testing.T) {
+	spec := small(t)
+	var tagged, plain *btf.Func
+	if err := errors.Join(spec.TypeByName("tagged", &tagged), spec.TypeByName("plain", &plain)); err != nil {
+		t.Fatal(err)
+	}
+	tid, err := spec.TypeID(tagged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := spec.TypeID(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := uint32(tid), uint32(pid)
+	two := []uint32{2, set8Kfuncs, a, 1 << 7, b, 0}
+	if b < a {
+		two = []uint32{2, set8Kfuncs, b, 0, a, 1 << 7}
+	}
+	for _, tc := range []struct {
+		name string
+		ids  []uint32
+		want string
+		err  string
+	}{
+		{"one set", []uint32{1, set8Kfuncs, a, 1 | 1<<7}, "tagged ACQUIRE RCU\n", ""},
+		{"flags common to two sets", []uint32{77, 1, set8Kfuncs, a, 1 | 1<<7, 5, 6, 1, set8Kfuncs, a, 1}, "tagged ACQUIRE\n", ""},
+		{"a function without the tag", two, "plain\ntagged RCU\n", ""},
+		{"descending ids are no set", []uint32{2, set8Kfuncs, two[4], 0, two[2], 0}, "", "kernel function tagged is in no set of the image"},
+		{"cut short", []uint32{2, set8Kfuncs, a, 0}, "", "kernel function tagged is in no set of the image"},
+		{"unknown flag", []uint32{1, set8Kfuncs, a, 1 << 31}, "", "tagged: flag 0x80000000 is not known"},
+		{"empty", nil, "", "kernel function tagged is in no set of the image"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, _, err := kfuncList(spec, words(tc.ids...))
+			if tc.err != "" {
+				if err == nil || err.Error() != tc.err {
+					t.Fatalf("error %v, want %s", err, tc.err)
+				}
+				return
+			}
+			if err != nil || string(got) != tc.want {
+				t.Errorf("%q, %v; want %q", got, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestSetName(t *testing.T) {
+	for _, tc := range []struct{ members, want string }{
+		{"scx_bpf_dsq_insert scx_bpf_dsq_insert_vtime", "enqueue_dispatch"},
+		{"scx_bpf_create_dsq scx_bpf_select_cpu_dfl", "unlocked"},
+		{"scx_bpf_select_cpu_dfl scx_bpf_select_cpu_and", "select_cpu"},
+		{"scx_bpf_select_cpu_dfl scx_bpf_pick_idle_cpu", "idle"},
+		{"scx_bpf_select_cpu_dfl scx_bpf_pick_idle_cpu scx_bpf_kick_cpu", "cpu_only"},
+		{"bpf_task_acquire", ""},
+	} {
+		if got := setName(set(strings.Fields(tc.members)...)); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.members, got, tc.want)
+		}
+	}
+}
+
+// TestImage: a vmlinux by itself, one packed as a boot image packs it, and what is neither.
+func TestImage(t *testing.T) {
+	vmlinux := tinyELF([]byte("types"), []byte("ids!"))
+	packed, err := compress(vmlinux)
+	if err != nil {
+		t.Fatal(err)
+	}
+	boot := slices.Concat([]byte("MZ boot code"), zstdMagic, []byte("no frame"), packed, []byte("behind it"))
 	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "kernel"), 0o755); err != nil {
-		t.Fatal(err)
+	for _, tc := range []struct {
+		name string
+		data []byte
+		err  string
+	}{
+		{"vmlinux", vmlinux, ""},
+		{"vmlinuz", boot, ""},
+		{"other", []byte("MZ boot code"), "no kernel in it that is compressed with zstd"},
+		{"empty", nil, "no kernel in it that is compressed with zstd"},
+		{"no types", tinyELF(nil, nil), "no section .BTF"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			path := filepath.Join(dir, tc.name)
+			if err := os.WriteFile(path, tc.data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			im, err := readImage(path)
+			if tc.err != "" {
+				if err == nil || !strings.HasSuffix(err.Error(), tc.err) {
+					t.Fatalf("error %v, want %s", err, tc.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(im.btf) != "types" || string(im.ids) != "ids!" || im.release != "9.8.7" {
+				t.Errorf("%q %q %q", im.btf, im.ids, im.release)
+			}
+		})
 	}
-	src := "BTF_ID_FLAGS(func, tagged, KF_RCU | KF_ACQUIRE)\nBTF_ID_FLAGS(func, other)\nBTF_ID_FLAGS(func, tagged, KF_ACQUIRE);\n"
-	if err := os.WriteFile(filepath.Join(dir, "kernel", "a.c"), []byte(src), 0o644); err != nil {
-		t.Fatal(err)
+}
+
+// tinyELF is a 64-bit ELF file with the sections .BTF and .BTF_ids, if they have content, and a banner.
+func tinyELF(types, ids []byte) []byte {
+	names := "\x00.shstrtab\x00.BTF\x00.BTF_ids\x00Linux version 9.8.7+x (someone)"
+	type section struct {
+		name uint32
+		data []byte
 	}
-	got, err := kfuncList(small(t), dir)
-	if err != nil || string(got) != "tagged ACQUIRE\n" {
-		t.Errorf("%q, %v", got, err)
+	sections := []section{{1, []byte(names)}}
+	if types != nil {
+		sections = append(sections, section{11, types}, section{16, ids})
 	}
-	if _, err := kfuncList(small(t), t.TempDir()); err == nil {
-		t.Error("an empty tree is accepted")
+	var body, headers []byte
+	headers = append(headers, make([]byte, 64)...)
+	for i, s := range sections {
+		kind := uint32(elf.SHT_PROGBITS)
+		if i == 0 {
+			kind = uint32(elf.SHT_STRTAB)
+		}
+		headers = binary.LittleEndian.AppendUint32(headers, s.name)
+		headers = binary.LittleEndian.AppendUint32(headers, kind)
+		for _, v := range []uint64{0, 0, uint64(64 + len(body)), uint64(len(s.data)), 0, 1, 0} {
+			headers = binary.LittleEndian.AppendUint64(headers, v)
+		}
+		body = append(body, s.data...)
 	}
+	h := append([]byte(elf.ELFMAG), 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+	h = binary.LittleEndian.AppendUint16(h, uint16(elf.ET_EXEC))
+	h = binary.LittleEndian.AppendUint16(h, uint16(elf.EM_X86_64))
+	h = binary.LittleEndian.AppendUint32(h, 1)
+	for _, v := range []uint64{0, 0, uint64(64 + len(body))} {
+		h = binary.LittleEndian.AppendUint64(h, v)
+	}
+	h = binary.LittleEndian.AppendUint32(h, 0)
+	for _, v := range []int{64, 0, 0, 64, 1 + len(sections), 1} {
+		h = binary.LittleEndian.AppendUint16(h, uint16(v))
+	}
+	return slices.Concat(h, body, headers)
 }
 
 func TestVersionCode(t *testing.T) {
@@ -185,32 +321,40 @@ func TestVersionCode(t *testing.T) {
 	}
 }
 
-// TestRegenerate makes the committed data again from the files of the kernel. It needs KERNEL, the directory with
-// vmlinux.btf, config and src.
+// TestRegenerate makes the committed data again from the files of the kernels. It needs KERNELS, a directory with
+// VERSION/vmlinuz and VERSION/config, as scripts/kernels leaves it.
 func TestRegenerate(t *testing.T) {
-	dir := os.Getenv("KERNEL")
+	dir := os.Getenv("KERNELS")
 	if dir == "" {
-		t.Skip("KERNEL is not set")
+		t.Skip("KERNELS is not set")
 	}
-	files, err := generate(input{version: "7.2", release: "7.2.13", btf: filepath.Join(dir, "vmlinux.btf"),
-		config: filepath.Join(dir, "config"), src: filepath.Join(dir, "src")})
-	if err != nil {
-		t.Fatal(err)
+	dirs, err := filepath.Glob(filepath.Join("..", "..", "..", "ops", "kernels", "v*_*"))
+	if err != nil || len(dirs) == 0 {
+		t.Fatal(dirs, err)
 	}
-	for _, f := range files {
-		have, err := os.ReadFile(filepath.Join("..", "..", "..", "ops", "kernels", "v7_2", f.name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(have, f.data) {
-			t.Errorf("%s: the committed file differs", f.name)
-		}
+	for _, out := range dirs {
+		version := strings.ReplaceAll(strings.TrimPrefix(filepath.Base(out), "v"), "_", ".")
+		t.Run(version, func(t *testing.T) {
+			files, err := generate(input{image: filepath.Join(dir, version, "vmlinuz"), config: filepath.Join(dir, version, "config")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range files {
+				have, err := os.ReadFile(filepath.Join(out, f.name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(have, f.data) {
+					t.Errorf("%s: the committed file differs", f.name)
+				}
+			}
+		})
 	}
 }
 
 // TestByteOrder: the data is little endian on every machine.
 func TestByteOrder(t *testing.T) {
-	raw, err := reduce(small(t), roots{enumerators: regexp.MustCompile("^LONE_")})
+	raw, _, err := reduce(small(t), roots{enumerators: regexp.MustCompile("^LONE_")})
 	if err != nil || binary.LittleEndian.Uint16(raw) != 0xeb9f {
 		t.Errorf("% x, %v", raw[:4], err)
 	}

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/cilium/ebpf/btf"
 	"github.com/klauspost/compress/zstd"
@@ -15,11 +17,10 @@ import (
 
 // input names the files that describe one kernel.
 type input struct {
-	version string // "7.2"
-	release string // "7.2.13"
-	btf     string // raw BTF of vmlinux
-	config  string // .config
-	src     string // source tree, for KF_* flags
+	image  string // vmlinuz or vmlinux
+	config string // .config
+	// version is the name by which the kernel is called ("7.2"), release the exact one ("7.2.13"); "": as the image says.
+	version, release string
 }
 
 // file is one file of the generated package.
@@ -30,11 +31,10 @@ type file struct {
 
 func main() {
 	var in input
-	flag.StringVar(&in.version, "version", "", "version by which the kernel is called, for example 7.2")
-	flag.StringVar(&in.release, "release", "", "exact release, for example 7.2.13")
-	flag.StringVar(&in.btf, "btf", "", "raw BTF of vmlinux (/sys/kernel/btf/vmlinux)")
+	flag.StringVar(&in.image, "image", "", "kernel image (vmlinuz compressed with zstd, or vmlinux)")
 	flag.StringVar(&in.config, "config", "", "kernel configuration (.config)")
-	flag.StringVar(&in.src, "src", "", "kernel source tree")
+	flag.StringVar(&in.version, "version", "", "version by which the kernel is called (default: of the release, for example 7.2)")
+	flag.StringVar(&in.release, "release", "", "exact release (default: what the image says, for example 7.2.13)")
 	out := flag.String("out", "", "directory of the package to write")
 	flag.Parse()
 	if err := run(in, *out); err != nil {
@@ -44,8 +44,8 @@ func main() {
 }
 
 func run(in input, out string) error {
-	if in.version == "" || in.release == "" || in.btf == "" || in.config == "" || in.src == "" || out == "" {
-		return fmt.Errorf("-version, -release, -btf, -config, -src and -out are all needed")
+	if in.image == "" || in.config == "" || out == "" {
+		return fmt.Errorf("-image, -config and -out are needed")
 	}
 	files, err := generate(in)
 	if err != nil {
@@ -65,17 +65,30 @@ func run(in input, out string) error {
 
 // generate makes the files of the package from in.
 func generate(in input) ([]file, error) {
-	raw, err := os.ReadFile(in.btf)
+	im, err := readImage(in.image)
 	if err != nil {
 		return nil, err
 	}
-	spec, err := btf.LoadSpecFromReader(bytes.NewReader(raw))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", in.btf, err)
+	if in.release == "" {
+		in.release = im.release
 	}
-	reduced, err := reduce(spec, schedExtRoots())
+	if in.version == "" {
+		v := strings.SplitN(in.release, ".", 3)
+		in.version = strings.Join(v[:min(2, len(v))], ".")
+	}
+	spec, err := btf.LoadSpecFromReader(bytes.NewReader(im.btf))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", in.btf, err)
+		return nil, fmt.Errorf("%s: %w", in.image, err)
+	}
+	kfuncs, names, err := kfuncList(spec, im.ids)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", in.image, err)
+	}
+	r := schedExtRoots()
+	maps.Copy(r.funcs, names)
+	reduced, absent, err := reduce(spec, r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", in.image, err)
 	}
 	config, err := os.ReadFile(in.config)
 	if err != nil {
@@ -85,10 +98,6 @@ func generate(in input) ([]file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", in.config, err)
 	}
-	kfuncs, err := kfuncList(spec, in.src)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", in.src, err)
-	}
 	types, err := compress(reduced)
 	if err != nil {
 		return nil, err
@@ -97,8 +106,8 @@ func generate(in input) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(raw)
-	code, err := goFile(in, hex.EncodeToString(sum[:]), len(raw), len(reduced))
+	sum := sha256.Sum256(im.btf)
+	code, err := goFile(in, hex.EncodeToString(sum[:]), len(im.btf), len(reduced), absent)
 	if err != nil {
 		return nil, err
 	}

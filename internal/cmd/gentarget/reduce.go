@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/binary"
-	"fmt"
 	"regexp"
 	"slices"
 
@@ -38,8 +37,8 @@ type fwdKey struct {
 	kind btf.FwdKind
 }
 
-// reduce returns the raw BTF of the part of spec that r asks for.
-func reduce(spec *btf.Spec, r roots) ([]byte, error) {
+// reduce returns the raw BTF of the part of spec that r asks for, and the names of r that spec does not have.
+func reduce(spec *btf.Spec, r roots) (raw []byte, absent []string, err error) {
 	x := &reducer{
 		r:     r,
 		depth: map[btf.Type]int{},
@@ -50,7 +49,7 @@ func reduce(spec *btf.Spec, r roots) ([]byte, error) {
 	var all []btf.Type
 	for t, err := range spec.All() {
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		all = append(all, t)
 	}
@@ -62,9 +61,6 @@ func reduce(spec *btf.Spec, r roots) ([]byte, error) {
 			x.keep(t, d)
 			tops = append(tops, t)
 		}
-	}
-	if err := x.missing(found); err != nil {
-		return nil, err
 	}
 	for _, t := range all { // in the order of ids: the first of several namesakes stands for all
 		if _, kept := x.depth[t]; !kept {
@@ -79,24 +75,25 @@ func reduce(spec *btf.Spec, r roots) ([]byte, error) {
 	}
 	b, err := btf.NewBuilder(nil, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, t := range all {
 		if ds, ok := t.(*btf.Datasec); ok {
 			if c := x.datasec(ds); len(c.Vars) > 0 {
 				if _, err := b.Add(c); err != nil {
-					return nil, err
+					return nil, nil, err
 				}
 			}
 			continue
 		}
 		if c := x.out[t]; c != nil {
 			if _, err := b.Add(c); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 	}
-	return b.Marshal(nil, &btf.MarshalOptions{Order: binary.LittleEndian})
+	raw, err = b.Marshal(nil, &btf.MarshalOptions{Order: binary.LittleEndian})
+	return raw, x.missing(found), err
 }
 
 // root tells whether t is asked for by name, and with what depth.
@@ -144,8 +141,8 @@ func (x *reducer) simple(t btf.Type) bool {
 	}
 }
 
-// missing reports the names asked for that the kernel does not have.
-func (x *reducer) missing(found map[string]bool) error {
+// missing are the names asked for that the kernel does not have.
+func (x *reducer) missing(found map[string]bool) []string {
 	var names []string
 	for _, m := range []map[string]bool{x.r.funcs, x.r.vars} {
 		for n := range m {
@@ -159,11 +156,8 @@ func (x *reducer) missing(found map[string]bool) error {
 			names = append(names, n)
 		}
 	}
-	if len(names) == 0 {
-		return nil
-	}
 	slices.Sort(names)
-	return fmt.Errorf("not in the BTF: %v", names)
+	return names
 }
 
 // keep marks t, what it embeds, and what it points to within d pointers.

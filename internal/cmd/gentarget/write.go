@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"go/format"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"text/template"
@@ -25,10 +24,11 @@ const (
 	Release = "{{.Release}}"
 	// Code is LINUX_VERSION_CODE.
 	Code uint32 = {{.Code}}
-	// Source is the file that the BTF was reduced from, SHA256 and SourceSize identify its content.
-	Source     = "{{.Source}}"
+	// SHA256 and SourceSize identify the BTF of the image, which the data was reduced from.
 	SHA256     = "{{.SHA256}}"
 	SourceSize = {{.SourceSize}}
+	// Absent are types and functions that are kept where a kernel has them, and that this one does not have.
+	Absent = "{{.Absent}}"
 	// Size is the size of the reduced BTF before compression.
 	Size = {{.Size}}
 )
@@ -48,12 +48,13 @@ func BTF() string { return btfData }
 // Kconfig is the configuration as a zstd frame: one NAME=value per line, sorted, unset options left out.
 func Kconfig() string { return kconfigData }
 
-// Kfuncs lists the kernel functions, one per line: the name and its KF_ flags without the prefix.
+// Kfuncs lists the kernel functions, one per line: the name, its KF_ flags without the prefix, and in parentheses the
+// sets of sched_ext that it is in.
 func Kfuncs() string { return kfuncData }
 `))
 
 // goFile is the Go source of the package.
-func goFile(in input, sum string, sourceSize, size int) ([]byte, error) {
+func goFile(in input, sum string, sourceSize, size int, absent []string) ([]byte, error) {
 	code, err := versionCode(in.release)
 	if err != nil {
 		return nil, err
@@ -64,10 +65,10 @@ func goFile(in input, sum string, sourceSize, size int) ([]byte, error) {
 		"Version":    in.version,
 		"Release":    in.release,
 		"Code":       fmt.Sprintf("0x%06x", code),
-		"Source":     filepath.Base(in.btf),
 		"SHA256":     sum,
 		"SourceSize": sourceSize,
 		"Size":       size,
+		"Absent":     strings.Join(absent, " "),
 	})
 	if err != nil {
 		return nil, err

@@ -13,10 +13,11 @@ const (
 	Release = "7.2.13"
 	// Code is LINUX_VERSION_CODE.
 	Code uint32 = 0x07020d
-	// Source is the file that the BTF was reduced from, SHA256 and SourceSize identify its content.
-	Source     = "vmlinux.btf"
+	// SHA256 and SourceSize identify the BTF of the image, which the data was reduced from.
 	SHA256     = "66d40f12f4a29865ce1bceef5489d33209d7ba25f6022ecc7b564004e840b355"
 	SourceSize = 5189156
+	// Absent are types and functions that are kept where a kernel has them, and that this one does not have.
+	Absent = ""
 	// Size is the size of the reduced BTF before compression.
 	Size = 374303
 )
@@ -36,5 +37,6 @@ func BTF() string { return btfData }
 // Kconfig is the configuration as a zstd frame: one NAME=value per line, sorted, unset options left out.
 func Kconfig() string { return kconfigData }
 
-// Kfuncs lists the kernel functions, one per line: the name and its KF_ flags without the prefix.
+// Kfuncs lists the kernel functions, one per line: the name, its KF_ flags without the prefix, and in parentheses the
+// sets of sched_ext that it is in.
 func Kfuncs() string { return kfuncData }
