@@ -38,7 +38,8 @@ var programs = []struct {
 	{"calls", "sched", false},
 }
 
-// engines are an object on all engines that there are: the kernel is last, and nil where it refuses.
+// engines are an object on all engines that there are, in this order: the interpreter, machine code that checks its accesses,
+// machine code of verified programs, which is what compares with the kernel's, and the kernel unless it refuses.
 type engines struct {
 	names   []string
 	runners []runner
@@ -46,9 +47,10 @@ type engines struct {
 }
 
 func newEngines(tb testing.TB, object string) *engines {
-	e := &engines{interp: newSet(tb, object, "interp")}
+	e := &engines{interp: newSet(tb, object, "interp", false)}
 	e.add("interp", e.interp)
-	e.add("jit", newSet(tb, object, "jit"))
+	e.add("checked", newSet(tb, object, "jit", false))
+	e.add("jit", newSet(tb, object, "jit", true))
 	if err := hostbpf.Available(); err != nil {
 		tb.Logf("without the kernel: %v", err)
 	} else if err := hostbpf.JIT(); err != nil {
@@ -114,10 +116,10 @@ func TestEqual(t *testing.T) {
 const slice = 150 * time.Microsecond
 
 // BenchmarkEngines reports for each program the time of one iteration on each engine, the time of one instruction in the
-// interpreter, and the ratio of machine code to the kernel's. The last line is the geometric mean of the ratios that came
+// interpreter, and the ratio of machine code to the kernel's, of programs that check their accesses and of verified ones. The last line is the geometric mean of the ratios that came
 // before, of programs that iterate.
 func BenchmarkEngines(b *testing.B) {
-	ratios := map[string]float64{}
+	ratios := map[string][2]float64{}
 	for _, p := range programs {
 		b.Run(p.name, func(b *testing.B) {
 			e := newEngines(b, p.object)
@@ -150,10 +152,11 @@ func BenchmarkEngines(b *testing.B) {
 			}
 			b.ReportMetric(0, "ns/op") // of all engines together: of no use
 			b.ReportMetric(m[0]/float64(executed), "interp-ns/insn")
-			if len(m) > 2 {
-				b.ReportMetric(m[1]/m[2], "jit/kernel")
+			if len(m) > 3 {
+				b.ReportMetric(m[1]/m[3], "checked/kernel")
+				b.ReportMetric(m[2]/m[3], "jit/kernel")
 				if !p.once {
-					ratios[p.name] = m[1] / m[2]
+					ratios[p.name] = [2]float64{m[1] / m[3], m[2] / m[3]}
 				}
 			}
 		})
@@ -164,14 +167,16 @@ func BenchmarkEngines(b *testing.B) {
 	b.Run("geomean", func(b *testing.B) {
 		for b.Loop() {
 		}
-		sum, worst := 0.0, 0.0
-		for _, r := range ratios {
-			sum += math.Log(r)
-			worst = max(worst, r)
-		}
 		b.ReportMetric(0, "ns/op")
-		b.ReportMetric(math.Exp(sum/float64(len(ratios))), "jit/kernel")
-		b.ReportMetric(worst, "worst-jit/kernel")
+		for i, name := range []string{"checked/kernel", "jit/kernel"} {
+			sum, worst := 0.0, 0.0
+			for _, r := range ratios {
+				sum += math.Log(r[i])
+				worst = max(worst, r[i])
+			}
+			b.ReportMetric(math.Exp(sum/float64(len(ratios))), name)
+			b.ReportMetric(worst, "worst-"+name)
+		}
 	})
 }
 

@@ -47,7 +47,8 @@ type set struct {
 	ctx uint64
 }
 
-func newSet(tb testing.TB, name, engine string) *set {
+// newSet loads an object; verified, its programs have been verified, and run as such.
+func newSet(tb testing.TB, name, engine string, verified bool) *set {
 	e, err := vm.EngineByName(engine)
 	if err != nil {
 		tb.Skip(err)
@@ -63,6 +64,9 @@ func newSet(tb testing.TB, name, engine string) *set {
 	l, err := link.Link(o, sched.Target(kernel), link.Options{Globals: map[string]any{"seed": uint64(seed)}})
 	if err != nil {
 		tb.Fatal(err)
+	}
+	if verified {
+		verify(tb, kernel, l)
 	}
 	m, err := mem.New(mem.Options{Reserve: 64 << 20})
 	if err != nil {
