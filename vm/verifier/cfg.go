@@ -16,7 +16,10 @@ type insnAux struct {
 	scc        int  // number of the cycle it is in, 0 for none
 	entry      bool // a function starts here
 	live       uint16
-	ptrType    regType // the sort of pointer that it accesses
+	// Registers that hold a number, a map and a function known before any path is followed; consts are their values.
+	constNum, constMap, constSub uint16
+	consts                       [10]uint32
+	ptrType                      regType // the sort of pointer that it accesses
 }
 
 // subInfo is what the verifier knows of a function.
@@ -130,8 +133,7 @@ func (v *verifier) callee(i int32) (sub int, ok bool) {
 	return 0, false
 }
 
-// checkCFG marks the points where states are compared and paths recorded, and refuses instructions that no path reaches
-// and recursion. It follows bpf_check_cfg (kernel/bpf/cfg.c, 7.2).
+// checkCFG marks the points where states are compared and paths recorded, and refuses instructions that no path reaches. It follows bpf_check_cfg (kernel/bpf/cfg.c, 7.2).
 func (v *verifier) checkCFG() error {
 	seen := make([]bool, len(v.insns))
 	todo := []int32{0}
@@ -153,7 +155,8 @@ func (v *verifier) checkCFG() error {
 			return refuse(CodeUnreachable, "unreachable insn %d", v.insns[i].Orig)
 		}
 	}
-	return v.checkRecursion()
+	v.spreadSleep()
+	return nil
 }
 
 func (v *verifier) visit(i int32, push func(int32)) {
@@ -217,38 +220,48 @@ func (v *verifier) visitCall(i int32) {
 	}
 }
 
-// checkRecursion orders functions so that callees come first, refuses direct recursion and spreads what callees may do to
-// their callers. It follows sort_subprogs_topo.
-func (v *verifier) checkRecursion() error {
+// spreadSleep tells callers that what they call may sleep. It follows merge_callee_effects.
+func (v *verifier) spreadSleep() {
+	for changed := true; changed; {
+		changed = false
+		for i := range v.insns {
+			callee, ok := v.callee(int32(i))
+			if !ok || !v.subs[callee].mightSleep {
+				continue
+			}
+			if s := &v.subs[v.subAt(int32(i))]; !s.mightSleep {
+				s.mightSleep, changed = true, true
+			}
+		}
+	}
+}
+
+// sortSubs orders functions so that callees come first, and refuses recursion. It follows sort_subprogs_topo.
+func (v *verifier) sortSubs() error {
 	const (
 		white = iota
 		grey
 		black
 	)
 	color := make([]uint8, len(v.subs))
-	type level struct {
-		sub  int
-		next int32
-	}
+	type level struct{ sub, next int }
+	v.order = v.order[:0]
 	for root := range v.subs {
 		if color[root] != white {
 			continue
 		}
 		color[root] = grey
-		stack := []level{{root, v.subs[root].start}}
+		stack := []level{{root, 0}}
 		for len(stack) > 0 {
 			top := &stack[len(stack)-1]
-			if top.next == v.subs[top.sub].end {
+			po := v.subs[top.sub].postorder
+			if top.next == len(po) {
 				color[top.sub] = black
 				v.order = append(v.order, top.sub)
 				stack = stack[:len(stack)-1]
-				if len(stack) > 0 {
-					c := &v.subs[stack[len(stack)-1].sub]
-					c.mightSleep = c.mightSleep || v.subs[top.sub].mightSleep
-				}
 				continue
 			}
-			i := top.next
+			i := po[top.next]
 			top.next++
 			callee, ok := v.callee(i)
 			if !ok {
@@ -257,14 +270,12 @@ func (v *verifier) checkRecursion() error {
 			switch color[callee] {
 			case white:
 				color[callee] = grey
-				stack = append(stack, level{callee, v.subs[callee].start})
+				stack = append(stack, level{callee, 0})
 			case grey:
 				if v.insns[i].Op == ir.CallSub {
 					v.insnIdx = i
 					return refuse(CodeRecursion, "recursive call from %s() to %s()", v.subs[top.sub].name, v.subs[callee].name)
 				}
-			case black:
-				v.subs[top.sub].mightSleep = v.subs[top.sub].mightSleep || v.subs[callee].mightSleep
 			}
 		}
 	}

@@ -86,30 +86,6 @@ func (v *verifier) kfunc(i int32) (*kfunc, error) {
 	return k, nil
 }
 
-// kfuncArgBytes is what a kernel function may read through an argument.
-func (v *verifier) kfuncArgBytes(k *kfunc, arg int, r *absRegs) int64 {
-	if arg >= len(k.params) {
-		return 0
-	}
-	p, ok := skipMods(k.params[arg].Type).(*btf.Pointer)
-	if !ok {
-		return 0
-	}
-	if arg+1 < len(k.params) && isSizeParam(k.params[arg+1].Name) {
-		if s := r[arg+2]; s.kind == absConst && s.n >= 0 && s.n <= maxStack {
-			return s.n
-		}
-		return maxStack
-	}
-	if isNamed(p, "bpf_dynptr") {
-		return dynptrSlots * regSize
-	}
-	if size, ok := sizeOf(p.Target); ok {
-		return int64(size)
-	}
-	return maxStack
-}
-
 func isSizeParam(name string) bool {
 	return strings.HasSuffix(name, "__sz") || strings.HasSuffix(name, "__szk")
 }

@@ -561,11 +561,15 @@ func (v *verifier) memArg(r *reg, name string, size uint32) error {
 	if size > 1<<31-1 {
 		return refuse(CodeArgValue, "%s memory size %d is too large", name, size)
 	}
+	n := int64(size)
+	if r.typ.base() == ptrToStack {
+		n = -n
+	}
 	return v.notNull(r, func() error {
-		if err := v.helperMem(r, name, int64(size), false, true, nil); err != nil {
+		if err := v.helperMem(r, name, n, false, true, nil); err != nil {
 			return err
 		}
-		return v.helperMem(r, name, int64(size), true, true, nil)
+		return v.helperMem(r, name, n, true, true, nil)
 	})
 }
 

@@ -305,9 +305,12 @@ func (v *verifier) readStackFixed(f *frame, off int64, size, dst int) error {
 	return nil
 }
 
-// stackInitialized checks memory on the stack that is passed to a call; a call that writes to it leaves numbers there. It
+// stackInitialized checks memory on the stack that is passed to a call; a call that writes to it leaves numbers there. A
+// negative size is that of the type of an argument: a function may read less of it, so that part of it may be dead. It
 // follows check_stack_range_initialized.
 func (v *verifier) stackInitialized(r *reg, name string, off, size int64, zeroOK, write bool, m *callMeta) error {
+	deadOK := write || size < 0
+	size = max(size, -size)
 	if size == 0 && !zeroOK {
 		return refuse(CodeArgValue, "invalid zero-sized read")
 	}
@@ -336,7 +339,7 @@ func (v *verifier) stackInitialized(r *reg, name string, off, size int64, zeroOK
 		k := &s.kind[byteOf(o)]
 		switch {
 		case *k == slotMisc:
-		case *k == slotZero || *k == slotInvalid || *k == slotPoison && write:
+		case *k == slotZero || *k == slotInvalid:
 			if write {
 				*k = slotMisc
 			}
@@ -344,11 +347,12 @@ func (v *verifier) stackInitialized(r *reg, name string, off, size int64, zeroOK
 			if write {
 				s.reg.markUnknown()
 				for b := range s.kind {
-					if s.kind[b] == slotSpill {
+					if s.kind[b] != slotInvalid && s.kind[b] != slotPoison {
 						s.kind[b] = slotMisc
 					}
 				}
 			}
+		case *k == slotPoison && deadOK:
 		case *k == slotPoison:
 			return bug("reading from stack %s off %d+%d size %d, slot poisoned by dead code elimination", name, lo, o-lo, size)
 		case r.bits.isConst():

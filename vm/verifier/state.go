@@ -74,6 +74,7 @@ type frame struct {
 	inAsync       bool
 	callbackDepth uint32
 	stack         []slot
+	inst          *instance // what is known of live stack
 }
 
 func (f *frame) clone() *frame {

@@ -224,7 +224,7 @@ func (v *verifier) clean(st *state) {
 				f.regs[k].markNotInit()
 			}
 		}
-		alive := v.stackLive(at)
+		alive := v.stackLive(st, i)
 		for n := range f.stack {
 			s := &f.stack[n]
 			lo, hi := alive.has(2*n), alive.has(2*n+1)

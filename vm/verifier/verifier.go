@@ -34,20 +34,21 @@ type verifier struct {
 	prog *link.Program
 	at   Attachment
 
-	insns   []ir.Insn
-	aux     []insnAux
-	subs    []subInfo
-	order   []int // functions, callees first
-	maps    []*mapInfo
-	protos  []helper
-	helpers []*helper // by id, in protos
-	kfuncs  []*kfunc  // by index in Code.Kfuncs
-	structs map[string]btf.Type
-	records map[btf.Type]*record
-	// liveStack are the live half slots by instruction.
-	liveStack []halves
-	argReads  [][6]argReads // by function
+	insns     []ir.Insn
+	aux       []insnAux
+	subs      []subInfo
+	order     []int // functions, callees first
+	maps      []*mapInfo
+	protos    []helper
+	helpers   []*helper // by id, in protos
+	kfuncs    []*kfunc  // by index in Code.Kfuncs
+	structs   map[string]btf.Type
+	records   map[btf.Type]*record
+	instances map[instanceKey]*instance
+	flowSlots []*[stackSlots]track // by call, what its function has spilled
+	flows     int
 	hasArena  bool
+	held      int64 // bytes
 
 	cur      *state
 	pending  []pending
@@ -112,9 +113,16 @@ func (v *verifier) check() error {
 		return err
 	}
 	v.computePostorder()
+	v.computeConsts()
+	v.pruneDeadBranches()
+	if err := v.sortSubs(); err != nil {
+		return err
+	}
 	v.computeSCC()
+	if err := v.computeStackLiveness(); err != nil {
+		return err
+	}
 	v.computeLiveRegs()
-	v.computeStackLiveness()
 	if err := v.checkFunc(0); err != nil {
 		return err
 	}
@@ -199,6 +207,7 @@ func (v *verifier) newFrame(callsite int32, no uint8, sub int) *frame {
 	}
 	f.regs[fp].setPointer(ptrToStack, object{})
 	f.regs[fp].frame = no
+	f.inst = v.instanceOf(f, int(no))
 	return f
 }
 
