@@ -43,15 +43,9 @@ func (d *Denied) Error() string {
 
 // Allowed tells whether k may be called in c: nil, or a *Denied. It follows scx_kfunc_context_filter and the sets in which
 // the kernel registers its functions for each type of program.
-func Allowed(k *abi.Kfunc, c Context) error {
-	if !permitted(k.Groups, c) {
-		return &Denied{Kfunc: k.Name, Context: c}
-	}
-	if k.Flags&abi.Sleepable != 0 && !c.Sleepable {
-		return &Denied{Kfunc: k.Name, Context: c, NeedsSleepable: true}
-	}
-	return nil
-}
+//
+// It is by the rules of 7.2; see Rules for other kernels.
+func Allowed(k *abi.Kfunc, c Context) error { return (*Rules)(nil).Allowed(k, c) }
 
 func permitted(g abi.Groups, c Context) bool {
 	if g&ops.GroupCommon != 0 {

@@ -40,3 +40,13 @@ func GroupNames(g abi.Groups) []string {
 	}
 	return out
 }
+
+// GroupByName returns the group with one of the names of GroupNames, 0 if there is none.
+func GroupByName(name string) abi.Groups {
+	for i, n := range groupNames {
+		if n == name {
+			return 1 << i
+		}
+	}
+	return 0
+}

@@ -87,11 +87,14 @@ func listExamples(*kernels.Kernel) (*reports.List, error) {
 	return l, nil
 }
 
-func listCallbacks(*kernels.Kernel) (*reports.List, error) {
+func listCallbacks(k *kernels.Kernel) (*reports.List, error) {
 	l := reports.NewList("name", "cid form", "sleepable", "kfunc groups", "prototype")
 	for _, r := range ops.Rows() {
-		if r.Name == "" {
+		if _, _, ok := k.Field("sched_ext_ops." + r.Name); r.Name == "" || !ok {
 			continue
+		}
+		if _, _, ok := k.Field("sched_ext_ops_cid." + r.CIDName); !ok {
+			r.CIDName = ""
 		}
 		var args []string
 		for _, arg := range r.Args {

@@ -2,7 +2,6 @@ package bpf
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/ops/kernels"
@@ -81,26 +80,22 @@ func (a *args) init(m *mem.Space, k *kernels.Kernel) error {
 }
 
 func (o *object) init(m *mem.Space, k *kernels.Kernel, name string, fields []string) error {
-	size, ok := k.SizeOf(name)
-	if !ok {
-		return fmt.Errorf("kernel %s: no struct %s", k.Version, name)
-	}
+	// A kernel that has no such struct has no callback that takes it.
+	size, _ := k.SizeOf(name)
 	var err error
 	if o.addr, o.bytes, err = m.Alloc(uint64(size), 8); err != nil {
 		return err
 	}
 	o.fields = make(map[string]field, len(fields))
 	for _, f := range fields {
-		off, size, ok := k.Field(name + "." + f)
-		if !ok {
-			return fmt.Errorf("kernel %s: no field %s.%s", k.Version, name, f)
+		if off, size, ok := k.Field(name + "." + f); ok {
+			o.fields[f] = field{off, size}
 		}
-		o.fields[f] = field{off, size}
 	}
 	return nil
 }
 
-// set writes an integer field of any size.
+// set writes an integer field of any size. One that the kernel does not have is left out: no program can look for it.
 func (o *object) set(name string, v uint64) {
 	f := o.fields[name]
 	var b [8]byte

@@ -28,6 +28,7 @@ type Kernel struct {
 	types *btf.Spec
 	flags map[string]abi.KfuncFlags
 	rows  map[string]*abi.Kfunc
+	rules *kfuncs.Rules
 	funcs map[string]*btf.Func
 	// fields are the writable ones of task_struct, from and to.
 	fields [][2]uint32
@@ -40,13 +41,17 @@ func New(k *kernels.Kernel) *Kernel { return WithTypes(k, k.BTF()) }
 
 // WithTypes makes a Kernel with other types than k has itself: all of a real kernel's, say.
 func WithTypes(k *kernels.Kernel, types *btf.Spec) *Kernel {
-	out := &Kernel{types: types, flags: map[string]abi.KfuncFlags{}, rows: map[string]*abi.Kfunc{}, funcs: map[string]*btf.Func{}}
-	for _, f := range k.Kfuncs() {
-		out.flags[f.Name] = f.Flags
-	}
+	out := &Kernel{types: types, flags: map[string]abi.KfuncFlags{}, rows: map[string]*abi.Kfunc{}, funcs: map[string]*btf.Func{},
+		rules: kfuncs.RulesOf(k)}
 	rows := kfuncs.All(&kfuncs.Host{})
 	for i := range rows {
 		out.rows[rows[i].Name] = &rows[i]
+	}
+	for _, f := range k.Kfuncs() {
+		out.flags[f.Name] = f.Flags
+		if out.rows[f.Name] == nil && f.Sets != nil { // of sched_ext, but not modelled
+			out.rows[f.Name] = &abi.Kfunc{Name: f.Name, Flags: f.Flags}
+		}
 	}
 	out.fields, out.helpers = writable(types), helperSet()
 	return out
@@ -175,7 +180,7 @@ func (k *Kernel) kfunc(c kfuncs.Context) func(string) (verifier.Kfunc, error) {
 		}
 		if r := k.rows[name]; r != nil {
 			var d *kfuncs.Denied
-			if err := kfuncs.Allowed(r, c); errors.As(err, &d) && !d.NeedsSleepable {
+			if err := k.rules.Allowed(r, c); errors.As(err, &d) && !d.NeedsSleepable {
 				return verifier.Kfunc{}, fmt.Errorf("calling kernel function %s is not allowed", name)
 			}
 		}
