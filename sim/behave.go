@@ -60,6 +60,14 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 			return
 		}
 		m.SetNice(t, int(s.N))
+	case StepSetScheduler:
+		if s.Sched == nil {
+			m.fail(fmt.Errorf("task %s: a change of policy without one", t))
+			return
+		}
+		if err := m.SetSchedParams(t, *s.Sched); err != nil {
+			m.fail(err)
+		}
 	case StepSetAffinity:
 		if err := m.SetAffinity(t, s.CPUs); err != nil {
 			m.fail(err)

@@ -32,6 +32,8 @@ const (
 	StepYield
 	// StepSetNice changes the task's own nice value to Step.N.
 	StepSetNice
+	// StepSetScheduler changes the task's own scheduling parameters to Step.Sched.
+	StepSetScheduler
 	// StepSetAffinity changes the task's own allowed CPUs to Step.CPUs.
 	StepSetAffinity
 	// StepMark emits a KindMark record with Step.A and Step.B and costs nothing; workloads count finished work,
@@ -51,6 +53,7 @@ type Step struct {
 	CPUs  []CPU
 	Mark  MarkKind
 	A, B  uint64
+	Sched *SchedParams // StepSetScheduler
 }
 
 // MarkKind says what a KindMark record counts.

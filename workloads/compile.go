@@ -16,8 +16,7 @@ type taskProg struct {
 	delay       sim.Duration
 	loop        int // -1: for ever
 	phases      []phaseProg
-	policy      sim.Policy
-	nice        int
+	sched       sim.SchedParams
 	cgroupW     int
 	dists       []gen.Dist
 	uniques     int    // timers of its own
@@ -36,8 +35,8 @@ type phaseProg struct {
 	ops     []op
 	loop    int     // <= 0: for ever
 	cpus    *cpuSet // nil: all
-	nice    int
-	setNice bool
+	sched   sim.SchedParams
+	setNice bool // the phase says something of its nice value or policy
 }
 
 type cpuSet struct {
@@ -108,9 +107,7 @@ func (c *compiler) compile() {
 }
 
 func (c *compiler) task(prog *taskProg, t *rtapp.Task) {
-	policy := t.Sched.Policy
-	prog.policy = c.policy(&t.Sched, policy)
-	prog.nice = t.Sched.Priority
+	prog.sched = c.params(&t.Sched, t.Sched.Policy)
 	var taskCPUs *cpuSet
 	if t.CPUs != nil {
 		taskCPUs = newCPUSet(t.CPUs)
@@ -121,16 +118,15 @@ func (c *compiler) task(prog *taskProg, t *rtapp.Task) {
 		if ph.CPUs != nil && ph.CPUs != t.CPUs {
 			p.cpus = newCPUSet(ph.CPUs)
 		}
-		if ph.Sched.Policy != rtapp.PolicyNone {
-			c.policy(&ph.Sched, ph.Sched.Policy)
-			if ph.Sched.Policy != policy {
-				c.errorf(ph.Sched.PolicyPos, "policy: a change from %s to %s between phases is not supported yet",
-					policy, ph.Sched.Policy)
-			}
+		switch {
+		case ph.Sched.Policy != rtapp.PolicyNone:
 			p.setNice = true // rt-app's default then is nice 0
-		}
-		if ph.Sched.HasPriority {
-			p.setNice, p.nice = true, ph.Sched.Priority
+			p.sched = c.params(&ph.Sched, ph.Sched.Policy)
+		case ph.Sched.HasPriority:
+			p.setNice = true
+			s := ph.Sched
+			s.DLRuntime, s.DLPeriod, s.DLDeadline = t.Sched.DLRuntime, t.Sched.DLPeriod, t.Sched.DLDeadline
+			p.sched = c.params(&s, t.Sched.Policy)
 		}
 		c.slice(&ph.Sched)
 		for _, e := range ph.Events {
@@ -143,17 +139,38 @@ func (c *compiler) task(prog *taskProg, t *rtapp.Task) {
 	prog.uniques = len(uniqueNames)
 }
 
-// policy translates a policy. Real-time classes do not exist in the machine yet.
-func (c *compiler) policy(s *rtapp.Sched, p rtapp.Policy) sim.Policy {
+// defaultRTPrio is the real-time priority of tasks that give none (rt-app's DEFAULT_THREAD_PRIORITY).
+const defaultRTPrio = 10
+
+// params translates scheduling parameters, with p for a policy that is not given.
+func (c *compiler) params(s *rtapp.Sched, p rtapp.Policy) sim.SchedParams {
+	out := sim.SchedParams{Nice: s.Priority}
 	switch p {
 	case rtapp.PolicyBatch:
-		return sim.PolicyBatch
+		out.Policy = sim.PolicyBatch
 	case rtapp.PolicyIdle:
-		return sim.PolicyIdle
-	case rtapp.PolicyFIFO, rtapp.PolicyRR, rtapp.PolicyDeadline:
-		c.errorf(s.PolicyPos, "policy: %s is not supported yet, expected SCHED_OTHER, SCHED_BATCH or SCHED_IDLE", p)
+		out.Policy = sim.PolicyIdle
+	case rtapp.PolicyFIFO, rtapp.PolicyRR:
+		out.Policy, out.Nice, out.RTPrio = sim.PolicyFIFO, 0, defaultRTPrio
+		if p == rtapp.PolicyRR {
+			out.Policy = sim.PolicyRR
+		}
+		if s.HasPriority {
+			out.RTPrio = s.Priority
+		}
+	case rtapp.PolicyDeadline:
+		us := func(n int) sim.Duration { return sim.Duration(n) * sim.Microsecond }
+		out.Policy, out.Nice = sim.PolicyDeadline, 0
+		out.DL = sim.Deadline{Runtime: us(s.DLRuntime), Deadline: us(s.DLDeadline), Period: us(s.DLPeriod)}
+		if err := out.DL.Check(); err != nil {
+			pos := s.DLPos
+			if pos == (rtapp.Pos{}) {
+				pos = s.PolicyPos
+			}
+			c.errorf(pos, "%v", err)
+		}
 	}
-	return sim.PolicyNormal
+	return out
 }
 
 func (c *compiler) slice(s *rtapp.Sched) {

@@ -94,7 +94,7 @@ type proc struct {
 	forked             bool
 	ended              bool
 	cpus               *cpuSet
-	nice               int
+	sched              sim.SchedParams
 	forks              int
 
 	release sim.Time // of the unit of work at hand
@@ -107,13 +107,13 @@ type proc struct {
 }
 
 func (r *Instance) newProc(t *taskProg, stream string) *proc {
-	p := &proc{r: r, prog: t, name: stream, nice: t.nice, at: -1}
+	p := &proc{r: r, prog: t, name: stream, sched: t.sched, at: -1}
 	r.threads++
 	if len(t.phases) > 0 {
 		first := &t.phases[0]
 		p.cpus = first.cpus
 		if first.setNice {
-			p.nice = first.nice
+			p.sched = first.sched
 		}
 	}
 	if len(t.dists) > 0 {
@@ -132,7 +132,8 @@ func (r *Instance) newProc(t *taskProg, stream string) *proc {
 
 func (p *proc) spec(suffix string, start sim.Time) sim.TaskSpec {
 	s := sim.TaskSpec{
-		Comm: comm(p.prog.name, suffix), Group: p.prog.name, Nice: p.nice, Policy: p.prog.policy,
+		Comm: comm(p.prog.name, suffix), Group: p.prog.name, Nice: p.sched.Nice,
+		Policy: p.sched.Policy, RTPrio: p.sched.RTPrio, DL: p.sched.DL,
 		CgroupW: p.prog.cgroupW, Start: start, Behavior: p,
 	}
 	if p.cpus != nil {
@@ -212,9 +213,13 @@ func (p *proc) begin(now sim.Time) (sim.Step, bool) {
 	}
 	if p.prep == 2 {
 		p.prep = 3
-		if ph.setNice && ph.nice != p.nice {
-			p.nice = ph.nice
-			return sim.Step{Kind: sim.StepSetNice, N: int32(ph.nice)}, true
+		if n := ph.sched; ph.setNice && n != p.sched {
+			old := p.sched
+			p.sched = n
+			if old.Policy == n.Policy && !n.Policy.Realtime() {
+				return sim.Step{Kind: sim.StepSetNice, N: int32(n.Nice)}, true
+			}
+			return sim.Step{Kind: sim.StepSetScheduler, Sched: &ph.sched}, true
 		}
 	}
 	return sim.Step{}, false

@@ -15,10 +15,10 @@ func TestRefused(t *testing.T) {
 		{"memrun", `{"tasks":{"a":{"memrun":{"type":"read","size":1,"count":1}}}}`,
 			`w.json:1:16: event "memrun" (memrun) is not supported yet`},
 		{"iorun", `{"tasks":{"a":{"iorun":1}}}`, `w.json:1:16: event "iorun" (iorun) is not supported yet`},
-		{"real-time", `{"tasks":{"a":{"policy":"SCHED_FIFO","priority":5,"run":1}}}`,
-			`w.json:1:25: policy: SCHED_FIFO is not supported yet, expected SCHED_OTHER, SCHED_BATCH or SCHED_IDLE`},
-		{"change of policy", `{"tasks":{"a":{"phases":{"p":{"policy":"SCHED_IDLE","run":1}}}}}`,
-			`w.json:1:40: policy: a change from SCHED_OTHER to SCHED_IDLE between phases is not supported yet`},
+		{"deadline without parameters", `{"tasks":{"a":{"policy":"SCHED_DEADLINE","run":1}}}`,
+			`w.json:1:25: deadline: none given`},
+		{"deadline before runtime", `{"tasks":{"a":{"policy":"SCHED_DEADLINE","dl-runtime":500,"dl-deadline":400,"run":1}}}`,
+			`w.json:1:42: deadline: runtime 500µs is longer than the deadline 400µs`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := Parse("w.json", []byte(tc.in), Options{})

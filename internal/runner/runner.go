@@ -10,9 +10,8 @@ import (
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/reports"
 	"github.com/schedsim/schedsim/sched"
+	"github.com/schedsim/schedsim/sched/class"
 	"github.com/schedsim/schedsim/sched/class/ext"
-	"github.com/schedsim/schedsim/sched/class/fair"
-	"github.com/schedsim/schedsim/sched/class/idle"
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/sim/kobj"
 	"github.com/schedsim/schedsim/sim/topo"
@@ -170,8 +169,9 @@ func (r *run) build() error {
 		return err
 	}
 	c := sim.Config{Topo: o.Topo, Costs: o.Costs, Seed: o.Seed, Sink: sim.SinkFunc(r.record), Classes: func(m *sim.Machine) []sim.Class {
-		r.ext = ext.New(m)
-		return []sim.Class{fair.New(m), r.ext, idle.New(m)}
+		c := class.New(m)
+		r.ext = c.Ext
+		return c.List()
 	}}
 	// Objects read kernel objects at the real kernel's offsets in their own address space; Go code does not care.
 	if o.Policy == nil && IsObject(o.Scheduler) {

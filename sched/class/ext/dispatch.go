@@ -222,11 +222,13 @@ func (k *Kernel) updateCurr(cpu sim.CPU) {
 		return
 	}
 	r := &k.rqs[cpu]
-	delta, r.lag = delta-r.lag, 0
+	ran := delta - r.lag
+	r.lag = 0
 	t := k.m.Curr(cpu)
 	if s := t.K.Slice(); s != ops.SliceInf {
-		t.K.SetSlice(s - min(s, uint64(delta)))
+		t.K.SetSlice(s - min(s, uint64(ran)))
 	}
+	k.m.ServerUpdate(cpu, k, delta)
 }
 
 // Tick follows task_tick_scx. Slices are looked at here and nowhere else while a task runs.

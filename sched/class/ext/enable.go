@@ -134,6 +134,12 @@ func (k *Kernel) rootEnable() int32 {
 	if ret := k.validateOps(); ret != 0 {
 		return ret
 	}
+	for i := range k.rqs {
+		if !k.m.ServerAttach(sim.CPU(i), k) {
+			k.print("sched_ext: failed to attach ext_server on CPU %d (%d)", i, -EBUSY)
+			return -EBUSY
+		}
+	}
 	k.scxBypass(true)
 	sch.hasOp |= normalOps(&sch.ops)
 	sch.hasCPUPreempt = sch.ops.CPUAcquire != nil || sch.ops.CPURelease != nil
@@ -186,6 +192,9 @@ func (k *Kernel) rootEnable() int32 {
 	}
 	k.setEnableState(ops.Enabled)
 	k.switchedAll = k.switchingAll
+	if k.switchedAll {
+		k.swapServers(false)
+	}
 	partial := ""
 	if !k.switchedAll {
 		partial = " (partial)"
@@ -193,6 +202,26 @@ func (k *Kernel) rootEnable() int32 {
 	k.print("sched_ext: BPF scheduler \"%s\" enabled%s", sch.ops.Name, partial)
 	k.enableSeq++
 	return 0
+}
+
+// swapServers gives the bandwidth of the fair class's deadline servers back while all tasks are on sched_ext, or reserves
+// it again. It does nothing on a machine without a fair class.
+func (k *Kernel) swapServers(fair bool) {
+	f := k.m.ClassByName("fair")
+	if f == nil {
+		return
+	}
+	for i := range k.rqs {
+		cpu := sim.CPU(i)
+		if !fair {
+			k.m.ServerDetach(cpu, f)
+			continue
+		}
+		k.m.ServerDetach(cpu, k)
+		if !k.m.ServerAttach(cpu, f) {
+			k.print("failed to re-attach fair_server on CPU %d", i)
+		}
+	}
 }
 
 // validateOps follows validate_ops.
@@ -220,7 +249,7 @@ func (k *Kernel) validateOps() int32 {
 // (task_should_scx).
 func (k *Kernel) classFor(t *sim.Task) sim.Class {
 	switch {
-	case t.Policy == sim.PolicyFIFO || t.Policy == sim.PolicyRR || !k.enabled:
+	case t.Policy.Realtime() || !k.enabled:
 	case k.switchingAll, k.state != ops.Disabling && t.Policy == sim.PolicyExt:
 		return k
 	}

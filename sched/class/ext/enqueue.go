@@ -29,6 +29,9 @@ func (k *Kernel) Enqueue(cpu sim.CPU, t *sim.Task, f sim.EnqFlags) {
 		if k.sch.has(ops.Runnable) && !t.Migrating {
 			k.callRunnable(r, t, enqFlags)
 		}
+		if r.nrRunning == 1 {
+			k.m.ServerStart(cpu, k)
+		}
 		k.doEnqueueTask(r, e, enqFlags, sticky)
 	}
 	r.flags &^= rqInWakeup

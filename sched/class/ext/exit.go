@@ -124,6 +124,7 @@ func (k *Kernel) rootDisable(sch *sched) {
 		k.m.Change(t, flags, func() { t.Class = to })
 		k.disableAndExitTask(t)
 	})
+	k.swapServers(true)
 	sch.dumpDisabled = true
 	k.enabled = false
 	k.m.SetClassFor(nil)

@@ -159,7 +159,9 @@ func (c *Class) updateCurr(q *cpuQueue) {
 		return
 	}
 	e.execStart = c.clock(q)
-	if q.advance(uint64(delta)) {
+	resched := q.advance(uint64(delta))
+	c.m.ServerUpdate(q.cpu, c, delta)
+	if resched {
 		c.reschedLazy(q)
 		q.clearBuddy(e)
 	}
@@ -206,6 +208,9 @@ func (c *Class) Enqueue(cpu sim.CPU, t *sim.Task, f sim.EnqFlags) {
 		e.execStart = 0
 	}
 	q.join(e)
+	if q.nrQueued == 1 {
+		c.m.ServerStart(cpu, c)
+	}
 	c.m.AddNrRunning(cpu, 1)
 	if c.m.NrRunning(cpu) > 1 {
 		c.overloaded = true

@@ -57,4 +57,8 @@ func (c *Class) PutPrev(cpu sim.CPU, _, _ *sim.Task) {
 // Tick implements sim.Class. The machine does not tick on idle CPUs.
 func (c *Class) Tick(cpu sim.CPU, _ *sim.Task) { c.updateCurr(cpu) }
 
-func (c *Class) updateCurr(cpu sim.CPU) { c.m.AccountExec(cpu) }
+func (c *Class) updateCurr(cpu sim.CPU) {
+	if d := c.m.AccountExec(cpu); d > 0 {
+		c.m.ServerUpdateIdle(cpu, d)
+	}
+}

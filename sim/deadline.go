@@ -41,6 +41,22 @@ func (d Deadline) Check() error {
 	return nil
 }
 
+// SchedParams are the scheduling parameters of a task (struct sched_attr).
+type SchedParams struct {
+	Policy Policy
+	Nice   int
+	RTPrio int      // for PolicyFIFO and PolicyRR
+	DL     Deadline // for PolicyDeadline
+}
+
+// SetSchedParams sets all scheduling parameters of t: SetScheduler or SetDeadline.
+func (m *Machine) SetSchedParams(t *Task, p SchedParams) error {
+	if p.Policy == PolicyDeadline {
+		return m.SetDeadline(t, p.DL)
+	}
+	return m.SetScheduler(t, p.Policy, p.RTPrio, p.Nice)
+}
+
 // Servers are what the deadline class offers to the classes below it: for each of them a reservation on every CPU that
 // runs its tasks when real-time tasks would starve them (dl_server_start and its relatives, kernel/sched/deadline.c, 7.2).
 // A machine without a deadline class has none, and the methods of Machine that ask for them do nothing.
