@@ -32,7 +32,8 @@ type subInfo struct {
 	mightSleep bool
 	isCallback bool
 	isAsync    bool
-	stack      int // bytes
+	noPrivate  bool // an asynchronous callback may reach it: it uses the normal stack
+	stack      int  // bytes
 	args       []subArg
 	argsErr    error
 	argsDone   bool
@@ -387,14 +388,17 @@ func (v *verifier) checkStackChain(root int) error {
 	var stack []level
 	enter := func(sub, frame, depth int) error {
 		own := (v.subs[sub].stack + stackRounding - 1) / stackRounding * stackRounding
-		if private && (own >= minPrivStack || sub == root) {
+		if !private {
+			v.subs[sub].noPrivate = true
+		}
+		if !v.subs[sub].noPrivate && own >= minPrivStack {
 			if own > maxStack {
 				return refuse(CodeStackSize, "stack size of subprog %d is %d. Too large", sub, own)
 			}
-			v.result.StackDepth = max(v.result.StackDepth, own)
+			v.result.MaxStackDepth = max(v.result.MaxStackDepth, own)
 		} else {
 			depth += own
-			v.result.StackDepth = max(v.result.StackDepth, depth)
+			v.result.MaxStackDepth = max(v.result.MaxStackDepth, depth)
 		}
 		stack = append(stack, level{sub, frame, depth, v.subs[sub].start})
 		if depth > maxStack {

@@ -211,9 +211,9 @@ func (v *verifier) stepMayGoto(in *ir.Insn) (stepResult, error) {
 
 // previousEntry is a checkpoint at the instruction on the way to cur. It follows find_prev_entry.
 func (v *verifier) previousEntry(cur *state, insn int32) *state {
-	list := v.explored[insn]
+	list := v.explored[v.bucket(insn)]
 	for i := len(list) - 1; i >= 0; i-- {
-		if s := list[i]; !s.removed && s.branches > 0 && s.dfsDepth < cur.dfsDepth && sameCallsites(s, cur) {
+		if s := list[i]; s.insn == insn && s.branches > 0 && s.dfsDepth < cur.dfsDepth && sameCallsites(s, cur) {
 			return s
 		}
 	}

@@ -63,7 +63,14 @@ func (v *verifier) exitSCC(st *state) error {
 		return nil
 	}
 	vi.entry = nil
-	defer func() { vi.edges = nil }()
+	v.edges -= len(vi.edges)
+	v.countPeak()
+	defer func() {
+		for _, e := range vi.edges {
+			v.discharge(e.bytes())
+		}
+		vi.edges = nil
+	}()
 	for round := 0; ; round++ {
 		if round > maxBackedgeRounds {
 			for _, e := range vi.edges {
@@ -91,10 +98,9 @@ func (v *verifier) addBackedge(old, edge *state) error {
 		return bug("a back edge outside of any cycle")
 	}
 	vi.edges = append(vi.edges, edge)
-	if v.stored++; v.stored > maxStored {
-		return refuse(CodeTooComplex, "too many states are kept")
-	}
-	return nil
+	v.edges++
+	v.countPeak()
+	return v.charge(edge.bytes())
 }
 
 // incomplete: the cycle of the state is still being explored, so that precision marks may be missing.
@@ -103,9 +109,9 @@ func (v *verifier) incomplete(st *state) bool {
 	return vi != nil && len(vi.edges) > 0
 }
 
-// leave ends a path: checkpoints of which all paths are explored are done.
+// leave ends a path: checkpoints of which all paths are explored are done. It follows bpf_update_branch_counts.
 func (v *verifier) leave(st *state) error {
-	for st != nil {
+	for checkpoint := false; st != nil; checkpoint = true {
 		st.branches--
 		if st.branches > 0 {
 			return nil
@@ -113,7 +119,11 @@ func (v *verifier) leave(st *state) error {
 		if err := v.exitSCC(st); err != nil {
 			return err
 		}
-		st = st.parent
+		parent := st.parent
+		if checkpoint {
+			v.release(st)
+		}
+		st = parent
 	}
 	return nil
 }

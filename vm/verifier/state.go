@@ -17,6 +17,8 @@ const (
 	callerSaved   = 6 // r0-r5
 	minPrivStack  = 64
 	stackRounding = 16
+	frameBytes    = 1600 // in Go's memory, about
+	slotBytes     = 144
 )
 
 // slotKind is what one byte of stack holds.
@@ -137,7 +139,7 @@ type state struct {
 
 	// Of checkpoints.
 	misses, hits int
-	removed      bool
+	evicted      bool
 	// equal is the checkpoint that a state at the end of a back edge equals.
 	equal *state
 }
@@ -154,8 +156,17 @@ func (s *state) clone() *state {
 	}
 	c.refs = slices.Clone(s.refs)
 	c.hist = slices.Clone(s.hist)
-	c.misses, c.hits, c.removed, c.equal = 0, 0, false, nil
+	c.misses, c.hits, c.evicted, c.equal = 0, 0, false, nil
 	return &c
+}
+
+// bytes is about the memory that the state takes.
+func (s *state) bytes() int64 {
+	n := int64(256 + 32*len(s.refs) + 24*len(s.hist))
+	for _, f := range s.frames {
+		n += int64(frameBytes + slotBytes*len(f.stack))
+	}
+	return n
 }
 
 // at is the instruction that frame i is at: its call, or for the last one the next instruction.

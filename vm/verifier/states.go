@@ -275,7 +275,7 @@ func maybeLooping(old, cur *state) bool {
 	}
 	o, c := old.cur(), cur.cur()
 	for i := range o.regs {
-		if o.regs[i].regBody != c.regs[i].regBody {
+		if a, b := &o.regs[i], &c.regs[i]; a.regBody != b.regBody || a.id != b.id || a.parent != b.parent {
 			return false
 		}
 	}
@@ -296,6 +296,16 @@ func iterDepthsDiffer(old, cur *state) bool {
 	return false
 }
 
+// bucket is where states at an instruction are kept. Like the kernel's it depends on the call that led to the function, and
+// may hold states of other instructions. It follows bpf_explored_state.
+func (v *verifier) bucket(insn int32) int {
+	site := int32(mainCallsite)
+	if c := v.cur.cur().callsite; c != mainCallsite {
+		site = v.insns[c].Orig
+	}
+	return int(uint32(v.insns[insn].Orig^site) % uint32(len(v.explored)))
+}
+
 // visited looks for an explored state that makes going on needless, and remembers the current one where that may help. It
 // follows bpf_is_state_visited.
 func (v *verifier) visited(insn int32) (bool, error) {
@@ -304,10 +314,12 @@ func (v *verifier) visited(insn int32) (bool, error) {
 	force := aux.checkpoint || len(cur.hist) > 40
 	add := force || v.jumps-v.prevJumps >= 2 && v.processed-v.prevProcessed >= 8
 	v.clean(cur)
-	list := v.explored[insn]
+	at := v.bucket(insn)
+	list := v.explored[at]
+	seen := len(list)
 	for i := len(list) - 1; i >= 0; i-- {
 		old := list[i]
-		if old.removed || old.cur().callsite != cur.cur().callsite {
+		if old.insn != insn {
 			continue
 		}
 		loop, hit := false, false
@@ -340,14 +352,19 @@ func (v *verifier) visited(insn int32) (bool, error) {
 			n = 64
 		}
 		if old.misses > old.hits*n+n {
-			old.removed = true
+			list = slices.Delete(list, i, i+1)
+			v.explored[at] = list
+			old.evicted = true
+			v.release(old)
 		}
 	}
-	v.explored[insn] = slices.DeleteFunc(list, func(s *state) bool { return s.removed })
+	v.result.MaxStatesPerInsn = max(v.result.MaxStatesPerInsn, seen)
 	if !add {
 		return false, nil
 	}
 	v.result.States++
+	v.stored++
+	v.countPeak()
 	v.prevJumps, v.prevProcessed = v.jumps, v.processed
 	cur.eachScalar(func(r *reg) { r.precise = false })
 	v.clearSingular(cur)
@@ -355,16 +372,24 @@ func (v *verifier) visited(insn int32) (bool, error) {
 	kept.insn = insn
 	v.enterSCC(kept)
 	cur.parent, cur.first, cur.dfsDepth, cur.hist = kept, insn, kept.dfsDepth+1, cur.hist[:0]
-	v.explored[insn] = append(v.explored[insn], kept)
-	v.stored++
-	if v.stored > maxStored {
-		return false, refuse(CodeTooComplex, "too many states are kept")
-	}
-	return false, nil
+	v.explored[at] = append(list, kept)
+	return false, v.charge(kept.bytes())
 }
 
-// maxStored bounds memory: the kernel has no such limit, but it lets a program with that many states run out of memory.
-const maxStored = 400000
+// countPeak counts the states that are kept: also those that compare with nothing any more, but that others descend from.
+func (v *verifier) countPeak() {
+	v.result.PeakStates = max(v.result.PeakStates, v.stored+v.edges)
+}
+
+// release forgets a state that compares with nothing any more, once nothing descends from it. It follows
+// maybe_free_verifier_state.
+func (v *verifier) release(st *state) {
+	if !st.evicted || st.branches != 0 || v.incomplete(st) {
+		return
+	}
+	v.stored--
+	v.discharge(st.bytes())
+}
 
 // looping compares the current state with one on the way to it.
 func (v *verifier) looping(old *state, aux *insnAux, insn int32) (hit, loop bool, err error) {

@@ -11,8 +11,13 @@ import (
 type Result struct {
 	// Insns is the number of instructions followed, States that of states kept for comparison.
 	Insns, States int
-	// StackDepth is the largest stack of a chain of calls, in bytes.
-	StackDepth int
+	// PeakStates is the largest number of states that were kept at a time, MaxStatesPerInsn about the largest for one
+	// instruction.
+	PeakStates, MaxStatesPerInsn int
+	// Stacks are the bytes of stack of the main function and the others, StackDepth their sum, MaxStackDepth the largest
+	// sum of a chain of calls.
+	Stacks                    []int
+	StackDepth, MaxStackDepth int
 }
 
 // Check verifies a program of an object. The error is an *Error.
@@ -53,7 +58,8 @@ type verifier struct {
 	cur      *state
 	pending  []pending
 	explored [][]*state
-	stored   int
+	stored   int // checkpoints
+	edges    int // ends of loops that wait for their cycle
 	visits   [][]*sccVisit
 
 	insnIdx, prevIdx int32
@@ -71,6 +77,15 @@ type verifier struct {
 	path   []int32 // instructions on the way here
 	notes  []note
 	result Result
+}
+
+// slots is the length of the program in the kernel's count, which is two for a load of 64 bits.
+func (v *verifier) slots() int {
+	last := &v.insns[len(v.insns)-1]
+	if last.Op == ir.LdImm64 {
+		return int(last.Orig) + 2
+	}
+	return int(last.Orig) + 1
 }
 
 // pending is a branch to be explored.
@@ -105,7 +120,7 @@ func (v *verifier) check() error {
 	v.insnIdx = -1
 	v.helpers = make([]*helper, maxHelper)
 	v.kfuncs = make([]*kfunc, len(v.prog.Code.Kfuncs))
-	v.explored = make([][]*state, len(v.insns))
+	v.explored = make([][]*state, v.slots())
 	if err := v.resolve(); err != nil {
 		return err
 	}
@@ -137,7 +152,14 @@ func (v *verifier) check() error {
 			}
 		}
 	}
-	return v.checkStackDepth()
+	if err := v.checkStackDepth(); err != nil {
+		return err
+	}
+	for i := range v.subs {
+		v.result.Stacks = append(v.result.Stacks, v.subs[i].stack)
+		v.result.StackDepth += v.subs[i].stack
+	}
+	return nil
 }
 
 // resolve makes the maps and finds what address loads refer to.
@@ -186,7 +208,6 @@ func (v *verifier) checkFunc(sub int) error {
 	for i := range v.visits {
 		v.visits[i] = nil
 	}
-	v.stored = 0
 	st := &state{branches: 1, sleepable: v.at.Sleepable, first: s.start, last: -1}
 	f := v.newFrame(mainCallsite, 0, sub)
 	st.frames = []*frame{f}
