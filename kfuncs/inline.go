@@ -1,6 +1,7 @@
 package kfuncs
 
 import (
+	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/ir"
 )
@@ -56,17 +57,62 @@ func (h *Host) inlines() map[string]*abi.Inline {
 	}
 	in["scx_bpf_nr_node_ids"] = constant(uint64(h.Kernel.NrNodeIDs()))
 	// The clock of a CPU advances when a callback that a kernel function caused has been charged.
-	in["scx_bpf_now"] = &abi.Inline{Word: h.Kernel.Now, Volatile: true, Code: []ir.Insn{word}}
-	if off, size, ok := h.Layout.Field("task_struct.thread_info.cpu"); ok && size == 4 {
-		// The task that the callback is about is known to be one.
-		in["scx_bpf_task_cpu"] = &abi.Inline{Word: h.subject, Code: []ir.Insn{
-			word,
+	in["scx_bpf_now"] = &abi.Inline{Word: &abi.Word{Ask: h.Kernel.Now, Volatile: true}, Code: []ir.Insn{word}}
+	h.taskInlines(in)
+	return in
+}
+
+// taskInlines adds functions of tasks. The one that the callback is about is known to be one, and a policy to be there.
+func (h *Host) taskInlines(in map[string]*abi.Inline) {
+	subject := &abi.Word{Ask: h.subject}
+	code := func(insns ...ir.Insn) *abi.Inline {
+		return &abi.Inline{Word: subject, Code: append([]ir.Insn{
+			{Op: ir.Ld64, Dst: 0, Src: abi.WordReg},
 			{Op: ir.JEq64X, Dst: 0, Src: 1, Target: 3},
 			{Op: ir.Invalid},
-			{Op: ir.Lds32, Dst: 0, Src: 1, Off: int32(off)},
-		}}
+		}, insns...)}
 	}
-	return in
+	for _, field := range []string{"slice", "dsq_vtime"} {
+		if off, size, ok := h.Layout.Field("task_struct.scx." + field); ok && size == 8 {
+			in["scx_bpf_task_set_"+field] = code(ir.Insn{Op: ir.St64X, Dst: 1, Src: 2, Off: int32(off)}, ir.Insn{Op: ir.Mov64K, Dst: 0, Imm: 1})
+		}
+	}
+	cpu, size, ok := h.Layout.Field("task_struct.thread_info.cpu")
+	if !ok || size != 4 {
+		return
+	}
+	in["scx_bpf_task_cpu"] = code(ir.Insn{Op: ir.Lds32, Dst: 0, Src: 1, Off: int32(cpu)})
+	curr, size, ok := h.Layout.Field("rq.curr")
+	base, stride, even := h.runqueues()
+	if ok && size == 8 && even {
+		in["scx_bpf_task_running"] = code(
+			ir.Insn{Op: ir.Ld32, Dst: 0, Src: 1, Off: int32(cpu)},
+			ir.Insn{Op: ir.JLt32K, Dst: 0, Imm: int64(h.Machine.NrCPUs()), Target: 6},
+			ir.Insn{Op: ir.Invalid},
+			ir.Insn{Op: ir.Mov64X, Dst: 2, Src: 0}, // 6
+			ir.Insn{Op: ir.Mul64K, Dst: 2, Imm: int64(stride)},
+			ir.Insn{Op: ir.LdImm64, Dst: 0, Imm: int64(base)},
+			ir.Insn{Op: ir.Add64X, Dst: 2, Src: 0},
+			ir.Insn{Op: ir.Ld64, Dst: 2, Src: 2, Off: int32(curr)},
+			ir.Insn{Op: ir.Mov64K, Dst: 0},
+			ir.Insn{Op: ir.JNe64X, Dst: 1, Src: 2, Target: 14},
+			ir.Insn{Op: ir.Mov64K, Dst: 0, Imm: 1})
+	}
+}
+
+// runqueues tells where the runqueues of the CPUs lie, if at even distances.
+func (h *Host) runqueues() (base, stride uint64, ok bool) {
+	n := h.Machine.NrCPUs()
+	base = h.Machine.RQ(0).Addr
+	if n > 1 {
+		stride = h.Machine.RQ(1).Addr - base
+	}
+	for cpu := range n {
+		if h.Machine.RQ(sim.CPU(cpu)).Addr != base+uint64(cpu)*stride {
+			return 0, 0, false
+		}
+	}
+	return base, stride, stride < 1<<20
 }
 
 // subject is the address of the task that the running callback is about, 0 if there is none.

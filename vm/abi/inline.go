@@ -15,9 +15,14 @@ const WordReg ir.Reg = 11
 // with the arguments of the call: up to there Code must have changed nothing but R0. Its instructions do not count.
 type Inline struct {
 	Code []ir.Insn
-	// Word, if not nil, returns what Code reads by *(u64 *)(WordReg + 0). It is asked when a program starts that calls the
-	// function, and the value must be right until the program ends; if Volatile, until the program calls any function that
-	// is not inlined (then Code is not used until the next start).
-	Word     func() uint64
+	// Word, if not nil, is what Code reads by *(u64 *)(WordReg + 0).
+	Word *Word
+}
+
+// Word is a number that the code of functions reads; those that read the same share it. Ask returns it: when a program starts
+// that calls one of the functions. The value must be right until the program ends; if Volatile, until the program calls any
+// function that is not inlined (then the code is not used until the next start).
+type Word struct {
+	Ask      func() uint64
 	Volatile bool
 }

@@ -16,7 +16,7 @@ func (e *Env) Inline() []*abi.Inline {
 	}
 	clock := &Env{Host: e.Host, HZ: hz}
 	word := func(f func() uint64) *abi.Inline {
-		return &abi.Inline{Word: f, Code: []ir.Insn{{Op: ir.Ld64, Dst: 0, Src: abi.WordReg}}}
+		return &abi.Inline{Word: &abi.Word{Ask: f}, Code: []ir.Insn{{Op: ir.Ld64, Dst: 0, Src: abi.WordReg}}}
 	}
 	code := func(insns ...ir.Insn) *abi.Inline { return &abi.Inline{Code: insns} }
 	now, task := word(e.Host.NowNS), word(e.Host.CurrentTask)

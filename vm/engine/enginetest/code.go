@@ -35,7 +35,7 @@ func NewInCode(tb testing.TB, ref engine.Engine, m *mem.Space, call *abi.Call, i
 	p := &ir.Program{Name: "code", Insns: append(append([]ir.Insn{}, in.Code...), ir.Insn{Op: ir.Exit}), Subs: []ir.Sub{{End: int32(len(in.Code) + 1)}}}
 	for i := range p.Insns {
 		if x := &p.Insns[i]; x.Op == ir.Ld64 && x.Src == abi.WordReg {
-			*x = ir.Insn{Op: ir.LdImm64, Dst: x.Dst, Imm: int64(in.Word())}
+			*x = ir.Insn{Op: ir.LdImm64, Dst: x.Dst, Imm: int64(in.Word.Ask())}
 		}
 	}
 	c.env.Progs = []engine.Prog{{Code: p, Info: &abi.Prog{}}}

@@ -113,7 +113,7 @@ func (e Inlining) inCode(env *engine.Env) {
 	calls := uint64(0)
 	word := func() uint64 { return calls * 3 }
 	env.Helpers[HelperWord] = func(*abi.Call, *abi.Args) uint64 { return word() + 1 }
-	env.Inline.Helpers[HelperWord] = &abi.Inline{Word: word, Volatile: true, Code: []ir.Insn{
+	env.Inline.Helpers[HelperWord] = &abi.Inline{Word: &abi.Word{Ask: word, Volatile: true}, Code: []ir.Insn{
 		{Op: ir.Ld64, Dst: 0, Src: abi.WordReg}, {Op: ir.Add64K, Dst: 0, Imm: 1}}}
 	env.Helpers[HelperNext] = func(c *abi.Call, a *abi.Args) uint64 {
 		at, ok := env.Mem.Load(a[0], 8)
@@ -136,7 +136,7 @@ func (e Inlining) inCode(env *engine.Env) {
 		{Op: ir.Mov32X, Dst: 2, Src: 0}, {Op: ir.Add32K, Dst: 2, Imm: 1}, {Op: ir.Rsh64K, Dst: 0, Imm: 32},
 		{Op: ir.JSGe32X, Dst: 2, Src: 0, Target: 10}, {Op: ir.St32X, Dst: 1, Src: 2}, {Op: ir.Mov64X, Dst: 0, Src: 1}, {Op: ir.Ja, Target: 12},
 		{Op: ir.St64K, Dst: 1}, {Op: ir.Mov64K, Dst: 0}}}
-	env.Inline.Kfuncs["kfunc1"] = &abi.Inline{Word: func() uint64 { return uint64(env.State.Depth) }, Code: []ir.Insn{
+	env.Inline.Kfuncs["kfunc1"] = &abi.Inline{Word: &abi.Word{Ask: func() uint64 { return uint64(env.State.Depth) }}, Code: []ir.Insn{
 		{Op: ir.Ld64, Dst: 0, Src: abi.WordReg}, {Op: ir.JSet64K, Dst: 1, Imm: 1, Target: 6}, {Op: ir.Ld64, Dst: 0, Src: 3},
 		{Op: ir.Add64X, Dst: 2, Src: 0}, {Op: ir.St64X, Dst: 3, Src: 2}, {Op: ir.Ja, Target: 7}, {Op: ir.Add64X, Dst: 0, Src: 2}}}
 	for i := range env.Progs {

@@ -41,7 +41,7 @@ type lowering struct {
 	needCPU bool  // whether it asks for the processor
 	need    words // and which words
 	// wordOf has the numbers of words, words what returns them.
-	wordOf map[*abi.Inline]int
+	wordOf map[*abi.Word]int
 	words  []func() uint64
 
 	// The subprogram being lowered.

@@ -46,16 +46,16 @@ func (l *lowering) inlined(i int32, in *ir.Insn) bool {
 	return l.template(i, t, l.helpers[in.Imm], &l.calls.Helpers)
 }
 
-// word returns the number of the word of t; ok is false if there is no room for it.
-func (l *lowering) word(t *abi.Inline) (n int, ok bool) {
+// word returns the number of the word t; ok is false if there is no room for it.
+func (l *lowering) word(t *abi.Word) (n int, ok bool) {
 	n, ok = l.wordOf[t]
 	if !ok && len(l.words) < nrWords {
 		if l.wordOf == nil {
-			l.wordOf = map[*abi.Inline]int{}
+			l.wordOf = map[*abi.Word]int{}
 		}
 		n, ok = len(l.words), true
 		l.wordOf[t] = n
-		l.words = append(l.words, t.Word)
+		l.words = append(l.words, t.Ask)
 	}
 	return n, ok
 }
@@ -65,11 +65,11 @@ func (l *lowering) template(i int32, t *abi.Inline, fn abi.Func, count *uint64) 
 	word := 0
 	if t.Word != nil {
 		var ok bool
-		if word, ok = l.word(t); !ok {
+		if word, ok = l.word(t.Word); !ok {
 			return false
 		}
 		l.need.bits |= 1 << word
-		l.need.volatile = l.need.volatile || t.Volatile
+		l.need.volatile = l.need.volatile || t.Word.Volatile
 	}
 	a, n, before := l.a, l.count.Owed(i+1), l.facts
 	slow, join := Label(-1), a.NewLabel()
@@ -122,7 +122,7 @@ func (l *lowering) template(i int32, t *abi.Inline, fn abi.Func, count *uint64) 
 		case in.Op.IsJump():
 			a.Jcc(l.compare(in), to(in.Target))
 		case in.Op == ir.Ld64 && in.Src == abi.WordReg:
-			if t.Volatile {
+			if t.Word.Volatile {
 				a.AluMI(Cmp, W64, l.field(offFresh), 0)
 				a.Jcc(CondE, call())
 			}
