@@ -294,6 +294,7 @@ func (v *verifier) setGlobalArgs(sub int, f *frame) error {
 		case argBTF:
 			r.setPointer(ptrToBTF|flags, object{typ: a.btf})
 			r.id = v.newID()
+			v.doubt(r)
 		default:
 			r.markUnknown()
 		}

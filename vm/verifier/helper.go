@@ -247,6 +247,9 @@ func (v *verifier) helperResult(m *callMeta) error {
 		}
 		r0.setPointer(ptrToBTF|flags, o)
 	}
+	if r0.typ.base() == ptrToBTF {
+		v.doubt(r0)
+	}
 	if r0.typ.has(maybeNull) && r0.typ != notInit {
 		r0.id = v.newID()
 	}

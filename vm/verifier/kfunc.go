@@ -172,7 +172,9 @@ func (v *verifier) stepKfunc(in *ir.Insn) error {
 	for i := range callerSaved {
 		regs[i].markNotInit()
 	}
-	if err := v.kfuncResult(k, m); err != nil {
+	err = v.kfuncResult(k, m)
+	v.doubtResult(k)
+	if err != nil {
 		return err
 	}
 	if k.iterNext() {

@@ -265,6 +265,7 @@ func (v *verifier) accessKptr(a access, d *reg, f *field) error {
 		size, _ := sizeOf(f.typ)
 		d.setPointer(ptrToMem|maybeNull, object{size: size})
 		d.id = v.newID()
+		v.doubtMem = true
 	case plainLoad:
 		d.setPointer(ptrToBTF|v.kptrFlags(f), object{typ: f.typ, local: f.local})
 		d.id = v.newID()
@@ -364,6 +365,7 @@ func (v *verifier) accessCtx(a access, d *reg) error {
 		off += r.off()
 	}
 	f, ok := v.at.Context.Access(int(off), a.size, a.write)
+	v.result.CtxSize = max(v.result.CtxSize, int(off)+a.size)
 	switch {
 	case f.Unsupported != "":
 		return unsupported("context field %s", f.Unsupported)
@@ -438,6 +440,7 @@ func (v *verifier) accessBTF(a access, d *reg) error {
 		if flags.has(maybeNull) {
 			d.id = v.newID()
 		}
+		v.doubt(d)
 	case ptrToMem:
 		d.setPointer(ptrToMem|w.flags, object{})
 	default:
@@ -521,6 +524,7 @@ func (v *verifier) helperMem(r *reg, name string, size int64, write, zeroOK bool
 	case ptrToCtx:
 		if v.at.Context != nil {
 			if n := v.at.Context.Region(); n > 0 {
+				v.result.CtxSize = max(v.result.CtxSize, int(min(r.umax(), uint64(n)))+int(size))
 				return v.region(r, name, 0, size, n, zeroOK)
 			}
 		}

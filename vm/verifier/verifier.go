@@ -18,6 +18,16 @@ type Result struct {
 	// sum of a chain of calls.
 	Stacks                    []int
 	StackDepth, MaxStackDepth int
+	// Proved tells for each instruction of the program's code whether it is an access to memory whose address lies in the
+	// address space whenever it runs, because the pointer leads to memory that the machine owns and never unmaps: the stack,
+	// values and keys of maps, memory from helpers and kernel functions, the context, the program's own objects, and objects
+	// of the kernel that were handed in. Pointers read from objects of the kernel are not proved: they may be null where the
+	// machine does not model a field. Nil if the program was refused.
+	Proved []bool
+	// Reached tells for each instruction whether any path comes to it; the others never run.
+	Reached []bool
+	// CtxSize is how many bytes of the context the program may access (max_ctx_offset).
+	CtxSize int
 }
 
 // Check verifies a program of an object. The error is an *Error.
@@ -28,6 +38,7 @@ func Check(o *link.Object, p *link.Program, at Attachment) (Result, error) {
 	err := v.check()
 	v.result.Insns = v.processed
 	if err == nil {
+		v.result.Proved, v.result.Reached = v.proved(), v.reached()
 		return v.result, nil
 	}
 	return v.result, v.located(err)
@@ -74,6 +85,10 @@ type verifier struct {
 	processed, jumps         int
 	prevProcessed, prevJumps int
 
+	facts    []fact
+	doubtful []btf.Type // kernel structs to which pointers may be null here
+	doubtMem bool
+
 	path   []int32 // instructions on the way here
 	notes  []note
 	result Result
@@ -117,6 +132,7 @@ func (v *verifier) check() error {
 	if err := v.checkShape(); err != nil {
 		return err
 	}
+	v.facts = make([]fact, len(v.insns))
 	v.insnIdx = -1
 	v.helpers = make([]*helper, maxHelper)
 	v.kfuncs = make([]*kfunc, len(v.prog.Code.Kfuncs))
@@ -280,6 +296,7 @@ func (v *verifier) follow() error {
 				v.pushHist(histEntry{})
 			}
 			v.path = append(v.path, here)
+			v.facts[here].seen = true
 			res, err := v.step()
 			if err != nil {
 				return err
