@@ -46,22 +46,50 @@ func (h *Host) cssNew(c *abi.Call, a *abi.Args) uint64 {
 	return 0
 }
 
-// cssNext follows bpf_iter_css_next in a machine whose only cgroup is the root: a walk from it meets it alone, or
-// nothing when it is over children.
+// cssNext follows bpf_iter_css_next. Removed cgroups are met too while they are held: programs look at their flags.
 func (h *Host) cssNext(c *abi.Call, a *abi.Args) uint64 {
 	b := h.bytes(c, a, 0, cssIterSize)
 	if b == nil {
 		return 0
 	}
-	start, pos := u64At(b, 0), u64At(b, 8)
-	switch {
-	case pos != 0 || u64At(b, 16) == cgroupIterChildren:
-		pos = 0
-	default:
-		pos = start
+	start := h.Machine.CgroupByAddr(u64At(b, 0))
+	if start == nil {
+		return 0
 	}
-	binary.LittleEndian.PutUint64(b[8:], pos)
-	return pos
+	pos := h.Machine.CgroupByAddr(u64At(b, 8))
+	first := pos == nil
+	switch u64At(b, 16) {
+	case cgroupIterDescendantsPre:
+		if first {
+			pos = start
+		} else {
+			pos = pos.NextPre(start)
+		}
+	case cgroupIterDescendantsPost:
+		if first {
+			pos = start.FirstPost()
+		} else {
+			pos = pos.NextPost(start)
+		}
+	case cgroupIterAncestorsUp:
+		if first {
+			pos = start
+		} else {
+			pos = pos.Parent
+		}
+	case cgroupIterChildren:
+		if first {
+			pos = start.First()
+		} else {
+			pos = pos.Next()
+		}
+	}
+	at := uint64(0)
+	if pos != nil {
+		at = pos.K.Addr
+	}
+	binary.LittleEndian.PutUint64(b[8:], at)
+	return at
 }
 
 func (h *Host) cssDestroy(c *abi.Call, a *abi.Args) uint64 {

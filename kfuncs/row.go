@@ -25,7 +25,7 @@ type Host struct {
 	iters []*ext.DSQIter    // open iterators by handle-1
 	held  map[*sim.Task]int // references that programs hold
 	cpumasks
-	cgroups
+	heldCgroups map[*sim.Cgroup]int
 }
 
 // All returns the rows of all kernel functions, bound to h.

@@ -106,7 +106,7 @@ func (m *Machine) yield(c *cpu, t *Task) {
 
 // fireTimer is the end of t's sleep, or its start.
 func (m *Machine) fireTimer(t *Task) {
-	c := &m.cpus[t.timerOn]
+	c := &m.cpus[m.timerCPU(t.timerOn)]
 	m.this = c.id
 	if t.State == StateNew {
 		if err := m.fork(t); err != nil {

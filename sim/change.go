@@ -1,6 +1,9 @@
 package sim
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Change runs f with t out of its class's queues, as sched_change_begin and sched_change_end do: dequeue, put_prev, f,
 // the hooks of a change of class, enqueue, set_next. flags are those of the dequeue and, as the kernel's flags match,
@@ -182,39 +185,42 @@ func (m *Machine) SetAffinity(t *Task, cpus []CPU) error {
 	if err := m.checkCPUs(cpus); err != nil {
 		return fmt.Errorf("task %s: %w", t, err)
 	}
-	mask := make([]uint64, m.topo.Words())
-	for _, c := range cpus {
-		mask[c/64] |= 1 << (c % 64)
-	}
-	return m.SetAffinityMask(t, mask)
+	return m.SetAffinityMask(t, m.maskOf(cpus))
 }
 
-// SetAffinityMask is SetAffinity with a bit mask of topo.Words words.
+// SetAffinityMask is SetAffinity with a bit mask of topo.Words words. The task gets those of the CPUs that its cgroup has,
+// and others that were asked for once its cgroup has them (__sched_setaffinity).
 func (m *Machine) SetAffinityMask(t *Task, mask []uint64) error {
-	same, any := true, false
-	online := m.online.Words()
-	for i, w := range t.K.CPUsMask().Words() {
-		same = same && w == mask[i]
-		any = any || mask[i]&online[i] != 0
+	within := mask
+	if t.Cgroup.Parent != nil {
+		if within = intersect(mask, t.Cgroup.effective); within == nil {
+			return fmt.Errorf("task %s: affinity: none of the CPUs is in the cpuset of %s", t, t.Cgroup.Path())
+		}
 	}
-	if !any {
+	if intersect(within, m.active.Words()) == nil {
 		return fmt.Errorf("task %s: affinity: none of the CPUs is online", t)
 	}
-	if same {
-		return nil
+	t.userCPUs = slices.Clone(mask)
+	m.setCPUsAllowed(t, within)
+	return nil
+}
+
+// setCPUsAllowed follows __set_cpus_allowed_ptr_locked and affine_move_task.
+func (m *Machine) setCPUsAllowed(t *Task, mask []uint64) {
+	if slices.Equal(t.K.CPUsMask().Words(), mask) || intersect(mask, m.active.Words()) == nil {
+		return
 	}
 	dest := m.anyAndDistribute(mask)
 	m.doSetCPUsAllowed(t, mask)
 	if t.State == StateNew || t.K.Allows(t.K.CPU()) || t.MigrationDisabled > 0 {
-		return nil
+		return
 	}
-	switch {
+	switch { // a sleeping task moves when it wakes
 	case t.OnCPU:
 		m.migrateByStopper(t, dest)
 	case t.OnRQ:
 		m.MoveQueuedTask(t, dest)
 	}
-	return nil // a sleeping task moves when it wakes
 }
 
 // doSetCPUsAllowed follows do_set_cpus_allowed.
@@ -237,7 +243,7 @@ func (m *Machine) doSetCPUsAllowed(t *Task, mask []uint64) {
 
 // anyAndDistribute follows cpumask_any_and_distribute: an online CPU of mask, the next one at each call.
 func (m *Machine) anyAndDistribute(mask []uint64) CPU {
-	online := m.online.Words()
+	online := m.active.Words()
 	for range len(m.cpus) {
 		m.distributed = (m.distributed + 1) % CPU(len(m.cpus))
 		if c := m.distributed; mask[c/64]&online[c/64]>>(c%64)&1 != 0 {

@@ -129,6 +129,36 @@ type Hooks struct {
 	// PickIdle tells that the idle task was picked on cpu, also when it ran already and goes on (pick_task_idle:
 	// __scx_update_idle without do_notify).
 	PickIdle func(cpu CPU)
+
+	// RQOnline and RQOffline tell that the runqueue of cpu starts and stops taking tasks (rq_online, rq_offline). Hotplug
+	// tells the same at the places where the kernel tells sched_ext (scx_rq_activate, scx_rq_deactivate). Domains tells
+	// that the set of active CPUs changed, after it did (partition_sched_domains).
+	RQOnline  func(cpu CPU)
+	RQOffline func(cpu CPU)
+	Hotplug   func(cpu CPU, online bool)
+	Domains   func()
+
+	// CgroupLife tells that c was made or removed (cgroup_lifetime_notifier). CgroupOnline may refuse a new cgroup
+	// (cpu_cgroup_css_online); the classes are asked from the lowest up. CgroupOffline follows a grace period
+	// after the removal (css_offline), CgroupFree comes when nothing holds the cgroup any more.
+	CgroupLife    func(c *Cgroup, online bool)
+	CgroupOnline  func(c *Cgroup) Errno
+	CgroupOffline func(c *Cgroup)
+	CgroupFree    func(c *Cgroup)
+	// CanAttach may refuse the move of tasks to another cgroup (cpu_cgroup_can_attach). ChangeGroup is called on t's class
+	// while t is out of its queues and t.SchedGroup has changed (task_change_group), CgroupMove after that on all classes
+	// (scx_cgroup_move_task).
+	CanAttach   func(tasks []*Task, to *Cgroup) Errno
+	ChangeGroup func(t *Task)
+	CgroupMove  func(t *Task)
+	// CgroupShares follows a change of c.Shares, and of c.Idle if that is its reason (sched_group_set_shares,
+	// sched_group_set_idle). CgroupWeight, CgroupIdle and CgroupBandwidth are called as the kernel calls sched_ext
+	// (scx_group_set_weight and relatives): CgroupWeight before c.Weight changes, CgroupBandwidth with whether something
+	// changed.
+	CgroupShares    func(c *Cgroup)
+	CgroupWeight    func(c *Cgroup, weight uint32)
+	CgroupIdle      func(c *Cgroup, idle bool)
+	CgroupBandwidth func(c *Cgroup, changed bool)
 }
 
 // Hooker is a Class with Hooks. The machine asks once, when it is built.

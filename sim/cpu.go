@@ -28,6 +28,7 @@ type cpu struct {
 	next        int8 // rank of rq->next_class
 	needResched bool
 	lazy        bool // TIF_NEED_RESCHED_LAZY
+	dying       bool // on its way offline
 
 	step    eventq.Event // the current task's step ends, or the overhead does
 	resched eventq.Event // a reschedule interrupt arrives

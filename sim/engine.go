@@ -102,9 +102,10 @@ func (m *Machine) Cancel(t *Timer) bool { return m.q.Cancel(&t.ev) }
 
 func (t *Timer) fire() {
 	m := t.m
-	m.this = t.cpu
+	cpu := m.timerCPU(t.cpu)
+	m.this = cpu
 	t.Fire(m.now)
-	m.timerDone(&m.cpus[t.cpu])
+	m.timerDone(&m.cpus[cpu])
 }
 
 // timerDone ends the handler of a timer on c. Timers of a CPU that expire at one time run in one interrupt
@@ -119,7 +120,7 @@ func (m *Machine) timerDone(c *cpu) {
 // code runs on, after an IPI otherwise. An idle CPU takes Costs.IdleExit to get there.
 func (m *Machine) Resched(cpu CPU) {
 	c := &m.cpus[cpu]
-	if c.needResched {
+	if c.needResched || !m.online.Test(int32(cpu)) {
 		return
 	}
 	c.needResched = true
@@ -192,6 +193,9 @@ func (m *Machine) resume(c *cpu) {
 		case t == c.idle:
 			if c.step.Armed() {
 				m.q.Cancel(&c.step)
+			}
+			if c.dying && c.nrRunning == 0 {
+				m.takeDown(c)
 			}
 			return
 		case t == c.stopper:

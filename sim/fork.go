@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/schedsim/schedsim/sim/kobj"
 )
@@ -25,7 +26,9 @@ func (m *Machine) newTask(comm string, pid int32) (*Task, error) {
 	k.SetGroupLeader(k.Addr)
 	k.SetRealParent(k.Addr)
 	k.SetParent(k.Addr)
-	k.SetCgroups(m.root.CSSSet)
+	k.SetCgroups(m.cg.root.K.CSSSet)
+	t.Cgroup = m.cg.root
+	t.setSchedGroup(m.cg.root)
 	m.tasks.add(t)
 	return t, nil
 }
@@ -104,7 +107,7 @@ func (m *Machine) copyProcess(s *TaskSpec, parent *Task) (*Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Group, t.Prog, t.CgroupW = s.Group, s.Behavior, s.CgroupW
+	t.Group, t.Prog, t.ownW, t.kthread = s.Group, s.Behavior, s.CgroupW, s.KThread
 	t.Policy, t.RTPrio, t.DL = s.Policy, s.RTPrio, s.DL
 	switch s.Policy {
 	case PolicyFIFO, PolicyRR:
@@ -121,7 +124,13 @@ func (m *Machine) copyProcess(s *TaskSpec, parent *Task) (*Task, error) {
 	for _, c := range s.CPUs {
 		k.CPUsMask().Set(int32(c))
 	}
+	if s.CPUs != nil {
+		t.userCPUs = m.maskOf(s.CPUs)
+	}
 	k.SetNrCPUsAllowed(int32(k.CPUsMask().Weight()))
+	if t.Cgroup = s.Cgroup; t.Cgroup == nil {
+		t.Cgroup = parent.Cgroup
+	}
 	t.forker = parent.PID
 	m.setParent(t, parent)
 	if s.KThread {
@@ -202,6 +211,10 @@ func (m *Machine) fork(t *Task) error {
 			return err
 		}
 	}
+	if err := m.cgroupFork(t); err != nil {
+		m.refuseFork(t)
+		return err
+	}
 	t.Class = m.classFor(t)
 	t.rank = m.rankOf(t.Class)
 	t.K.SetStartTime(uint64(m.now))
@@ -214,11 +227,11 @@ func (m *Machine) fork(t *Task) error {
 			for _, f := range m.hooked.cancelFork {
 				f(t)
 			}
-			t.gone = true
-			m.freeTask(t)
+			m.refuseFork(t)
 			return &ForkError{err}
 		}
 	}
+	t.joinCgroup(t.Cgroup)
 	m.tasks.link(t)
 	if m.sink != nil {
 		m.Emit(Record{Kind: KindFork, CPU: m.this, Task: t.PID, A: uint64(t.forker)})
@@ -228,6 +241,62 @@ func (m *Machine) fork(t *Task) error {
 	}
 	m.wakeUpNewTask(t)
 	return nil
+}
+
+// refuseFork gives back a task that nobody has seen.
+func (m *Machine) refuseFork(t *Task) {
+	t.gone = true
+	if c := t.Cgroup; c.own && c.nrTasks == 0 && c.online {
+		m.destroyCgroup(c)
+	}
+	m.freeTask(t)
+}
+
+// cgroupFork settles in which cgroup t begins (cgroup_can_fork, sched_cgroup_fork, cpuset_fork).
+func (m *Machine) cgroupFork(t *Task) error {
+	if !t.Cgroup.online {
+		return &OpError{"fork into " + t.Cgroup.Path(), ENODEV, "the cgroup was removed"}
+	}
+	if t.ownW != 0 {
+		c, err := m.ownCgroup(t)
+		if err != nil {
+			return err
+		}
+		t.Cgroup, t.ownW = c, 0
+	}
+	t.setSchedGroup(t.Cgroup)
+	if t.Cgroup.Parent != nil && t.Cgroup.cpus != nil || t.Cgroup.inheritsCPUs() {
+		m.cpusetUpdateTask(t)
+	}
+	return nil
+}
+
+// inheritsCPUs tells whether a cgroup above c has cpuset.cpus.
+func (c *Cgroup) inheritsCPUs() bool {
+	for p := c.Parent; p != nil; p = p.Parent {
+		if p.cpus != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// ownCgroup makes the cgroup in which t is alone; it goes with the task. Names are those of tasks, numbered if they are
+// taken.
+func (m *Machine) ownCgroup(t *Task) (*Cgroup, error) {
+	name := strings.ReplaceAll(t.Comm, "/", "_")
+	if name == "" || name == "." || name == ".." || t.Cgroup.child(name) != nil {
+		name = fmt.Sprintf("%s.%d", name, t.PID)
+	}
+	c, err := m.Mkdir(t.Cgroup, name)
+	if err != nil {
+		return nil, err
+	}
+	c.own = true
+	if err := m.SetCgroupWeight(c, uint64(t.ownW)); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // wakeUpNewTask follows wake_up_new_task (kernel/sched/core.c, 7.2).
@@ -264,6 +333,10 @@ func (m *Machine) reap(t *Task) {
 		f(t)
 	}
 	m.tasks.unlink(t)
+	t.joinCgroup(nil)
+	if c := t.Cgroup; c.own && c.nrTasks == 0 && c.online {
+		m.destroyCgroup(c)
+	}
 	t.gone = true
 	if t.forked { // its children get a new parent (forget_original_parent)
 		for c := m.tasks.first; c != nil; c = c.next {

@@ -23,6 +23,7 @@ func (m *Machine) QueueIRQWork(cpu CPU, w *IRQWork) bool {
 		return false
 	}
 	w.queued, w.next = true, nil
+	cpu = m.timerCPU(cpu)
 	c := &m.cpus[cpu]
 	if c.irq.tail != nil && c.irq.head != nil {
 		c.irq.tail.next = w

@@ -69,7 +69,9 @@ type Machine struct {
 	classes []classEntry // by rank
 	hooked  hookLists
 	onFree  []func(*Task)
-	busy    []uint64 // bit set of CPUs that do not run their idle task
+
+	onCgroupFree []func(*Cgroup)
+	busy         []uint64 // bit set of CPUs that do not run their idle task
 
 	tick       eventq.Event
 	tickPeriod Duration
@@ -86,12 +88,14 @@ type Machine struct {
 	costs  Costs
 	seed   uint64
 	rands  map[string]*rand.Rand
-	root   kobj.Cgroup
+	cg     cgroups
 	online kobj.CPUMask
-	sink   Sink
-	rec    Record // what Emit passes on
-	texts  []string
-	fired  uint64 // events so far
+	active kobj.CPUMask // cpu_active_mask
+	tracers
+	sink  Sink
+	rec   Record // what Emit passes on
+	texts []string
+	fired uint64 // events so far
 	// momentStart is fired at the first event of the time now.
 	momentStart uint64
 }
@@ -106,7 +110,16 @@ type classEntry struct {
 type hookLists struct {
 	tickAll, enterIdle, exitIdle, pickIdle []func(CPU)
 	fork                                   []func(*Task) error
-	postFork, cancelFork, dead             []func(*Task)
+	postFork, cancelFork, dead, cgroupMove []func(*Task)
+
+	rqOnline, rqOffline                     []func(CPU)
+	hotplug                                 []func(CPU, bool)
+	domains                                 []func()
+	cgroupOnline                            []func(*Cgroup) Errno
+	cgroupOffline, cgroupFree, cgroupShares []func(*Cgroup)
+	cgroupLife, cgroupIdle, cgroupBandwidth []func(*Cgroup, bool)
+	cgroupWeight                            []func(*Cgroup, uint32)
+	canAttach                               []func([]*Task, *Cgroup) Errno
 }
 
 // New builds a machine; all CPUs are online and idle at time 0.
@@ -138,13 +151,15 @@ func New(c Config) (*Machine, error) {
 	}
 	m.tick.Fire = m.fireTick
 	m.tasks.init()
-	if m.root, err = kobj.NewCgroup(m.mem, layout, kobj.Cgroup{}, "", 1); err != nil {
+	for _, mask := range []*kobj.CPUMask{&m.online, &m.active} {
+		if *mask, err = kobj.NewCPUMask(m.mem, layout); err != nil {
+			return nil, fmt.Errorf("machine: %w", err)
+		}
+		mask.Fill(n)
+	}
+	if err := m.initCgroups(); err != nil {
 		return nil, fmt.Errorf("machine: %w", err)
 	}
-	if m.online, err = kobj.NewCPUMask(m.mem, layout); err != nil {
-		return nil, fmt.Errorf("machine: %w", err)
-	}
-	m.online.Fill(n)
 	for i := range m.cpus {
 		if err := m.initCPU(CPU(i)); err != nil {
 			return nil, fmt.Errorf("machine: cpu %d: %w", i, err)
@@ -181,6 +196,20 @@ func (m *Machine) addClass(cl Class) {
 	if e.h.Fork != nil {
 		l.fork = append(l.fork, e.h.Fork)
 	}
+	l.rqOnline = appendHook(l.rqOnline, e.h.RQOnline)
+	l.rqOffline = appendHook(l.rqOffline, e.h.RQOffline)
+	l.cgroupMove = appendHook(l.cgroupMove, e.h.CgroupMove)
+	l.cgroupOffline = appendHook(l.cgroupOffline, e.h.CgroupOffline)
+	l.cgroupFree = appendHook(l.cgroupFree, e.h.CgroupFree)
+	l.cgroupShares = appendHook(l.cgroupShares, e.h.CgroupShares)
+	l.hotplug = appendPresent(l.hotplug, e.h.Hotplug, e.h.Hotplug != nil)
+	l.domains = appendPresent(l.domains, e.h.Domains, e.h.Domains != nil)
+	l.cgroupOnline = appendPresent(l.cgroupOnline, e.h.CgroupOnline, e.h.CgroupOnline != nil)
+	l.cgroupLife = appendPresent(l.cgroupLife, e.h.CgroupLife, e.h.CgroupLife != nil)
+	l.cgroupIdle = appendPresent(l.cgroupIdle, e.h.CgroupIdle, e.h.CgroupIdle != nil)
+	l.cgroupBandwidth = appendPresent(l.cgroupBandwidth, e.h.CgroupBandwidth, e.h.CgroupBandwidth != nil)
+	l.cgroupWeight = appendPresent(l.cgroupWeight, e.h.CgroupWeight, e.h.CgroupWeight != nil)
+	l.canAttach = appendPresent(l.canAttach, e.h.CanAttach, e.h.CanAttach != nil)
 	l.postFork = appendHook(l.postFork, e.h.PostFork)
 	l.cancelFork = appendHook(l.cancelFork, e.h.CancelFork)
 	l.dead = appendHook(l.dead, e.h.Dead)
@@ -188,6 +217,13 @@ func (m *Machine) addClass(cl Class) {
 
 func appendHook[T any](l []func(T), f func(T)) []func(T) {
 	if f == nil {
+		return l
+	}
+	return append(l, f)
+}
+
+func appendPresent[T any](l []T, f T, present bool) []T {
+	if !present {
 		return l
 	}
 	return append(l, f)
@@ -225,9 +261,6 @@ func (m *Machine) Mem() kobj.Memory { return m.mem }
 
 // Layout says where the fields of kernel objects lie.
 func (m *Machine) Layout() *kobj.Layout { return m.layout }
-
-// RootCgroup is the cgroup that all tasks are in unless something moves them.
-func (m *Machine) RootCgroup() kobj.Cgroup { return m.root }
 
 // Emit sends a record; At is filled in.
 func (m *Machine) Emit(r Record) {

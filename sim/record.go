@@ -43,6 +43,10 @@ const (
 	KindExtState
 	// KindPrint: a program printed; the text is found through Machine.Text(A).
 	KindPrint
+	// KindHotplug: CPU was asked to go offline (A=0), went online (A=1) or is offline now (A=2).
+	KindHotplug
+	// KindTimeline: somebody outside the tasks did what Machine.Text(A) says; B is 1 if the machine refused it.
+	KindTimeline
 )
 
 // Record is one thing that happened. Every report is a fold over a run's records.

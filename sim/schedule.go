@@ -25,6 +25,9 @@ func (m *Machine) schedule(c *cpu, preempt bool) {
 	if next != prev {
 		m.contextSwitch(c, prev, next, voluntary)
 	}
+	if c.dying {
+		m.balancePush(c)
+	}
 }
 
 // blockTask follows block_task (kernel/sched/core.c, 7.2).

@@ -117,7 +117,8 @@ type TaskSpec struct {
 	Policy   Policy   // PolicyNormal unless said otherwise
 	RTPrio   int      // 1..99 for PolicyFIFO and PolicyRR; 0 means 1
 	DL       Deadline // for PolicyDeadline
-	CgroupW  int      // cgroup cpu.weight, 1..10000; 0 means 100
+	Cgroup   *Cgroup  // nil: that of the parent
+	CgroupW  int      // 1..10000: alone in a cgroup below Cgroup with this cpu.weight; 0: in Cgroup itself
 	Process  string   // tasks with the same name here are threads of one process, led by the first; "" means see Thread
 	Thread   bool     // a thread of the process that forks it, not a process of its own
 	KThread  bool     // a kernel thread (PF_KTHREAD)

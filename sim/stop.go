@@ -16,7 +16,7 @@ type StopWork struct {
 
 // StopCPU has cpu's stopper do w soon (stop_one_cpu_nowait). It returns false if w is waiting already.
 func (m *Machine) StopCPU(cpu CPU, w *StopWork) bool {
-	if w.busy {
+	if w.busy || !m.online.Test(int32(cpu)) {
 		return false
 	}
 	w.busy, w.next = true, nil
@@ -56,6 +56,7 @@ func (m *Machine) newStopper(c *cpu) {
 	t.K.CPUsMask().Set(int32(c.id))
 	t.K.SetNrCPUsAllowed(1)
 	t.K.SetStartTime(uint64(m.now))
+	t.kthread = true
 	c.stopper = t
 }
 

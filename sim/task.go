@@ -95,8 +95,9 @@ type Task struct {
 	Exiting bool
 	// MigrationDisabled is the depth of migrate_disable; see Machine.SetMigrationDisabled.
 	MigrationDisabled int32
-	// CgroupW is the cpu.weight of the task's own cgroup, 1..10000; 0 means that it has none.
-	CgroupW int
+	// Cgroup is the cgroup that the task is in (or, before its start, will be forked into); SchedGroup is the one that it
+	// is scheduled in (p->sched_task_group), which follows Cgroup at the end of a move.
+	Cgroup, SchedGroup *Cgroup
 
 	// SumExec is the CPU time accounted so far (se.sum_exec_runtime); PrevSumExec its value when the task was last
 	// picked. Machine.CPUTime includes what runs right now.
@@ -138,6 +139,13 @@ type taskRun struct {
 	mm     uint64 // address of the mm_struct that was made for it, 0 for kernel threads and further threads
 	refs   int32  // Machine.Hold minus Release
 	gone   bool   // dead and out of the tables
+
+	cgPrev, cgNext *Task // in the same cgroup
+	inCgroup       bool
+	ownW           int      // TaskSpec.CgroupW, until the cgroup is made
+	userCPUs       []uint64 // what sched_setaffinity asked for (user_cpus_ptr), nil if nothing
+	kthread        bool
+	killed         bool // it ends when it next runs
 
 	waitOn             *WaitQueue
 	waitPrev, waitNext *Task

@@ -158,9 +158,16 @@ func (m *Machine) selectTaskRQ(t *Task, prev CPU, f *WakeFlags) CPU {
 	return cpu
 }
 
-// CPUAllowed tells whether t may run on cpu: it is in t's mask and online (is_cpu_allowed). Any number may be asked.
+// CPUAllowed tells whether t may run on cpu: it is in t's mask and active, for a thread of the kernel that is bound to it
+// online (is_cpu_allowed). Any number may be asked.
 func (m *Machine) CPUAllowed(t *Task, cpu CPU) bool {
-	return t.K.Allows(int32(cpu)) && m.Online(cpu)
+	if !t.K.Allows(int32(cpu)) {
+		return false
+	}
+	if m.Active(cpu) {
+		return true
+	}
+	return m.Online(cpu) && (t.MigrationDisabled > 0 || m.perCPUKThread(t))
 }
 
 // selectFallbackRQ follows select_fallback_rq: a CPU of the node of cpu, any allowed one, any at all.
@@ -170,9 +177,14 @@ func (m *Machine) selectFallbackRQ(cpu CPU, t *Task) CPU {
 			return CPU(c)
 		}
 	}
-	if c := t.K.CPUs().FirstAnd(m.online); c >= 0 {
+	if c := t.K.CPUs().FirstAnd(m.active); c >= 0 {
 		return CPU(c)
 	}
-	m.doSetCPUsAllowed(t, m.online.Words())
-	return CPU(m.online.First())
+	// What the task may use is gone: first the CPUs of its cgroup are tried, then any.
+	if set := t.Cgroup.cpus; set != nil && intersect(set, m.active.Words()) != nil {
+		m.doSetCPUsAllowed(t, set)
+	} else {
+		m.doSetCPUsAllowed(t, m.possible())
+	}
+	return CPU(t.K.CPUs().FirstAnd(m.active))
 }

@@ -13,6 +13,8 @@ var (
 	_ abi.NodesHost = (*host)(nil)
 	_ abi.CommHost  = (*host)(nil)
 	_ abi.IRQHost   = (*host)(nil)
+
+	_ abi.CgroupHost = (*host)(nil)
 )
 
 // host is the kernel around the programs of one policy.
@@ -66,6 +68,27 @@ func (h *host) CurrentPID() (pid, tgid int32) {
 
 // CurrentComm is the name of the current task.
 func (h *host) CurrentComm() string { return h.m.Curr(h.m.ThisCPU()).Comm }
+
+// CurrentCgroupID is the id of the current task's cgroup.
+func (h *host) CurrentCgroupID() uint64 { return h.m.Curr(h.m.ThisCPU()).Cgroup.ID }
+
+// AncestorCgroupID is the id of the ancestor of the current task's cgroup at a level, 0 if there is none.
+func (h *host) AncestorCgroupID(level int32) uint64 {
+	c := h.m.Curr(h.m.ThisCPU()).Cgroup
+	for c != nil && c.K.Level() > level {
+		c = c.Parent
+	}
+	if c == nil || c.K.Level() != level {
+		return 0
+	}
+	return c.ID
+}
+
+// UnderCgroup tells whether the current task is in the cgroup at that address or below it.
+func (h *host) UnderCgroup(cgroup uint64) bool {
+	a := h.m.CgroupByAddr(cgroup)
+	return a != nil && h.m.Curr(h.m.ThisCPU()).Cgroup.Under(a)
+}
 
 // Node is the NUMA node of the processor that the program runs on.
 func (h *host) Node() int32 { return h.m.Topo().CPUs[h.m.ThisCPU()].Node }

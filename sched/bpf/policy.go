@@ -181,6 +181,11 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 			p.kernel.DropOwner(t.K.Addr)
 		}
 	})
+	e.Machine.OnCgroupFree(func(c *sim.Cgroup) {
+		if p.kernel != nil {
+			p.kernel.DropOwner(c.K.Addr)
+		}
+	})
 	return p.bind(p.bound), nil
 }
 

@@ -20,7 +20,7 @@ type Layout struct {
 }
 
 // structs are the types of which objects are allocated; Layout.sizes is in this order.
-var structs = [...]string{"task_struct", "rq", "cgroup", "css_set", "kernfs_node", "mm_struct"}
+var structs = [...]string{"task_struct", "rq", "cgroup", "css_set", "kernfs_node", "mm_struct", "task_group"}
 
 const (
 	taskStruct = iota
@@ -29,6 +29,7 @@ const (
 	cssSetStruct
 	kernfsNode
 	mmStruct
+	taskGroup
 )
 
 // need says what becomes of a field that a kernel does not have.
@@ -75,6 +76,7 @@ func (l *Layout) fields() []field {
 		{"task_struct.group_leader", 8, &t.groupLeader, required},
 		{"task_struct.mm", 8, &t.mm, required},
 		{"task_struct.cgroups", 8, &t.cgroups, required},
+		{"task_struct.sched_task_group", 8, &t.taskGroup, required},
 		{"task_struct.nvcsw", 8, &t.nvcsw, required},
 		{"task_struct.nivcsw", 8, &t.nivcsw, required},
 		{"task_struct.start_time", 8, &t.startTime, required},
@@ -99,6 +101,7 @@ func (l *Layout) fields() []field {
 		{"task_struct.scx.tid", 8, &t.scxTID, optional},
 		{"task_struct.scx.slice", 8, &t.scxSlice, required},
 		{"task_struct.scx.dsq_vtime", 8, &t.scxDSQVtime, required},
+		{"task_struct.scx.cgrp_moving_from", 8, &t.scxMovingFrom, optional},
 		{"task_struct.scx.disallow", 1, &t.scxDisallow, required},
 		{"task_struct.cpus_mask", 0, &t.cpusMask, required},
 
@@ -115,12 +118,27 @@ func (l *Layout) fields() []field {
 
 		{"cgroup.self.cgroup", 8, &c.selfCgroup, required},
 		{"cgroup.self.parent", 8, &c.selfParent, required},
+		{"cgroup.self.refcnt.percpu_count_ptr", 8, &c.selfRef, optional},
+		{"cgroup.self.serial_nr", 8, &c.selfSerial, optional},
+		{"cgroup.self.id", 4, &c.selfID, required},
+		{"cgroup.self.flags", 4, &c.selfFlags, required},
 		{"cgroup.level", 4, &c.level, required},
+		{"cgroup.nr_descendants", 4, &c.nrDesc, required},
+		{"cgroup.nr_dying_descendants", 4, &c.nrDying, required},
+		{"cgroup.subtree_control", 4, &c.subtree, required},
 		{"cgroup.kn", 8, &c.kn, required},
 		{"cgroup.dom_cgrp", 8, &c.dom, required},
+		{"cgroup.subsys", 0, &c.subsys, required},
 		{"css_set.dfl_cgrp", 8, &c.dflCgrp, required},
+		{"css_set.subsys", 0, &c.cssSubsys, required},
 		{"kernfs_node.id", 8, &c.knID, required},
 		{"kernfs_node.name", 8, &c.knName, required},
+		{"kernfs_node.__parent", 8, &c.knParent, optional}, // "parent" in older kernels
+		{"kernfs_node.priv", 8, &c.knPriv, optional},
+		{"task_group.css.cgroup", 8, &c.tgCgroup, required},
+		{"task_group.css.parent", 8, &c.tgCSSParent, required},
+		{"task_group.parent", 8, &c.tgParent, required},
+		{"task_group.shares", 8, &c.tgShares, required},
 		{"cgroup.ancestors", 0, &c.ancestors, required},
 	}
 }
@@ -187,6 +205,8 @@ func compact(cpus int) *Layout {
 			size = 1
 		case "cgroup.ancestors":
 			size = 8 * maxCgroupDepth
+		case "cgroup.subsys", "css_set.subsys":
+			size = 8 * (cpuSubsys + 1)
 		}
 		align := min(size, 8)
 		*f.off = (l.sizes[s] + align - 1) &^ (align - 1)

@@ -61,3 +61,7 @@ func (t Task) SetTID(v uint64) { t.setU64(t.l.task.scxTID, v) }
 // Disallow is p->scx.disallow: ops.init_task refuses the task.
 func (t Task) Disallow() bool     { return t.u8(t.l.task.scxDisallow) != 0 }
 func (t Task) SetDisallow(v bool) { t.setU8(t.l.task.scxDisallow, bit(v)) }
+
+// CgrpMovingFrom is p->scx.cgrp_moving_from: the cgroup that the task is about to leave, 0 unless a move is under way.
+func (t Task) CgrpMovingFrom() uint64        { return t.u64(t.l.task.scxMovingFrom) }
+func (t Task) SetCgrpMovingFrom(addr uint64) { t.setU64(t.l.task.scxMovingFrom, addr) }

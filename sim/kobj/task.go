@@ -6,6 +6,7 @@ type taskOffsets struct {
 	prio, staticPrio, normalPrio, rtPriority, policy                uint32
 	nrCPUs, migrationDisabled, pid, tgid, comm                      uint32
 	cpusPtr, cpusMask, realParent, parent, groupLeader, mm, cgroups uint32
+	taskGroup, scxMovingFrom                                        uint32
 	nvcsw, nivcsw, startTime, startBoottime, utime                  uint32
 	sumExec, execStart, loadWeight                                  uint32
 	scxSched, scxDSQ, scxOpsState, scxDdspDSQID, scxDdspEnqFlags    uint32
@@ -135,7 +136,7 @@ func (t Task) Allows(cpu int32) bool {
 	return cpu >= 0 && int(cpu>>6) < t.l.maskWords && t.u64(t.l.task.cpusMask+uint32(cpu>>6)*8)>>(cpu&63)&1 != 0
 }
 
-// RealParent, Parent, GroupLeader, MM and Cgroups are the addresses in the pointers of the same names.
+// RealParent, Parent, GroupLeader, MM, Cgroups and SchedTaskGroup are the addresses in the pointers of the same names.
 func (t Task) RealParent() uint64         { return t.u64(t.l.task.realParent) }
 func (t Task) SetRealParent(addr uint64)  { t.setU64(t.l.task.realParent, addr) }
 func (t Task) Parent() uint64             { return t.u64(t.l.task.parent) }
@@ -146,6 +147,8 @@ func (t Task) MM() uint64                 { return t.u64(t.l.task.mm) }
 func (t Task) SetMM(addr uint64)          { t.setU64(t.l.task.mm, addr) }
 func (t Task) Cgroups() uint64            { return t.u64(t.l.task.cgroups) }
 func (t Task) SetCgroups(addr uint64)     { t.setU64(t.l.task.cgroups, addr) }
+func (t Task) SchedTaskGroup() uint64     { return t.u64(t.l.task.taskGroup) }
+func (t Task) SetSchedTaskGroup(a uint64) { t.setU64(t.l.task.taskGroup, a) }
 
 // NVCSW and NIVCSW count voluntary and involuntary context switches.
 func (t Task) NVCSW() uint64      { return t.u64(t.l.task.nvcsw) }

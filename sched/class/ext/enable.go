@@ -58,13 +58,6 @@ func (k *Kernel) checkTable(t *ops.Table) error {
 	case t.SubCgroupID > 1:
 		return errors.New("sub_cgroup_id: sub-schedulers are not modelled")
 	}
-	if hasCgroupOps(t) {
-		own := false
-		k.m.Tasks(func(p *sim.Task) { own = own || p.CgroupW != 0 })
-		if own {
-			return errCgroup
-		}
-	}
 	for i := range len(t.Name) {
 		c := t.Name[i]
 		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.') {

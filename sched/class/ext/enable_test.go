@@ -264,59 +264,6 @@ func TestEnable(t *testing.T) {
 	}
 }
 
-// TestCgroup: a policy is told of the root cgroup; tasks in others are refused.
-func TestCgroup(t *testing.T) {
-	for _, tc := range []struct {
-		name string
-		ret  int32
-		own  bool // a task has a cgroup of its own
-		want string
-		err  string
-	}{
-		{"root", 0, false, "init 100 100000 0xffffffffffffffff\ninit_task\nexit", ""},
-		{"init fails", -12, false, "init 100 100000 0xffffffffffffffff", `policy "fifo": runtime error: ops.cgroup_init() failed (-12)`},
-		{"own cgroup", 0, true, "", `policy "fifo": ` + errCgroup.Error()},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			r := newRig(t, rigOptions{})
-			root := r.m.RootCgroup().Addr
-			var log []string
-			tb := fifoTable(r.k)
-			tb.CgroupInit = func(cg uint64, a *ops.CgroupInitArgs) int32 {
-				log = append(log, fmt.Sprintf("init %d %d %#x", a.Weight, a.PeriodUS, a.QuotaUS))
-				if cg != root {
-					t.Errorf("cgroup %#x, want %#x", cg, root)
-				}
-				return tc.ret
-			}
-			tb.CgroupExit = func(uint64) { log = append(log, "exit") }
-			tb.InitTask = func(_ *sim.Task, a *ops.InitTaskArgs) int32 {
-				log = append(log, "init_task")
-				if a.Cgroup != root {
-					t.Errorf("task in cgroup %#x", a.Cgroup)
-				}
-				return 0
-			}
-			w := 0
-			if tc.own {
-				w = 200
-			}
-			r.spawn(sim.TaskSpec{Comm: "t", CgroupW: w, Behavior: napper()})
-			if err := r.k.Enable(tb); err == nil && tc.err != "" || err != nil && err.Error() != tc.err {
-				t.Errorf("error %v\nwant  %s", err, tc.err)
-			}
-			if tc.err == "" {
-				if _, err := r.m.Spawn(sim.TaskSpec{Comm: "own", CgroupW: 300, Behavior: napper()}); err == nil {
-					t.Error("fork of a task with a cgroup of its own")
-				}
-			}
-			r.k.Disable(ops.ExitUnreg)
-			diffLog(t, "callbacks", log, tc.want)
-			checkProgress(t, r, "fair")
-		})
-	}
-}
-
 // TestForkRefused: ops.init_task refuses a new task; an old one stays.
 func TestForkRefused(t *testing.T) {
 	r := newRig(t, rigOptions{})

@@ -96,7 +96,7 @@ func (k *Kernel) doEnqueueTask(r *rq, e *entity, enqFlags uint64, sticky int32) 
 const opssQSeqMax = 1<<32 - 1
 
 // rqUsable follows scx_rq_online.
-func (k *Kernel) rqUsable(r *rq) bool { return r.flags&rqOnline != 0 && k.m.Online(r.cpu) }
+func (k *Kernel) rqUsable(r *rq) bool { return r.flags&rqOnline != 0 && k.m.Active(r.cpu) }
 
 // refillSliceDfl follows refill_task_slice_dfl.
 func (k *Kernel) refillSliceDfl(t *sim.Task) {

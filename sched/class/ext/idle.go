@@ -40,23 +40,39 @@ type domains struct {
 	nodes   [][]uint64 // cpumask_of_node
 }
 
+// domainsChanged builds the domains anew from the CPUs that are active now.
+func (k *Kernel) domainsChanged() {
+	if k.rqs != nil {
+		k.initDomains()
+	}
+}
+
 func (k *Kernel) initDomains() {
 	tp := k.m.Topo()
+	k.topo = domains{nrNodes: tp.Nodes}
 	d := &k.topo
-	d.nrNodes = tp.Nodes
+	active := k.m.ActiveMask()
+	within := func(mask []uint64) []uint64 {
+		if subset(mask, active) {
+			return mask
+		}
+		both := make([]uint64, len(mask))
+		andInto(both, mask, active)
+		return both
+	}
 	for i := range tp.CPUs {
 		c := &tp.CPUs[i]
 		d.node = append(d.node, c.Node)
 		d.llcID = append(d.llcID, c.LLC)
 		if tp.Threads > 1 {
-			d.smt = append(d.smt, tp.Siblings(c.ID).Mask)
+			d.smt = append(d.smt, within(tp.Siblings(c.ID).Mask))
 		}
 		var llc, numa []uint64
-		if s := tp.LLC(c.LLC); len(s.CPUs) > 1 {
-			llc = s.Mask
+		if s := within(tp.LLC(c.LLC).Mask); weight(s) > 1 && test(s, sim.CPU(i)) {
+			llc = s
 		}
 		if tp.Nodes > 1 {
-			numa = tp.Node(c.Node).Mask
+			numa = within(tp.Node(c.Node).Mask)
 		}
 		d.llc = append(d.llc, llc)
 		d.numa = append(d.numa, numa)

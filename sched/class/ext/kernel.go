@@ -23,7 +23,7 @@ type Kernel struct {
 	enabled, switchingAll, switchedAll bool
 	// initTasks is scx_init_task_enabled: new tasks are initialised.
 	initTasks bool
-	cgroups   bool // SCX_TG_INITED of the root cgroup
+	groups    groupState
 	// exitInfo is that of the running policy once it began to exit, then of the last one.
 	exitInfo *ops.ExitInfo
 	// enableSeq, hotplugSeq and nrRejected are the counters of /sys/kernel/sched_ext.
@@ -107,6 +107,10 @@ func (k *Kernel) Hooks() sim.Hooks {
 		EnterIdle:     func(cpu sim.CPU) { k.updateIdle(cpu, true, true) },
 		ExitIdle:      func(cpu sim.CPU) { k.updateIdle(cpu, false, true) },
 		PickIdle:      func(cpu sim.CPU) { k.updateIdle(cpu, true, false) },
+
+		RQOnline: k.rqOnline, RQOffline: k.rqOffline, Hotplug: k.handleHotplug, Domains: k.domainsChanged,
+		CgroupOnline: k.tgOnline, CgroupOffline: k.tgOffline, CanAttach: k.cgroupCanAttach, CgroupMove: k.cgroupMoveTask,
+		CgroupWeight: k.groupSetWeight, CgroupIdle: k.groupSetIdle, CgroupBandwidth: k.groupSetBandwidth,
 	}
 }
 

@@ -54,6 +54,10 @@ func normalOps(t *ops.Table) uint64 {
 		{ops.UpdateIdle, t.UpdateIdle != nil}, {ops.InitTask, t.InitTask != nil}, {ops.ExitTask, t.ExitTask != nil},
 		{ops.Enable, t.Enable != nil}, {ops.Disable, t.Disable != nil}, {ops.Dump, t.Dump != nil},
 		{ops.DumpCPU, t.DumpCPU != nil}, {ops.DumpTask, t.DumpTask != nil},
+		{ops.CgroupInit, t.CgroupInit != nil}, {ops.CgroupExit, t.CgroupExit != nil},
+		{ops.CgroupPrepMove, t.CgroupPrepMove != nil}, {ops.CgroupMove, t.CgroupMove != nil},
+		{ops.CgroupCancelMove, t.CgroupCancelMove != nil}, {ops.CgroupSetWeight, t.CgroupSetWeight != nil},
+		{ops.CgroupSetBandwidth, t.CgroupSetBandwidth != nil}, {ops.CgroupSetIdle, t.CgroupSetIdle != nil},
 	} {
 		if o.have {
 			m |= 1 << o.c

@@ -80,7 +80,7 @@ func (k *Kernel) sanitizeErr(op string, err int32) int32 {
 func (k *Kernel) initTask(t *sim.Task, fork bool) int32 {
 	t.K.SetDisallow(false)
 	if k.sch.has(ops.InitTask) {
-		a := ops.InitTaskArgs{Fork: fork, Cgroup: k.m.RootCgroup().Addr}
+		a := ops.InitTaskArgs{Fork: fork, Cgroup: t.SchedGroup.K.Addr}
 		if ret := k.callInitTask(t, &a); ret != 0 {
 			return k.sanitizeErr("init_task", ret)
 		}
@@ -165,9 +165,6 @@ func (k *Kernel) fork(t *sim.Task) error {
 	k.tidCursor++
 	if !k.initTasks {
 		return nil
-	}
-	if t.CgroupW != 0 && hasCgroupOps(&k.sch.ops) {
-		return errCgroup
 	}
 	setTaskState(t, ops.TaskInitBegin)
 	if ret := k.initTask(t, true); ret != 0 {

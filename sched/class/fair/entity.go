@@ -48,8 +48,8 @@ func (e *entity) reset(t *sim.Task, c *config) {
 // of that group's entity instead, which is the group's shares while one task is in it (sched_weight_from_cgroup,
 // calc_group_shares); its nice value would only order it among the group's tasks.
 func taskWeight(t *sim.Task) uint64 {
-	if t.CgroupW != 0 {
-		return (uint64(t.CgroupW)*1024 + 50) / 100 << loadShift
+	if t.SchedGroup.Parent != nil {
+		return t.SchedGroup.Shares
 	}
 	return t.Weight << loadShift
 }
