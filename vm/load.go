@@ -77,8 +77,9 @@ func (l *loader) load() error {
 		Call:     &abi.Call{Mem: s.opt.Mem, Host: s.opt.Host},
 		Helpers:  henv.Table(),
 		StackTop: stack + engine.DefaultStack, StackSize: engine.DefaultStack,
-		Budget: s.opt.Budget,
-		Inline: l.inline(),
+		Budget:   s.opt.Budget,
+		Inline:   l.inline(),
+		TailCall: helpers.Number("tail_call"),
 	}
 	l.chainHooks(hooks)
 	if s.arena != nil {

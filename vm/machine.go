@@ -20,6 +20,8 @@ func (s *Set) machineFunc(name string) abi.Func {
 		f = s.arenaFreePages
 	case "bpf_arena_reserve_pages":
 		f = s.arenaReservePages
+	case "bpf_throw":
+		f = throw
 	case "bpf_obj_new":
 		f = o.NewObject
 	case "bpf_obj_drop":
@@ -74,6 +76,12 @@ func (s *Set) machineFunc(name string) abi.Func {
 		}
 		return r
 	}
+}
+
+// throw follows bpf_throw (kernel/bpf/helpers.c, 7.2): the engine does the rest.
+func throw(c *abi.Call, a *abi.Args) uint64 {
+	c.Next, c.Cookie = abi.NextThrow, a[0]
+	return 0
 }
 
 // arenaOf returns the map that the first register points to: nil and no fault if it is no arena.

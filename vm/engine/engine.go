@@ -15,6 +15,8 @@ const (
 	// MaxLoops is BPF_MAX_LOOPS: the number of MayGoto that a frame may execute without jumping; the next one jumps, and
 	// so does each one after it.
 	MaxLoops = 8 << 20
+	// MaxTails is MAX_TAIL_CALL_CNT: the number of tail calls of an invocation.
+	MaxTails = 33
 	// MaxPrograms is the number of programs that code addresses can tell apart.
 	MaxPrograms = 1 << 12
 	// DefaultBudget is the number of instructions of one invocation when Options say nothing.
@@ -33,12 +35,22 @@ type Env struct {
 	// keeps its Fault, sets Call.Fault to the message and returns 0; back at the call, the program ends with the kept
 	// Fault, which says where in the callback it happened.
 	//
-	// When a helper has set Call.Tail and no Fault, the engine clears it, adds one to Call.Tails, and goes on at the first
-	// instruction of that program, with R1 as it was at the call, all other registers zero, and the frame that the running
-	// program has; what that program returns is what the invocation returns. Call.Tails is zero when an invocation begins and
-	// is kept for the one that it is nested in. Only the first frame of an invocation can be replaced (elsewhere it is a
-	// Fault); the kernel can replace frames of subprograms too.
+	// When a function has set Call.Next and no Fault, the engine clears it and does what it says.
+	//
+	// A tail call adds one to Call.Tails and goes on at the first instruction of the other program, with R1 as it was at the
+	// call, all other registers zero, and the frame of the function that called: what the other program returns, that
+	// function returns, be it a program or a subprogram, with R1-R5 zero. The other program has the limit of MaxFrames for
+	// itself. A callback has no such frame: a tail call there is a Fault, but not one of a subprogram that it calls. Call.Tails
+	// is zero when an invocation begins and is kept for the one that it is nested in; more than MaxTails are a Fault.
+	// NextOther is the same but for the memory that serves as frame and the budget, which is the other set's.
+	//
+	// An exception ends all functions up to the program (the one that was invoked, or that went on by a tail call), which
+	// goes on at its exception callback with R1 = Call.Cookie, all other registers zero, and its frame; what that returns, the
+	// program returns. Without a callback (ir.Program.Exception) it returns Call.Cookie. In a callback and what it calls an
+	// exception is a Fault.
 	Call *abi.Call
+	// TailCall is the number of the one helper that sets Call.Next for tail calls; 0: there is none.
+	TailCall int64
 	// Progs are the programs; their index is the program number of code addresses (ir.CodeBase).
 	Progs []Prog
 	// Helpers are the numbered helpers, by kernel number; nil where there is none (calling it is a Fault).

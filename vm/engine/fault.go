@@ -1,6 +1,10 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/schedsim/schedsim/vm/abi"
+)
 
 // Fault is a violation that ended a program: a bad access, a used-up budget, a helper or kfunc that refused its
 // arguments. It is a value, since programs are input.
@@ -47,13 +51,22 @@ func StackFault() string { return "out of stack: programs nested too deep" }
 // one of no program (then Insn is 0).
 func TargetFault(fn uint64) string { return fmt.Sprintf("call of %#x, which is not a function", fn) }
 
-// TailFault is the message of a tail call that cannot be made: from a subprogram or a callback, or to no program.
-func TailFault(prog int32, progs int) string {
-	if prog < 0 || int(prog) >= progs {
-		return fmt.Sprintf("tail call to program %d of %d", prog, progs)
+// TailFault is the message of a tail call that cannot be made among progs programs, after tails others, by the first function of a
+// callback if so; "": it can be made.
+func TailFault(n abi.Next, progs int, tails int32, callback bool) string {
+	switch {
+	case n > abi.Next(progs):
+		return fmt.Sprintf("tail call to program %d of %d", n-1, progs)
+	case callback:
+		return "tail call from a callback"
+	case tails >= MaxTails:
+		return fmt.Sprintf("more than %d tail calls", MaxTails)
 	}
-	return "tail call from a subprogram: not supported"
+	return ""
 }
+
+// ThrowFault is the message of an exception that no program can catch.
+func ThrowFault() string { return "exception thrown in a callback" }
 
 // HelperFault is the message of a call of a helper that does not exist.
 func HelperFault(n int64) string { return fmt.Sprintf("call of unknown helper %d", n) }

@@ -121,15 +121,15 @@ func TestTailCall(t *testing.T) {
 		name  string
 		index uint64
 		tails int32
-		want  int32
+		want  abi.Next
 	}{
 		{"a program", 1, 0, 8}, {"index of 32 bits", 1<<32 | 1, 32, 8}, {"empty", 0, 0, 0}, {"beyond the end", 2, 0, 0}, {"too many", 1, 33, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			r.call.Tail, r.call.Tails = 0, tc.tails
+			r.call.Next, r.call.Tails = 0, tc.tails
 			r.want(0, "", "tail_call", 0, m.Addr, tc.index)
-			if r.call.Tail != tc.want {
-				t.Errorf("goes on with %d, want %d", r.call.Tail, tc.want)
+			if r.call.Next != tc.want {
+				t.Errorf("goes on with %d, want %d", r.call.Next, tc.want)
 			}
 		})
 	}

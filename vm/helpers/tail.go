@@ -20,7 +20,7 @@ func (e *Env) tailCall(c *abi.Call, a *abi.Args) uint64 {
 		return wrongType(c, "tail_call", m)
 	}
 	if prog, ok := arr.Object(uint64(uint32(a[2]))); ok && prog != 0 && c.Tails < maxTails {
-		c.Tail = int32(prog)
+		c.Next = abi.Next(prog)
 	}
 	return 0
 }

@@ -568,8 +568,16 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 				call.Helpers++
 			}
 			regs[0] = fn(call, (*abi.Args)(regs[1:6]))
-			if call.Tail != 0 && call.Fault == "" {
-				return c.tail(lv, pc)
+			if call.Next != abi.NextCaller && call.Fault == "" {
+				next, r0, f := c.goOn(lv, pc)
+				if next < 0 {
+					if f == nil {
+						c.env.State.Insns = lv.insns
+					}
+					return r0, f
+				}
+				prog, pc, view = lv.p.insns, next, c.env.Mem.View()
+				continue
 			}
 			regs[1], regs[2], regs[3], regs[4], regs[5] = 0, 0, 0, 0, 0
 			lv.insns = c.env.State.Insns

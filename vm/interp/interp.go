@@ -30,7 +30,8 @@ func (Engine) Compile(env *engine.Env) (engine.Code, error) {
 		for _, s := range p.Code.Subs {
 			subs[s.Start] = struct{}{}
 		}
-		c.progs = append(c.progs, &program{number: i, insns: p.Code.Insns, kfuncs: p.Kfuncs, info: p.Info, subs: subs})
+		c.progs = append(c.progs, &program{number: i, insns: p.Code.Insns, kfuncs: p.Kfuncs, info: p.Info, subs: subs,
+			exception: p.Code.Subs[p.Code.Exception].Start})
 	}
 	env.Call.Sub = c.callback
 	return c, nil
@@ -43,6 +44,8 @@ type program struct {
 	kfuncs []abi.Func
 	info   *abi.Prog
 	subs   map[int32]struct{} // first instructions of subprograms
+	// exception is the first instruction of the exception callback, 0 if there is none.
+	exception int32
 }
 
 // code is a compiled set with its run-time state.
@@ -72,7 +75,9 @@ type level struct {
 	start int
 	depth int // calls within this activation
 	loops int // MayGoto executed by the current frame
-	rets  [engine.MaxFrames]saved
+	// callback: the activation is one.
+	callback bool
+	rets     [engine.MaxFrames]saved
 }
 
 // count accounts for the straight code from start to pc.
@@ -89,7 +94,7 @@ type saved struct {
 
 // Run runs a program; see engine.Code.
 func (c *code) Run(prog int, ctx uint64) (uint64, *engine.Fault) {
-	return c.invoke(c.progs[prog], 0, abi.Args{ctx})
+	return c.invoke(c.progs[prog], 0, abi.Args{ctx}, false)
 }
 
 // RunSub runs a subprogram as an invocation of its own; see engine.Code.
@@ -98,7 +103,7 @@ func (c *code) RunSub(fn uint64, a abi.Args) (uint64, *engine.Fault) {
 	if p == nil {
 		return 0, &engine.Fault{Msg: engine.TargetFault(fn)}
 	}
-	return c.invoke(p, at, a)
+	return c.invoke(p, at, a, true)
 }
 
 // Close has nothing to release.
@@ -117,7 +122,7 @@ func (c *code) resolve(fn uint64) (*program, int32) {
 }
 
 // invoke runs p from instruction at, as a program of its own: nested in another one when that is why it runs.
-func (c *code) invoke(p *program, at int32, a abi.Args) (uint64, *engine.Fault) {
+func (c *code) invoke(p *program, at int32, a abi.Args, callback bool) (uint64, *engine.Fault) {
 	st, call := &c.env.State, c.env.Call
 	if st.Depth == 0 {
 		st.Limit = st.Insns + c.env.Budget
@@ -125,26 +130,93 @@ func (c *code) invoke(p *program, at int32, a abi.Args) (uint64, *engine.Fault) 
 	prev, frames, info, tails := c.cur, c.frames, call.Prog, call.Tails
 	c.cur, c.frames, call.Prog, call.Tails = p, 0, p.info, 0
 	st.Depth++
-	r0, f := c.activate(p, at, &a)
+	r0, f := c.activate(p, at, &a, callback)
 	st.Depth--
 	c.cur, c.frames, call.Prog, call.Tails = prev, frames, info, tails
 	return r0, f
 }
 
-// tail makes another program go on in the frame of lv, whose helper at instruction pc-1 asked for it.
-func (c *code) tail(lv *level, pc int) (uint64, *engine.Fault) {
+// goOn does what the function that lv called at instruction pc-1 has asked for in Call.Next. next is the instruction where
+// the activation goes on, -1 if it is over.
+func (c *code) goOn(lv *level, pc int) (next int, r0 uint64, f *engine.Fault) {
 	call := c.env.Call
-	n := call.Tail - 1
-	call.Tail = 0
-	lv.insns = c.env.State.Insns // what the helper ran counts
-	if n < 0 || int(n) >= len(c.progs) || c.frames != 1 {
-		return c.fault(lv, pc, engine.TailFault(n, len(c.progs)))
+	n, other := call.Next, call.Other
+	call.Next, call.Other = abi.NextCaller, nil
+	lv.insns = c.env.State.Insns // what the function ran counts
+	if n == abi.NextThrow {
+		return c.throw(lv, pc)
 	}
-	p := c.progs[n]
+	if msg := engine.TailFault(n, len(c.progs), call.Tails, lv.callback && lv.depth == 0); msg != "" {
+		return c.stop(lv, pc, msg)
+	}
 	call.Tails++
-	lv.p, c.cur, call.Prog = p, p, p.info
-	lv.regs = [16]uint64{1: lv.regs[1], 10: lv.regs[10]}
-	return c.exec(lv, 0)
+	ctx := lv.regs[1]
+	switch {
+	case n == abi.NextOther:
+		var msg string
+		if r0, call.Tails, msg = other.TailRun(ctx, call.Tails); msg != "" {
+			return c.stop(lv, pc, msg)
+		}
+	case lv.depth == 0:
+		p := c.progs[n-1]
+		lv.p, c.cur, call.Prog = p, p, p.info
+		return c.begin(lv, 0, ctx)
+	default:
+		if r0, f = c.inPlace(c.progs[n-1], ctx, lv.regs[10]); f != nil {
+			return -1, 0, f
+		}
+	}
+	if lv.depth == 0 {
+		return -1, r0, nil
+	}
+	lv.insns = c.env.State.Insns
+	next = c.leave(lv)
+	lv.regs[0], lv.regs[1], lv.regs[2], lv.regs[3], lv.regs[4], lv.regs[5] = r0, 0, 0, 0, 0, 0
+	return next, 0, nil
+}
+
+// throw ends all functions of the activation but the program's exception callback.
+func (c *code) throw(lv *level, pc int) (next int, r0 uint64, f *engine.Fault) {
+	if lv.callback {
+		return c.stop(lv, pc, engine.ThrowFault())
+	}
+	for lv.depth > 0 {
+		c.leave(lv)
+	}
+	cookie := c.env.Call.Cookie
+	if lv.p.exception == 0 {
+		return -1, cookie, nil
+	}
+	return c.begin(lv, int(lv.p.exception), cookie)
+}
+
+// begin starts anew at instruction pc with one argument, in the first frame of an activation.
+func (c *code) begin(lv *level, pc int, arg uint64) (next int, r0 uint64, f *engine.Fault) {
+	lv.regs = [16]uint64{1: arg, 10: lv.regs[10]}
+	lv.start, lv.loops = pc, 0
+	if lv.insns >= c.env.State.Limit {
+		r0, f = c.exhausted(lv, pc)
+		return -1, r0, f
+	}
+	return pc, 0, nil
+}
+
+// stop ends an activation with a fault of the call at instruction pc-1, which is counted.
+func (c *code) stop(lv *level, pc int, msg string) (int, uint64, *engine.Fault) {
+	return -1, 0, &engine.Fault{Prog: lv.p.number, Insn: int32(pc - 1), Msg: msg}
+}
+
+// inPlace runs p in the frame that ends at fp, whose function has made a tail call.
+func (c *code) inPlace(p *program, ctx, fp uint64) (uint64, *engine.Fault) {
+	call := c.env.Call
+	prev, frames, info := c.cur, c.frames, call.Prog
+	c.cur, c.frames, call.Prog = p, 1, p.info
+	lv := c.level(p)
+	lv.regs = [16]uint64{1: ctx, 10: fp}
+	r0, f := c.exec(lv, 0)
+	c.used--
+	c.cur, c.frames, call.Prog = prev, frames, info
+	return r0, f
 }
 
 // callback is abi.Call.Sub: it runs a subprogram of the running program, as part of its invocation.
@@ -157,7 +229,7 @@ func (c *code) callback(fn uint64, a abi.Args) uint64 {
 		c.env.Call.Fault = engine.TargetFault(fn)
 		return 0
 	}
-	r0, f := c.activate(p, at, &a)
+	r0, f := c.activate(p, at, &a, true)
 	if f != nil {
 		c.inner, c.env.Call.Fault = f, f.Msg
 	}
@@ -165,7 +237,7 @@ func (c *code) callback(fn uint64, a abi.Args) uint64 {
 }
 
 // activate gives the code at instruction at a register file and a frame, and runs it.
-func (c *code) activate(p *program, at int32, a *abi.Args) (uint64, *engine.Fault) {
+func (c *code) activate(p *program, at int32, a *abi.Args, callback bool) (uint64, *engine.Fault) {
 	sp, frames := c.sp, c.frames
 	switch {
 	case frames >= engine.MaxFrames:
@@ -173,18 +245,25 @@ func (c *code) activate(p *program, at int32, a *abi.Args) (uint64, *engine.Faul
 	case !c.fits():
 		return 0, &engine.Fault{Prog: p.number, Insn: at, Msg: engine.StackFault()}
 	}
-	if c.used == len(c.levels) {
-		c.levels = append(c.levels, new(level))
-	}
-	lv := c.levels[c.used]
-	c.used++
-	lv.p = p
+	lv := c.level(p)
+	lv.callback = callback
 	lv.regs = [16]uint64{1: a[0], a[1], a[2], a[3], a[4], 10: sp}
 	c.sp, c.frames = sp-engine.FrameSize, frames+1
 	r0, f := c.exec(lv, int(at))
 	c.used--
 	c.sp, c.frames = sp, frames
 	return r0, f
+}
+
+// level takes a level for an activation of p, which gives it back by used--.
+func (c *code) level(p *program) *level {
+	if c.used == len(c.levels) {
+		c.levels = append(c.levels, new(level))
+	}
+	lv := c.levels[c.used]
+	c.used++
+	lv.p, lv.callback = p, false
+	return lv
 }
 
 // enter makes a frame for a call that instruction pc-1 makes.
@@ -256,7 +335,7 @@ func (c *code) access(lv *level, pc int, off uint64) (uint64, *engine.Fault) {
 //go:noinline
 func (c *code) callFault(lv *level, pc int) (uint64, *engine.Fault) {
 	msg, inner := c.env.Call.Fault, c.inner
-	c.env.Call.Fault, c.env.Call.Tail, c.inner = "", 0, nil
+	c.env.Call.Fault, c.env.Call.Next, c.inner = "", abi.NextCaller, nil
 	if inner != nil {
 		return 0, inner
 	}

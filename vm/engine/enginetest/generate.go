@@ -90,11 +90,14 @@ func (g *generator) programs() []*ir.Program {
 }
 
 func (g *generator) program(shapes [][]int32, number int) *ir.Program {
-	p := &ir.Program{Name: fmt.Sprintf("p%d", number), Kfuncs: []string{"kfunc0", "kfunc1"}}
+	p := &ir.Program{Name: fmt.Sprintf("p%d", number), Kfuncs: []string{"kfunc0", "kfunc1", "throw"}}
 	for j := range shapes[number] {
 		g.sub(p, j)
 	}
 	starts := p.Subs
+	if g.n(2) > 0 {
+		p.Exception = int32(g.n(len(starts)))
+	}
 	for i := range p.Insns {
 		in := &p.Insns[i]
 		in.Orig = int32(i)
@@ -122,6 +125,9 @@ func (g *generator) sub(p *ir.Program, j int) {
 		}
 	}
 	first := int32(len(p.Insns))
+	if j > 0 && g.n(4) == 0 {
+		g.leave(emit)
+	}
 	body := int32(1 + g.n(30))
 	for range body {
 		g.insn(emit)
@@ -215,8 +221,10 @@ func (g *generator) insn(emit func(ir.Insn)) {
 			emit(ir.Insn{Op: ir.LdImm64, Dst: r, Imm: int64(engine.CodeAddr(g.n(3), 0)) + int64(g.byte())})
 		}
 		emit(ir.Insn{Op: ir.CallReg, Dst: r})
+	case k == 29 && g.n(4) > 0:
+		g.leave(emit)
 	case k == 28 || k == 29:
-		emit(ir.Insn{Op: ir.CallKfunc, Imm: int64(g.n(2))})
+		emit(ir.Insn{Op: ir.CallKfunc, Imm: int64(g.n(11) / 5)})
 	case k >= 30 && g.n(8) > 0:
 		g.helper(emit)
 	default:
@@ -266,13 +274,28 @@ func (g *generator) helper(emit func(ir.Insn)) {
 	case HelperRun:
 		emit(ir.Insn{Op: ir.Mov64K, Dst: 1, Imm: int64(g.n(3))})
 		emit(ir.Insn{Op: ir.LdImm64, Dst: 2, Imm: int64(g.mem)})
-	case HelperTail:
-		emit(ir.Insn{Op: ir.LdImm64, Dst: 1, Imm: int64(g.mem)})
-		emit(ir.Insn{Op: ir.Mov64K, Dst: 2, Imm: int64(g.n(3))})
 	case HelperTouch:
 		emit(ir.Insn{Op: ir.LdImm64, Dst: 1, Imm: int64(g.mem + uint64(g.n(4096)))})
 	}
 	emit(ir.Insn{Op: ir.CallHelper, Imm: n})
+}
+
+// leave ends a function by a tail call or an exception, or a round of a callback with one.
+func (g *generator) leave(emit func(ir.Insn)) {
+	switch g.n(8) {
+	case 0, 1:
+		emit(ir.Insn{Op: ir.CallKfunc, Imm: KfuncThrow})
+	case 2, 3, 4:
+		emit(ir.Insn{Op: ir.Mov64K, Dst: 1, Imm: 2})
+		emit(ir.Insn{Op: ir.LdImm64, Dst: 2, Imm: int64(g.byte()), Off: 1})
+		emit(ir.Insn{Op: ir.Mov64K, Dst: 4})
+		emit(ir.Insn{Op: ir.CallHelper, Imm: []int64{HelperLoop, HelperRounds}[g.n(2)]})
+	default:
+		emit(ir.Insn{Op: ir.LdImm64, Dst: 1, Imm: int64(g.mem + uint64(g.n(16))/12*4)})
+		emit(ir.Insn{Op: ir.Mov64K, Dst: 2, Imm: int64(g.n(3))})
+		emit(ir.Insn{Op: ir.Mov64K, Dst: 3, Imm: []int64{0, 0, 0, 0, 1, 2, 4, 4}[g.n(8)]})
+		emit(ir.Insn{Op: ir.CallHelper, Imm: HelperTail})
+	}
 }
 
 // next goes on with an iterator, mostly on the stack.

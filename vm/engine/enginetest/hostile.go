@@ -27,7 +27,7 @@ func Hostile(data []byte) []*ir.Program {
 
 func hostile(name string, data []byte) *ir.Program {
 	n := int32(len(data) / 8)
-	p := &ir.Program{Name: name, Kfuncs: []string{"kfunc0", "kfunc1"}}
+	p := &ir.Program{Name: name, Kfuncs: []string{"kfunc0", "kfunc1", "throw"}}
 	// A subprogram starts where the top bits of an instruction's first byte say so; each gets an exit at its end.
 	start := int32(0)
 	for i := range n {
@@ -45,6 +45,9 @@ func hostile(name string, data []byte) *ir.Program {
 	}
 	p.Insns = append(p.Insns, ir.Insn{Op: ir.Exit})
 	p.Subs = append(p.Subs, ir.Sub{Start: start, End: int32(len(p.Insns))})
+	if data[0]&2 != 0 {
+		p.Exception = int32(len(p.Subs) - 1)
+	}
 	for _, s := range p.Subs {
 		for i := s.Start; i < s.End; i++ {
 			in := &p.Insns[i]
@@ -56,7 +59,7 @@ func hostile(name string, data []byte) *ir.Program {
 			case in.Op == ir.CallSub:
 				in.Target = sub
 			case in.Op == ir.CallKfunc:
-				in.Imm &= 1
+				in.Imm = in.Imm & 7 % 3
 			case in.Op == ir.CallHelper:
 				in.Imm = HelperFold + in.Imm&7
 			case in.Op == ir.LdImm64 && in.Off&1 != 0: // a callback

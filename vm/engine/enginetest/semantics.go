@@ -14,7 +14,7 @@ import (
 // program makes a program of its subprograms' instructions; the first is the main one. Targets of jumps are relative to
 // the subprogram, those of CallSub are the subprogram's number.
 func program(name string, subs ...[]ir.Insn) *ir.Program {
-	p := &ir.Program{Name: name, Kfuncs: []string{"kfunc0", "kfunc1"}}
+	p := &ir.Program{Name: name, Kfuncs: []string{"kfunc0", "kfunc1", "throw"}}
 	start := make([]int32, len(subs))
 	for i, s := range subs {
 		start[i] = int32(len(p.Insns))
@@ -64,6 +64,7 @@ type semantic struct {
 func Semantics(t *testing.T, e engine.Engine) {
 	data := layout(t, e)
 	run(t, e, data, semantics(data))
+	run(t, Inlining{e}, data, append(tailCases(), throwCases()...))
 }
 
 // Probes runs the cases for ir.Insn.Probe.

@@ -179,8 +179,8 @@ func nestedCases() []semantic {
 			name: "tail calls are counted per invocation", progs: []*ir.Program{run("p", 1, k(ir.Mov64K, 3, 1), helper(HelperTail)), tail("q", 1)},
 			r0: 77, insns: 4 + 33*4 + 6 + 3,
 			check: func(w *World) string {
-				if w.Env.Call.Tail != 0 || len(w.Inner) != 0 {
-					return fmt.Sprintf("tail %d, faults %v", w.Env.Call.Tail, w.Inner)
+				if w.Env.Call.Next != 0 || len(w.Inner) != 0 {
+					return fmt.Sprintf("next %d, faults %v", w.Env.Call.Next, w.Inner)
 				}
 				return ""
 			},
@@ -202,15 +202,6 @@ func nestedCases() []semantic {
 			name: "callback behind a tail call", progs: []*ir.Program{tail("p", 1), program("q",
 				[]ir.Insn{k(ir.Mov64K, 1, 3), k(ir.LdImm64, 2, int64(engine.CodeAddr(1, 4))), helper(HelperLoop), exit}, []ir.Insn{k(ir.Mov64K, 0, 0), exit})},
 			r0: 3, insns: 4 + 4 + 6,
-		},
-		{
-			name: "tail call from a subprogram", progs: []*ir.Program{program("p", []ir.Insn{call(1), exit}, []ir.Insn{k(ir.Mov64K, 2, 0), helper(HelperTail), exit})},
-			fault: &engine.Fault{Insn: 3, Msg: engine.TailFault(0, 1)}, insns: 3,
-		},
-		{
-			name: "tail call from a callback", progs: []*ir.Program{program("p", []ir.Insn{k(ir.Mov64K, 1, 3), k(ir.LdImm64, 2, int64(engine.CodeAddr(0, 4))), helper(HelperLoop), exit},
-				[]ir.Insn{k(ir.Mov64K, 2, 0), k(ir.Mov64K, 3, 0), helper(HelperTail), exit})},
-			fault: &engine.Fault{Insn: 6, Msg: engine.TailFault(0, 1)}, insns: 6,
 		},
 		{
 			name: "budget ends at a tail call", opt: Options{Budget: 4}, progs: []*ir.Program{tail("p", 1), sees},

@@ -25,12 +25,16 @@ const (
 	HelperAlloc = 9
 	// HelperTouch adds R2 to the 8 bytes at R1 if they exist.
 	HelperTouch = 10
-	// HelperTail makes program R2 (modulo the number of programs) go on with R1, unless R3 is odd or 33 programs have.
+	// HelperTail makes program R2 (modulo the number of programs) go on with R1, or one of no set if bit 1 of R3 is set, unless
+	// R3 is odd or, without bit 2, 33 programs have.
 	HelperTail = 11
 	// HelperMap maps page R1 (modulo 8) of the arena, or takes it away when R2 is odd.
 	HelperMap = 12
 	nrHelpers = 13
 )
+
+// KfuncThrow is the number of the kernel function that throws R1.
+const KfuncThrow = 2
 
 // World is a set of programs compiled by one engine, with memory of its own that is the same in every world.
 type World struct {
@@ -85,7 +89,7 @@ func New(tb testing.TB, e engine.Engine, o Options, progs ...*ir.Program) *World
 	w := &World{Mem: m}
 	stack := w.alloc(tb, o.Stack)
 	w.Data = w.alloc(tb, DataSize)
-	w.Env = &engine.Env{Mem: m, Call: &abi.Call{Mem: m}, StackTop: stack + o.Stack, StackSize: o.Stack, Budget: o.Budget, Helpers: w.helpers()}
+	w.Env = &engine.Env{Mem: m, Call: &abi.Call{Mem: m}, StackTop: stack + o.Stack, StackSize: o.Stack, Budget: o.Budget, Helpers: w.helpers(), TailCall: HelperTail}
 	if o.Arena != 0 {
 		w.arena(tb, o.Arena)
 	}
@@ -160,8 +164,22 @@ func (w *World) note(kind ir.Op, n int64, c *abi.Call, a *abi.Args) {
 func (w *World) kfunc(n int64) abi.Func {
 	return func(c *abi.Call, a *abi.Args) uint64 {
 		w.note(ir.CallKfunc, n, c, a)
+		if n == KfuncThrow {
+			c.Next, c.Cookie = abi.NextThrow, a[0]
+		}
 		return fold(a) + uint64(n)
 	}
+}
+
+// other is a program of no set: it returns a mixture of its context and the number of tail calls, and faults when the third bit
+// of the context is set.
+type other struct{}
+
+func (other) TailRun(ctx uint64, tails int32) (uint64, int32, string) {
+	if ctx&4 != 0 {
+		return 0, tails, "another program says no"
+	}
+	return fold(&abi.Args{ctx, uint64(tails)}), tails + 1, ""
 }
 
 func fold(a *abi.Args) uint64 {
@@ -204,8 +222,12 @@ func (w *World) helpers() []abi.Func {
 		return r0
 	}
 	h[HelperTail] = func(c *abi.Call, a *abi.Args) uint64 {
-		if a[2]&1 == 0 && c.Tails < 33 {
-			c.Tail = int32(a[1]%uint64(len(w.Env.Progs))) + 1
+		switch {
+		case a[2]&1 != 0, a[2]&4 == 0 && c.Tails >= engine.MaxTails:
+		case a[2]&2 != 0:
+			c.Next, c.Other = abi.NextOther, other{}
+		default:
+			c.Next = abi.Next(a[1]%uint64(len(w.Env.Progs))) + 1
 		}
 		return 77
 	}

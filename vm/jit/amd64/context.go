@@ -41,6 +41,10 @@ type context struct {
 	arenaEnd   [4]uint64
 	arenaLow   uint64
 	arenaTable unsafe.Pointer
+	// loopFP is R10 of the innermost callback that runs in a loop of machine code, 0 if there is none.
+	loopFP uint64
+	// leaves says after a tail call that the subprogram which made it is to return R0.
+	leaves uint64
 }
 
 // contextSize is what a context takes of the control page, contexts how many there are.
@@ -108,6 +112,9 @@ const (
 	offWords   = int32(unsafe.Offsetof(context{}.words))
 	offFresh   = int32(unsafe.Offsetof(context{}.fresh))
 	offCPU     = int32(unsafe.Offsetof(context{}.cpu))
+
+	offLoopFP = int32(unsafe.Offsetof(context{}.loopFP))
+	offLeaves = int32(unsafe.Offsetof(context{}.leaves))
 
 	offArenaEnd   = int32(unsafe.Offsetof(context{}.arenaEnd))
 	offArenaTable = int32(unsafe.Offsetof(context{}.arenaTable))

@@ -48,7 +48,7 @@ func New(opt Options) (*Engine, error) {
 func (*Engine) Name() string { return "jit" }
 
 // bytesPerFrame is the room on the private stack for one BPF frame: a return address, four registers and a counter of its
-// own, what a loop around a callback keeps (seven words), and what a call to Go (11 words) and a new activation (one) put
+// own, what a loop around a callback keeps (eight words), and what a call to Go (11 words) and a new activation (one) put
 // there. The end of a slice takes 12 words instead.
 const bytesPerFrame = 8 * 28
 
@@ -81,7 +81,11 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 	c.unit.code = nil
 	var err error
 	if c.text, err = executable(u.code); err == nil {
-		c.stack, err = newStack((int(env.StackSize/engine.FrameSize) + 2) * bytesPerFrame)
+		frames := int(env.StackSize/engine.FrameSize) + 2
+		if env.TailCall != 0 { // each tail call from a subprogram keeps what that has there, without a BPF frame of its own
+			frames *= 1 + engine.MaxTails
+		}
+		c.stack, err = newStack(frames * bytesPerFrame)
 	}
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
@@ -127,6 +131,8 @@ type code struct {
 	// number of frames that the program had without it. While Go is in a helper, x.sp is where the private stack goes on.
 	prog, before int
 	top          uint64
+	// inCallback: the activation is one of a callback.
+	inCallback bool
 	// inner is the Fault of a callback, until the call whose helper ran the callback ends the program with it.
 	inner *engine.Fault
 }
@@ -146,7 +152,7 @@ func (c *code) Run(prog int, ctx uint64) (uint64, *engine.Fault) {
 	x.args[0], x.pc = ctx, e.pc
 	st, call := &c.env.State, c.env.Call
 	if st.Depth != 0 || c.top-c.low < engine.FrameSize {
-		return c.invoke(prog, 0)
+		return c.invoke(prog, 0, false)
 	}
 	// What follows is invoke, without the call.
 	st.Limit = st.Insns + c.budget
@@ -180,7 +186,7 @@ func (c *code) RunSub(fn uint64, a abi.Args) (uint64, *engine.Fault) {
 		return 0, &engine.Fault{Msg: engine.TargetFault(fn)}
 	}
 	c.start(target, &a)
-	return c.invoke(p, at)
+	return c.invoke(p, at, true)
 }
 
 // start makes machine code start with the subprogram at target and the arguments a.
@@ -222,11 +228,11 @@ func (c *code) resolve(fn uint64) (prog int, at, target int32) {
 }
 
 // invoke runs the subprogram of program p that begins with its instruction at, as a program of its own: machine code starts
-// at x.pc, and the arguments are in the context.
-func (c *code) invoke(p int, at int32) (uint64, *engine.Fault) {
+// at x.pc, and the arguments are in the context. callback: it is an asynchronous callback.
+func (c *code) invoke(p int, at int32, callback bool) (uint64, *engine.Fault) {
 	st, call, x := &c.env.State, c.env.Call, c.x
 	if st.Depth != 0 {
-		return c.nested(p, at)
+		return c.nested(p, at, callback)
 	}
 	if c.top-c.low < engine.FrameSize {
 		return 0, noFrame(p, at, 0)
@@ -239,14 +245,16 @@ func (c *code) invoke(p int, at int32) (uint64, *engine.Fault) {
 	// one run wait for the one before.
 	x.left, c.rest = c.slice, c.later
 	c.ask(&c.entries[p])
+	c.inCallback = callback
 	r0, f := c.run()
+	c.inCallback = false
 	st.Depth = 0
 	call.Prog = nil
 	return r0, f
 }
 
 // nested is invoke for a program that runs because another one called a helper or kfunc.
-func (c *code) nested(p int, at int32) (uint64, *engine.Fault) {
+func (c *code) nested(p int, at int32, callback bool) (uint64, *engine.Fault) {
 	st, call, x := &c.env.State, c.env.Call, c.x
 	prog, info, cpu, tails, words := c.prog, call.Prog, x.cpu, call.Tails, x.words
 	c.prog, call.Prog, call.Tails = p, c.entries[p].info, 0
@@ -255,7 +263,7 @@ func (c *code) nested(p int, at int32) (uint64, *engine.Fault) {
 		x.cpu = uint64(uint32(call.Host.CPU()))
 	}
 	c.setWords(c.entries[p].need)
-	r0, f := c.activate(p, at, 0)
+	r0, f := c.activate(p, at, 0, callback)
 	st.Depth--
 	c.prog, call.Prog, x.cpu, call.Tails, x.words, x.fresh = prog, info, cpu, tails, words, 0
 	return r0, f
@@ -282,7 +290,7 @@ func (c *code) callback(fn uint64, a abi.Args) uint64 {
 	}
 	c.start(target, &a)
 	c.x.fresh = 0
-	r0, f := c.activate(p, at, c.frames(c.x.callFP()))
+	r0, f := c.activate(p, at, c.frames(c.x.callFP()), true)
 	if f != nil {
 		c.inner, c.env.Call.Fault = f, f.Msg
 	}
@@ -299,20 +307,26 @@ func (c *code) callLow(top uint64, before int) uint64 {
 }
 
 // activate runs machine code on a frame below that of a call that Go is in; its program has frames others.
-func (c *code) activate(p int, at int32, frames int) (uint64, *engine.Fault) {
-	x, st := c.x, &c.env.State
-	below, base, sp, fp, callLow := x.callFP(), x.base, x.sp, x.fp, x.callLow
-	top, before := c.top, c.before
+func (c *code) activate(p int, at int32, frames int, callback bool) (uint64, *engine.Fault) {
+	below := c.x.callFP()
 	if frames >= engine.MaxFrames || below-engine.FrameSize-c.low < engine.FrameSize {
 		return 0, noFrame(p, at, frames)
 	}
-	c.top, c.before = below-engine.FrameSize, frames
-	x.base, x.fp, x.callLow = sp, c.top, c.callLow(c.top, frames)
+	return c.runAt(below-engine.FrameSize, frames, callback)
+}
+
+// runAt runs machine code, during a call that Go is in, on a frame that ends at top; its program has frames others.
+func (c *code) runAt(top uint64, frames int, callback bool) (uint64, *engine.Fault) {
+	x, st := c.x, &c.env.State
+	base, sp, fp, callLow, loop := x.base, x.sp, x.fp, x.callLow, x.loopFP
+	oldTop, before, inCallback := c.top, c.before, c.inCallback
+	c.top, c.before, c.inCallback = top, frames, callback
+	x.base, x.fp, x.callLow, x.loopFP = sp, top, c.callLow(top, frames), 0
 	c.rest = int64(st.Limit - st.Insns)
 	c.nextSlice()
 	r0, f := c.run()
-	c.top, c.before = top, before
-	x.base, x.sp, x.fp, x.callLow = base, sp, fp, callLow
+	c.top, c.before, c.inCallback = oldTop, before, inCallback
+	x.base, x.sp, x.fp, x.callLow, x.loopFP = base, sp, fp, callLow, loop
 	return r0, f
 }
 
@@ -341,11 +355,12 @@ func (c *code) run() (uint64, *engine.Fault) {
 	enter(x)
 	for x.exit != exitDone {
 		if x.exit&exitMask != exitCall {
-			if x.exit&exitMask == exitBudget && c.goOn() {
+			if x.exit&exitMask == exitBudget && c.more() {
 				continue
 			}
 			c.insns(st)
 			call.Helpers += x.inlined
+			x.loopFP = 0
 			return 0, c.fault(x)
 		}
 		s := &c.sites[x.exit>>exitBits]
@@ -355,14 +370,23 @@ func (c *code) run() (uint64, *engine.Fault) {
 		// Safety: the arguments lie on the private stack, which nothing changes or unmaps during the call.
 		r0 := s.fn(call, (*abi.Args)(x.sp))
 		if call.Fault != "" {
+			x.loopFP = 0
 			return 0, c.callFault(s.insn)
 		}
-		if call.Tail != 0 {
-			if f := c.tail(s.insn); f != nil {
+		if call.Next != abi.NextCaller {
+			next, result, f := c.goOn(s.insn)
+			switch {
+			case f != nil:
+				x.loopFP = 0
 				return 0, f
+			case next == goReturn:
+				return result, nil
+			case next == goEnter:
+				c.refresh()
+				enter(x)
+				continue
 			}
-			enter(x)
-			continue
+			r0, x.leaves = result, 1
 		}
 		// Programs and callbacks that ran meanwhile have left in x.left and c.rest what they left of the budget.
 		x.r0, x.fresh = r0, 0
@@ -379,11 +403,11 @@ func (c *code) run() (uint64, *engine.Fault) {
 	return x.r0, nil
 }
 
-// goOn continues after a slice of the budget, unless that was the last. It is a call that grows the stack, and so one at
+// more continues after a slice of the budget, unless that was the last. It is a call that grows the stack, and so one at
 // which the runtime can stop the goroutine.
 //
 //go:noinline
-func (c *code) goOn() bool {
+func (c *code) more() bool {
 	x := c.x
 	if c.rest += x.left; c.rest <= 0 {
 		x.left, c.rest = c.rest, 0
@@ -398,28 +422,81 @@ func (c *code) goOn() bool {
 	return true
 }
 
-// tail prepares another program to go on in the first frame of the invocation; a helper called at instruction insn asked for
-// it. What the old program has on the private stack is forgotten.
-func (c *code) tail(insn int32) *engine.Fault {
+// What the activation does after a call that set Call.Next.
+const (
+	goReturn = iota // it is over
+	goEnter         // it starts anew at x.pc
+	goBack          // the function that called returns
+)
+
+// goOn does what the function called at instruction insn has asked for.
+func (c *code) goOn(insn int32) (next int, r0 uint64, f *engine.Fault) {
 	x, call := c.x, c.env.Call
-	n := call.Tail - 1
-	call.Tail = 0
-	if n < 0 || int(n) >= len(c.subs) || c.frames(x.callFP()) != 1 {
-		p, i := c.where(insn)
-		return &engine.Fault{Prog: p, Insn: i, Msg: engine.TailFault(n, len(c.subs))}
+	n, other := call.Next, call.Other
+	call.Next, call.Other = abi.NextCaller, nil
+	fp := x.callFP()
+	first := fp == c.top
+	msg := ""
+	if n != abi.NextThrow {
+		msg = engine.TailFault(n, len(c.subs), call.Tails, first && c.inCallback || fp == x.loopFP)
+	} else if c.inCallback || x.loopFP != 0 {
+		msg = engine.ThrowFault()
+	}
+	if msg != "" {
+		return goReturn, 0, c.faultAt(insn, msg)
+	}
+	if n == abi.NextThrow {
+		code := c.env.Progs[c.prog].Code
+		if code.Exception == 0 {
+			return goReturn, call.Cookie, nil
+		}
+		c.start(c.subs[c.prog][code.Subs[code.Exception].Start], &abi.Args{call.Cookie})
+		return goEnter, 0, nil
 	}
 	call.Tails++
-	c.prog, call.Prog = int(n), c.entries[n].info
-	if c.entries[n].needCPU {
-		x.cpu = uint64(uint32(call.Host.CPU()))
-	}
-	c.setWords(c.entries[n].need)
 	// Safety: the arguments of the call lie on the private stack, as in run.
-	x.args[0], x.pc = (*abi.Args)(x.sp)[0], c.entries[n].pc
-	if n := c.mem.Limit(); n != x.space {
-		x.setLimit(n)
+	ctx := (*abi.Args)(x.sp)[0]
+	switch {
+	case n == abi.NextOther:
+		if r0, call.Tails, msg = other.TailRun(ctx, call.Tails); msg != "" {
+			return goReturn, 0, c.faultAt(insn, msg)
+		}
+	case first: // what the old program has on the private stack is forgotten
+		c.prog, call.Prog = int(n-1), c.entries[n-1].info
+		c.ask(&c.entries[n-1])
+		x.args[0], x.pc = ctx, c.entries[n-1].pc
+		return goEnter, 0, nil
+	default:
+		if r0, f = c.inPlace(int(n-1), ctx, fp); f != nil {
+			return goReturn, 0, f
+		}
 	}
-	return nil
+	if first {
+		return goReturn, r0, nil
+	}
+	return goBack, r0, nil
+}
+
+// inPlace runs program p on the frame that ends at fp, whose subprogram has made a tail call.
+func (c *code) inPlace(p int, ctx, fp uint64) (uint64, *engine.Fault) {
+	call, x := c.env.Call, c.x
+	prog, info, cpu, words := c.prog, call.Prog, x.cpu, x.words
+	c.prog, call.Prog = p, c.entries[p].info
+	c.ask(&c.entries[p])
+	x.args[0], x.pc = ctx, c.entries[p].pc
+	r0, f := c.runAt(fp, 0, false)
+	c.prog, call.Prog, x.cpu, x.words, x.fresh = prog, info, cpu, words, 0
+	return r0, f
+}
+
+// refresh tells machine code what memory there is.
+func (c *code) refresh() {
+	if n := c.mem.Limit(); n != c.x.space {
+		c.x.setLimit(n)
+	}
+	if a := c.env.Arena; a != nil && a.Low() != c.x.arenaLow {
+		c.x.setArena(a.Low())
+	}
 }
 
 // noFrame is the Fault of a program or callback that could not start.
@@ -439,10 +516,15 @@ func (c *code) where(n int32) (prog int, insn int32) {
 // callFault is the Fault of a helper or kfunc that set Call.Fault.
 func (c *code) callFault(insn int32) *engine.Fault {
 	msg, inner := c.env.Call.Fault, c.inner
-	c.env.Call.Fault, c.env.Call.Tail, c.inner = "", 0, nil
+	c.env.Call.Fault, c.env.Call.Next, c.inner = "", abi.NextCaller, nil
 	if inner != nil {
 		return inner
 	}
+	return c.faultAt(insn, msg)
+}
+
+// faultAt is a Fault at an instruction of the set.
+func (c *code) faultAt(insn int32, msg string) *engine.Fault {
 	p, i := c.where(insn)
 	return &engine.Fault{Prog: p, Insn: i, Msg: msg}
 }

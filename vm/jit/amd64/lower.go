@@ -15,6 +15,8 @@ type lowering struct {
 	set     *flow.Set
 	helpers []abi.Func
 	calls   *abi.Call
+	// tailCall is the number of the helper that makes tail calls.
+	tailCall int64
 	// arena: the set has one; arenaUser is the upper half of its user addresses.
 	arena     bool
 	arenaUser uint64
@@ -86,7 +88,7 @@ type unit struct {
 
 // lower compiles all programs of env for a context in the given slot.
 func lower(env *engine.Env, slot int, bmi2 bool) unit {
-	l := &lowering{a: new(Asm), bmi2: bmi2, slot: slot, set: flow.New(env), helpers: env.Helpers, calls: env.Call}
+	l := &lowering{a: new(Asm), bmi2: bmi2, slot: slot, set: flow.New(env), helpers: env.Helpers, calls: env.Call, tailCall: env.TailCall}
 	if env.Arena != nil {
 		l.arena, l.arenaUser = true, env.Arena.User()&^(1<<32-1)
 	}
@@ -138,9 +140,9 @@ func (l *lowering) subAt(addr uint64) (at int32, ok bool) {
 
 // later puts code behind the program, which belongs to the subprogram that is being lowered now.
 func (l *lowering) later(f func()) {
-	known, saved, called, at := l.known, l.saved, l.called, l.at
+	known, saved, called, loops, at := l.known, l.saved, l.called, l.loops, l.at
 	l.stubs = append(l.stubs, func() {
-		l.known, l.saved, l.called = known, saved, called
+		l.known, l.saved, l.called, l.loops = known, saved, called, loops
 		l.mark(at)
 		f()
 	})
@@ -151,7 +153,7 @@ func (l *lowering) program(number int, p *engine.Prog) {
 	l.number, l.prog, l.callees, l.needCPU, l.need, l.stubs, l.marks = number, p, false, false, words{}, nil, nil
 	l.targets, l.subs = map[int32]Label{}, map[int32]Label{}
 	l.thunk = l.a.NewLabel()
-	called := map[int32]bool{}
+	called := map[int32]bool{p.Code.Subs[p.Code.Exception].Start: p.Code.Exception != 0}
 	for i := range p.Code.Insns {
 		switch in := &p.Code.Insns[i]; {
 		case in.Op.IsJump():

@@ -199,7 +199,25 @@ func (l *lowering) callHost(i int32, fn abi.Func, count *uint64) {
 	a.Jmp(l.call)
 	a.Bind(back)
 	l.pop(keep)
+	if in := &l.prog.Code.Insns[i]; l.called && in.Op == ir.CallHelper && in.Imm == l.tailCall {
+		l.leaveNow()
+	}
 	l.zeroArgs(i)
+}
+
+// leaveNow makes a subprogram return after a tail call that was made (goBack).
+func (l *lowering) leaveNow() {
+	a, leaves := l.a, l.a.NewLabel()
+	a.AluMI(Cmp, W64, l.field(offLeaves), 0)
+	a.Jcc(CondNE, leaves)
+	l.later(func() {
+		a.Bind(leaves)
+		a.StoreImm(8, l.field(offLeaves), 0)
+		for r := ir.Reg(1); r <= 5; r++ {
+			a.Zero(hostReg[r])
+		}
+		l.epilogue()
+	})
 }
 
 // push saves those of R6-R9 that are lost and whose values are needed after instruction i, and returns them.

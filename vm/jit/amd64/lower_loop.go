@@ -32,11 +32,15 @@ func (l *lowering) loop(i, at int32) {
 		}
 	}
 	kept := l.push(i, callee.Reads)
-	// The number of rounds, the callback's context and the number of this round lie on the private stack.
+	// The place of the callback around this loop, the number of rounds, the callback's context and the number of this round lie
+	// on the private stack.
+	a.Load(8, regT1, l.field(offLoopFP))
+	a.Push(regT1)
 	a.Push(RDI)
 	a.Push(RDX)
 	a.PushImm(0)
 	a.AluRI(Sub, W64, RBP, engine.FrameSize)
+	a.Store(8, l.field(offLoopFP), RBP)
 	round, back, stop, end := a.NewLabel(), a.NewLabel(), a.NewLabel(), a.NewLabel()
 	a.Bind(round)
 	a.Load(8, RDI, At(RSP, 0))
@@ -59,6 +63,8 @@ func (l *lowering) loop(i, at int32) {
 	a.Jcc(CondB, round)
 	a.Bind(end)
 	a.AluRI(Add, W64, RSP, 24)
+	a.Pop(regT1)
+	a.Store(8, l.field(offLoopFP), regT1)
 	a.AluRI(Add, W64, RBP, engine.FrameSize)
 	l.pop(kept)
 	a.Bind(done)

@@ -24,6 +24,8 @@ type context struct {
 	// pages mapped from its start on; arenaTable is the address of mem.Arena.Table.
 	arenaEnd   [4]uint64
 	arenaTable unsafe.Pointer
+	// leaves says after a tail call that the subprogram which made it is to return R0.
+	leaves uint64
 }
 
 // Displacements of the context's fields.
@@ -41,6 +43,7 @@ const (
 	offCallLow = int32(unsafe.Offsetof(context{}.callLow))
 	offExit    = int32(unsafe.Offsetof(context{}.exit))
 	offValue   = int32(unsafe.Offsetof(context{}.value))
+	offLeaves  = int32(unsafe.Offsetof(context{}.leaves))
 
 	offArenaEnd   = int32(unsafe.Offsetof(context{}.arenaEnd))
 	offArenaTable = int32(unsafe.Offsetof(context{}.arenaTable))

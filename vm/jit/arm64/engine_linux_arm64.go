@@ -82,7 +82,11 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 		c.text, err = executable(u.code)
 	}
 	if err == nil {
-		c.stack, err = newStack((int(env.StackSize/engine.FrameSize) + 2) * bytesPerFrame)
+		frames := int(env.StackSize/engine.FrameSize) + 2
+		if env.TailCall != 0 { // each tail call from a subprogram keeps what that has there, without a BPF frame of its own
+			frames *= 1 + engine.MaxTails
+		}
+		c.stack, err = newStack(frames * bytesPerFrame)
 	}
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
@@ -130,6 +134,8 @@ type code struct {
 	// number of frames that the program had without it. While Go is in a helper, x.sp is where the private stack goes on.
 	prog, before int
 	top          uint64
+	// inCallback: the activation is one of a callback.
+	inCallback bool
 	// inner is the Fault of a callback, until the call whose helper ran the callback ends the program with it.
 	inner *engine.Fault
 }
@@ -139,7 +145,7 @@ func (c *code) Run(prog int, ctx uint64) (uint64, *engine.Fault) {
 	// One by one: a copy of an array would be made of larger pieces and wait for the stores of the smaller.
 	a := &c.x.args
 	a[0], a[1], a[2], a[3], a[4] = ctx, 0, 0, 0, 0
-	return c.invoke(prog, 0, c.subs[prog][0])
+	return c.invoke(prog, 0, c.subs[prog][0], false)
 }
 
 // RunSub runs a subprogram as an invocation of its own; see engine.Code.
@@ -149,7 +155,7 @@ func (c *code) RunSub(fn uint64, a abi.Args) (uint64, *engine.Fault) {
 		return 0, &engine.Fault{Msg: engine.TargetFault(fn)}
 	}
 	c.x.args = a
-	return c.invoke(p, at, target)
+	return c.invoke(p, at, target, true)
 }
 
 // Close gives the memory back.
@@ -183,11 +189,11 @@ func (c *code) resolve(fn uint64) (prog int, at, target int32) {
 }
 
 // invoke runs the machine code of program p at target, which begins with its instruction at, as a program of its own. The
-// arguments are in the context.
-func (c *code) invoke(p int, at, target int32) (uint64, *engine.Fault) {
+// arguments are in the context. callback: it is an asynchronous callback.
+func (c *code) invoke(p int, at, target int32, callback bool) (uint64, *engine.Fault) {
 	st, call, x := &c.env.State, c.env.Call, c.x
 	if st.Depth != 0 {
-		return c.nested(p, at, target)
+		return c.nested(p, at, target, callback)
 	}
 	top := c.env.StackTop
 	if top-c.low < engine.FrameSize {
@@ -203,14 +209,16 @@ func (c *code) invoke(p int, at, target int32) (uint64, *engine.Fault) {
 	if c.needCPU[p] {
 		x.cpu = uint64(uint32(call.Host.CPU()))
 	}
+	c.inCallback = callback
 	r0, f := c.run(target)
+	c.inCallback = false
 	st.Depth = 0
 	call.Prog = nil
 	return r0, f
 }
 
 // nested is invoke for a program that runs because another one called a helper or kfunc.
-func (c *code) nested(p int, at, target int32) (uint64, *engine.Fault) {
+func (c *code) nested(p int, at, target int32, callback bool) (uint64, *engine.Fault) {
 	st, call, x := &c.env.State, c.env.Call, c.x
 	prog, info, cpu, tails := c.prog, call.Prog, x.cpu, call.Tails
 	c.prog, call.Prog, call.Tails = p, c.env.Progs[p].Info, 0
@@ -218,7 +226,7 @@ func (c *code) nested(p int, at, target int32) (uint64, *engine.Fault) {
 	if c.needCPU[p] {
 		x.cpu = uint64(uint32(call.Host.CPU()))
 	}
-	r0, f := c.activate(p, at, target, 0)
+	r0, f := c.activate(p, at, target, 0, callback)
 	st.Depth--
 	c.prog, call.Prog, x.cpu, call.Tails = prog, info, cpu, tails
 	return r0, f
@@ -235,7 +243,7 @@ func (c *code) callback(fn uint64, a abi.Args) uint64 {
 		return 0
 	}
 	c.x.args = a
-	r0, f := c.activate(p, at, target, c.frames(c.x.callFP()))
+	r0, f := c.activate(p, at, target, c.frames(c.x.callFP()), true)
 	if f != nil {
 		c.inner, c.env.Call.Fault = f, f.Msg
 	}
@@ -252,18 +260,24 @@ func (c *code) callLow(top uint64, before int) uint64 {
 }
 
 // activate runs machine code on a frame below that of a call that Go is in; its program has frames others.
-func (c *code) activate(p int, at, target int32, frames int) (uint64, *engine.Fault) {
-	x, st := c.x, &c.env.State
-	fp, sp, callLow := x.callFP(), x.sp, x.callLow
-	top, before := c.top, c.before
+func (c *code) activate(p int, at, target int32, frames int, callback bool) (uint64, *engine.Fault) {
+	fp := c.x.callFP()
 	if frames >= engine.MaxFrames || fp-engine.FrameSize-c.low < engine.FrameSize {
 		return 0, noFrame(p, at, frames)
 	}
-	c.top, c.before = fp-engine.FrameSize, frames
-	x.fp, x.callLow, c.rest = c.top, c.callLow(c.top, frames), int64(st.Limit-st.Insns)
+	return c.runAt(target, fp-engine.FrameSize, frames, callback)
+}
+
+// runAt runs machine code, during a call that Go is in, on a frame that ends at top; its program has frames others.
+func (c *code) runAt(target int32, top uint64, frames int, callback bool) (uint64, *engine.Fault) {
+	x, st := c.x, &c.env.State
+	sp, callLow := x.sp, x.callLow
+	oldTop, before, inCallback := c.top, c.before, c.inCallback
+	c.top, c.before, c.inCallback = top, frames, callback
+	x.fp, x.callLow, c.rest = top, c.callLow(top, frames), int64(st.Limit-st.Insns)
 	c.nextSlice()
 	r0, f := c.run(target)
-	c.top, c.before = top, before
+	c.top, c.before, c.inCallback = oldTop, before, inCallback
 	x.sp, x.callLow = sp, callLow
 	return r0, f
 }
@@ -285,11 +299,11 @@ func (c *code) left() {
 	c.env.Call.Helpers += c.x.inlined
 }
 
-// goOn continues after a slice of the budget, unless that was the last. It is a call that needs stack, and so one at which
+// more continues after a slice of the budget, unless that was the last. It is a call that needs stack, and so one at which
 // the runtime can stop the goroutine.
 //
 //go:noinline
-func (c *code) goOn() bool {
+func (c *code) more() bool {
 	x := c.x
 	if c.rest += x.left; c.rest <= 0 {
 		x.left, c.rest = c.rest, 0
@@ -310,7 +324,7 @@ func (c *code) run(target int32) (uint64, *engine.Fault) {
 	enter(x, c.entryAt)
 	for x.exit != exitDone {
 		if x.exit&exitMask != exitCall {
-			if x.exit&exitMask == exitBudget && c.goOn() {
+			if x.exit&exitMask == exitBudget && c.more() {
 				continue
 			}
 			c.left()
@@ -324,12 +338,20 @@ func (c *code) run(target int32) (uint64, *engine.Fault) {
 		if call.Fault != "" {
 			return 0, c.callFault(s.insn)
 		}
-		if call.Tail != 0 {
-			if f := c.tail(s.insn, sp); f != nil {
+		if call.Next != abi.NextCaller {
+			next, result, f := c.goOn(s.insn)
+			switch {
+			case f != nil:
 				return 0, f
+			case next == goReturn:
+				return result, nil
+			case next == goEnter:
+				x.fp, x.sp = c.top, sp
+				c.refresh()
+				enter(x, c.entryAt)
+				continue
 			}
-			enter(x, c.entryAt)
-			continue
+			r0, x.leaves = result, 1
 		}
 		// Programs and callbacks that ran meanwhile have left in x.left and c.rest what they left of the budget.
 		x.r0 = r0
@@ -340,27 +362,76 @@ func (c *code) run(target int32) (uint64, *engine.Fault) {
 	return x.r0, nil
 }
 
-// tail prepares another program to go on in the first frame of the invocation, whose activation began with the private stack
-// at sp; a helper called at instruction insn asked for it. What the old program has on that stack is forgotten.
-func (c *code) tail(insn int32, sp unsafe.Pointer) *engine.Fault {
+// What the activation does after a call that set Call.Next.
+const (
+	goReturn = iota // it is over
+	goEnter         // it starts anew at x.value in its first frame; what it had on the private stack is forgotten
+	goBack          // the function that called returns
+)
+
+// goOn does what the function called at instruction insn has asked for.
+func (c *code) goOn(insn int32) (next int, r0 uint64, f *engine.Fault) {
 	x, call := c.x, c.env.Call
-	n := call.Tail - 1
-	call.Tail = 0
-	if n < 0 || int(n) >= len(c.subs) || c.frames(x.callFP()) != 1 {
-		p, i := c.where(insn)
-		return &engine.Fault{Prog: p, Insn: i, Msg: engine.TailFault(n, len(c.subs))}
+	n, other := call.Next, call.Other
+	call.Next, call.Other = abi.NextCaller, nil
+	fp := x.callFP()
+	first := fp == c.top
+	msg := ""
+	if n != abi.NextThrow {
+		msg = engine.TailFault(n, len(c.subs), call.Tails, first && c.inCallback)
+	} else if c.inCallback {
+		msg = engine.ThrowFault()
+	}
+	if msg != "" {
+		return goReturn, 0, c.faultAt(insn, msg)
+	}
+	if n == abi.NextThrow {
+		code := c.env.Progs[c.prog].Code
+		if code.Exception == 0 {
+			return goReturn, call.Cookie, nil
+		}
+		x.args = [5]uint64{call.Cookie}
+		x.value = uint64(c.textAt) + uint64(c.subs[c.prog][code.Subs[code.Exception].Start])
+		return goEnter, 0, nil
 	}
 	call.Tails++
-	c.prog, call.Prog = int(n), c.env.Progs[n].Info
-	if c.needCPU[n] {
-		x.cpu = uint64(uint32(call.Host.CPU()))
-	}
 	// Safety: the arguments of the call lie on the private stack, as in run.
 	ctx := (*abi.Args)(x.sp)[0]
+	switch {
+	case n == abi.NextOther:
+		if r0, call.Tails, msg = other.TailRun(ctx, call.Tails); msg != "" {
+			return goReturn, 0, c.faultAt(insn, msg)
+		}
+	case first:
+		c.prog, call.Prog = int(n-1), c.env.Progs[n-1].Info
+		if c.needCPU[n-1] {
+			x.cpu = uint64(uint32(call.Host.CPU()))
+		}
+		x.args, x.value = [5]uint64{ctx}, uint64(c.textAt)+uint64(c.subs[n-1][0])
+		return goEnter, 0, nil
+	default:
+		if r0, f = c.inPlace(int(n-1), ctx, fp); f != nil {
+			return goReturn, 0, f
+		}
+	}
+	if first {
+		return goReturn, r0, nil
+	}
+	return goBack, r0, nil
+}
+
+// inPlace runs program p on the frame that ends at fp, whose subprogram has made a tail call.
+func (c *code) inPlace(p int, ctx, fp uint64) (uint64, *engine.Fault) {
+	call, x := c.env.Call, c.x
+	prog, info, cpu := c.prog, call.Prog, x.cpu
+	c.prog, call.Prog = p, c.env.Progs[p].Info
+	if c.needCPU[p] {
+		x.cpu = uint64(uint32(call.Host.CPU()))
+	}
 	x.args = [5]uint64{ctx}
-	x.fp, x.sp, x.value = c.top, sp, uint64(c.textAt)+uint64(c.subs[n][0])
-	c.refresh()
-	return nil
+	r0, f := c.runAt(c.subs[p][0], fp, 0, false)
+	c.prog, call.Prog, x.cpu = prog, info, cpu
+	return r0, f
 }
 
 // refresh tells machine code what memory there is.
@@ -392,10 +463,15 @@ func (c *code) where(n int32) (prog int, insn int32) {
 // callFault is the Fault of a helper or kfunc that set Call.Fault.
 func (c *code) callFault(insn int32) *engine.Fault {
 	msg, inner := c.env.Call.Fault, c.inner
-	c.env.Call.Fault, c.env.Call.Tail, c.inner = "", 0, nil
+	c.env.Call.Fault, c.env.Call.Next, c.inner = "", abi.NextCaller, nil
 	if inner != nil {
 		return inner
 	}
+	return c.faultAt(insn, msg)
+}
+
+// faultAt is a Fault at an instruction of the set.
+func (c *code) faultAt(insn int32, msg string) *engine.Fault {
 	p, i := c.where(insn)
 	return &engine.Fault{Prog: p, Insn: i, Msg: msg}
 }

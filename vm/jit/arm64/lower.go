@@ -15,6 +15,8 @@ type lowering struct {
 	set     *flow.Set
 	helpers []abi.Func
 	calls   *abi.Call
+	// tailCall is the number of the helper that makes tail calls.
+	tailCall int64
 	// arena: the set has one; arenaUser is the upper half of its user addresses.
 	arena     bool
 	arenaUser uint64
@@ -71,7 +73,7 @@ type unit struct {
 
 // lower compiles all programs of env, with jumps that reach far if they must or it is asked for.
 func lower(env *engine.Env, far bool) (unit, error) {
-	l := &lowering{a: &Asm{far: far}, set: flow.New(env), helpers: env.Helpers, calls: env.Call}
+	l := &lowering{a: &Asm{far: far}, set: flow.New(env), helpers: env.Helpers, calls: env.Call, tailCall: env.TailCall}
 	if env.Arena != nil {
 		l.arena, l.arenaUser = true, env.Arena.User()&^(1<<32-1)
 	}
@@ -123,7 +125,7 @@ func (l *lowering) later(f func()) {
 func (l *lowering) program(number int, p *engine.Prog) {
 	l.number, l.prog, l.callees, l.needCPU, l.stubs, l.marks = number, p, false, false, nil, nil
 	l.targets, l.subs = map[int32]Label{}, map[int32]Label{}
-	called := map[int32]bool{}
+	called := map[int32]bool{p.Code.Subs[p.Code.Exception].Start: p.Code.Exception != 0}
 	for i := range p.Code.Insns {
 		switch in := &p.Code.Insns[i]; {
 		case in.Op.IsJump():

@@ -164,6 +164,15 @@ func (l *lowering) callHost(i int32, fn abi.Func, count *uint64) {
 	a.MovRI(regT2, n<<exitBits|exitCall)
 	a.B(l.call)
 	a.Bind(back)
+	if in := &l.prog.Code.Insns[i]; l.called && in.Op == ir.CallHelper && in.Imm == l.tailCall {
+		// After a tail call that was made the subprogram returns.
+		stays := a.NewLabel()
+		a.Load(8, regT1, At(regContext, offLeaves))
+		a.BZero(W64, regT1, false, stays)
+		a.Store(8, At(regContext, offLeaves), XZR)
+		l.epilogue()
+		a.Bind(stays)
+	}
 }
 
 // What a call of Go puts on the private stack: the arguments, R10, R9 to R6, and where to go on.
