@@ -62,114 +62,110 @@ func (l *lowering) word(t *abi.Word) (n int, ok bool) {
 
 // template lowers the call at instruction i of a function that t describes; false: the function must be called.
 func (l *lowering) template(i int32, t *abi.Inline, fn abi.Func, count *uint64) bool {
-	word := 0
+	e := expansion{l, t, 0, l.behind(i, fn, count)}
 	if t.Word != nil {
 		var ok bool
-		if word, ok = l.word(t.Word); !ok {
+		if e.word, ok = l.word(t.Word); !ok {
 			return false
 		}
-		l.need.bits |= 1 << word
+		l.need.bits |= 1 << e.word
 		l.need.volatile = l.need.volatile || t.Word.Volatile
 	}
-	a, n, before := l.a, l.count.Owed(i+1), l.facts
-	slow, join := Label(-1), a.NewLabel()
-	call := func() Label {
-		if slow < 0 {
-			slow = a.NewLabel()
-			at := slow
-			l.later(func() {
-				a.Bind(at)
-				l.subtract(n)
-				l.callHost(i, fn, count)
-				l.subtract(-n)
-				a.Jmp(join)
-			})
-		}
-		return slow
-	}
-	// Where jumps lead: labels, and what is known there.
-	labels, known := make([]Label, len(t.Code)+1), make([]*flow.Facts, len(t.Code)+1)
-	to := func(target int32) Label {
-		f := known[target]
-		if f == nil {
-			labels[target], f = a.NewLabel(), new(flow.Facts)
-			*f, known[target] = l.facts, f
-		}
-		f.Meet(&l.facts)
-		return labels[target]
-	}
-	reached := true
-	for k := range t.Code {
-		if f := known[k]; f != nil {
-			if reached {
-				to(int32(k))
-			}
-			a.Bind(labels[k])
-			l.facts, reached = *f, true
-		}
-		in := &t.Code[k]
-		switch {
-		case !reached:
-			continue
-		case in.Op == ir.Invalid:
-			a.Jmp(call())
-			reached = false
-			continue
-		case in.Op == ir.Ja:
-			a.Jmp(to(in.Target))
-			reached = false
-			continue
-		case in.Op.IsJump():
-			a.Jcc(l.compare(in), to(in.Target))
-		case in.Op == ir.Ld64 && in.Src == abi.WordReg:
-			if t.Word.Volatile {
-				a.AluMI(Cmp, W64, l.field(offFresh), 0)
-				a.Jcc(CondE, call())
-			}
-			a.Load(8, hostReg[in.Dst], l.field(offWords+8*int32(word)))
-			l.facts.Lose(in.Dst)
-			continue
-		case l.alu(in):
-		default:
-			l.operate(in, l.checked(baseOf(in), in.Off, in.Op.Size(), call))
-		}
-		l.set.Step(&l.facts, i, in)
-	}
-	if known[len(t.Code)] != nil {
-		a.Bind(labels[len(t.Code)])
-	}
-	l.facts = before
+	flow.Expand(l.set, e, &l.facts, i, t)
 	if count == &l.calls.Helpers {
 		l.a.CountHelper()
 	} else {
 		// Safety: the counter is part of Env.Call, which the code keeps alive, and objects of the heap do not move.
-		a.MovRI(regT1, int64(uintptr(unsafe.Pointer(count))))
-		a.AluMI(Add, W64, At(regT1, 0), 1)
+		l.a.MovRI(regT1, int64(uintptr(unsafe.Pointer(count))))
+		l.a.AluMI(Add, W64, At(regT1, 0), 1)
 	}
 	l.zeroArgs(i)
-	a.Bind(join)
+	l.a.Bind(e.slow.join)
 	return true
+}
+
+// expansion makes code of an abi.Inline; see flow.Expand.
+type expansion struct {
+	*lowering
+	t    *abi.Inline
+	word int
+	slow *behind
+}
+
+var _ flow.Assembler[Label] = expansion{}
+
+func (e expansion) NewLabel() Label { return e.a.NewLabel() }
+func (e expansion) Bind(l Label)    { e.a.Bind(l) }
+func (e expansion) Jmp(l Label)     { e.a.Jmp(l) }
+func (e expansion) Call() Label     { return e.slow.call() }
+
+func (e expansion) Branch(in *ir.Insn, to Label) { e.a.Jcc(e.compare(in), to) }
+
+func (e expansion) Word(in *ir.Insn) {
+	if e.t.Word.Volatile {
+		e.a.AluMI(Cmp, W64, e.field(offFresh), 0)
+		e.a.Jcc(CondE, e.Call())
+	}
+	e.a.Load(8, hostReg[in.Dst], e.field(offWords+8*int32(e.word)))
+}
+
+func (e expansion) Operate(in *ir.Insn) {
+	if !e.alu(in) {
+		e.operate(in, e.checked(baseOf(in), in.Off, in.Op.Size(), e.Call))
+	}
+}
+
+// behind is code behind the program that calls a function which is not called on the straight way. It is made when it is first
+// asked for.
+type behind struct {
+	l     *lowering
+	i     int32
+	fn    abi.Func
+	count *uint64
+	owed  int32 // instructions that are not counted yet
+	// before and after are code around the call, nil: none.
+	before, after func()
+	join          Label // where it goes on
+	at            Label
+	made          bool
+}
+
+// behind prepares the call of fn for instruction i; the straight way goes on at its join.
+func (l *lowering) behind(i int32, fn abi.Func, count *uint64) *behind {
+	return &behind{l: l, i: i, fn: fn, count: count, owed: l.count.Owed(i + 1), join: l.a.NewLabel(), at: l.a.NewLabel()}
+}
+
+// call is where the code is.
+func (b *behind) call() Label {
+	if b.made {
+		return b.at
+	}
+	b.made = true
+	l := b.l
+	l.later(func() {
+		l.a.Bind(b.at)
+		if b.before != nil {
+			b.before()
+		}
+		l.subtract(b.owed)
+		l.callHost(b.i, b.fn, b.count)
+		l.subtract(-b.owed)
+		if b.after != nil {
+			b.after()
+		}
+		l.a.Jmp(b.join)
+	})
+	return b.at
 }
 
 // lookup lowers bpf_map_lookup_elem on an array. Where the key cannot be read, the helper is called after all: it knows
 // what to say.
 func (l *lowering) lookup(i int32, in *ir.Insn, m *engine.Array) {
 	a := l.a
-	none, done, join := a.NewLabel(), a.NewLabel(), a.NewLabel()
-	n := l.count.Owed(i + 1)
-	call := func() Label {
-		slow := a.NewLabel()
-		l.later(func() {
-			a.Bind(slow)
-			l.subtract(n)
-			l.callHost(i, l.helpers[in.Imm], &l.calls.Helpers)
-			l.subtract(-n)
-			a.Zero(RAX) // code behind relies on an element or null
-			a.Jmp(join)
-		})
-		return slow
-	}
-	a.Load(4, RAX, l.checked(2, 0, 4, call))
+	none, done := a.NewLabel(), a.NewLabel()
+	slow := l.behind(i, l.helpers[in.Imm], &l.calls.Helpers)
+	slow.after = func() { a.Zero(RAX) } // code behind relies on an element or null
+	a.Load(4, RAX, l.checked(2, 0, 4, slow.call))
 	a.AluRI(Cmp, W32, RAX, int32(m.Entries))
 	a.Jcc(CondAE, none)
 	if m.CPUs != 0 {
@@ -190,7 +186,7 @@ func (l *lowering) lookup(i int32, in *ir.Insn, m *engine.Array) {
 	}
 	a.Bind(done)
 	l.inlineEnd(i)
-	a.Bind(join)
+	a.Bind(slow.join)
 	l.later(func() {
 		a.Bind(none)
 		a.Zero(RAX)

@@ -24,24 +24,13 @@ const (
 // case that the helper must be called after all; it does not look at R5.
 func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	a := l.a
-	none, join, done := a.NewLabel(), a.NewLabel(), a.NewLabel()
-	n := l.count.Owed(i + 1)
-	// call is code behind the program that calls the helper.
-	call := func() Label {
-		slow := a.NewLabel()
-		l.later(func() {
-			a.Bind(slow)
-			l.subtract(n)
-			a.MovRI(RDI, int64(t.Map))
-			l.callHost(i, l.helpers[in.Imm], &l.calls.Helpers)
-			l.subtract(-n)
-			if t.Storage == 0 && !update {
-				a.Zero(RAX) // code behind relies on an element or null
-			}
-			a.Jmp(join)
-		})
-		return slow
+	none, done := a.NewLabel(), a.NewLabel()
+	slow := l.behind(i, l.helpers[in.Imm], &l.calls.Helpers)
+	slow.before = func() { a.MovRI(RDI, int64(t.Map)) }
+	if t.Storage == 0 && !update {
+		slow.after = func() { a.Zero(RAX) } // code behind relies on an element or null
 	}
+	call := slow.call
 	zero := a.NewLabel()
 	outside := zero // where a processor without a value leads
 	w := W64
@@ -123,7 +112,7 @@ func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	}
 	a.Bind(done)
 	l.inlineEnd(i)
-	a.Bind(join)
+	a.Bind(slow.join)
 	absent := outside
 	if t.Storage != 0 {
 		absent = call()
