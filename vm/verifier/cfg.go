@@ -165,8 +165,10 @@ func (v *verifier) visit(i int32, push func(int32)) {
 	a := &v.aux[i]
 	sub, calls := v.callee(i)
 	switch {
-	case in.Op.IsCall() || calls:
-		v.aux[i+1].prune, v.aux[i+1].jump = true, true
+	case v.callLike(in.Op) || calls:
+		if int(i)+1 < len(v.insns) {
+			v.aux[i+1].prune, v.aux[i+1].jump = true, true
+		}
 		if calls {
 			a.prune = true
 			start := v.subs[sub].start

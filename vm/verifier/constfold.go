@@ -116,7 +116,7 @@ func (v *verifier) foldStep(i int32, r *foldRegs) {
 		r[0] = unknown
 	case op.IsAtomic() && op.WritesSrc():
 		r[in.Src] = unknown
-	case op.IsCall():
+	case v.callLike(op):
 		for k := range callerSaved {
 			r[k] = unknown
 		}

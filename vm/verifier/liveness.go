@@ -61,11 +61,14 @@ func (v *verifier) regUse(i int32) (use, def uint16) {
 			use |= bit(in.Src)
 		}
 		return use, 0
-	case op.IsCall():
+	case v.callLike(op):
 		return v.argMask(i), 1<<callerSaved - 1
 	}
 	return 0, 0
 }
+
+// callLike: loaders make calls of functions that do not exist of instructions that cannot be resolved.
+func (v *verifier) callLike(op ir.Op) bool { return op.IsCall() || op == ir.Invalid }
 
 // argMask are the argument registers that a call reads.
 func (v *verifier) argMask(i int32) uint16 { return (1<<v.numArgs(i) - 1) << 1 }

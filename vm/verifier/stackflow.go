@@ -193,7 +193,7 @@ func (f *flow) step(i int32, ts *tracks) {
 		default:
 			d.combine(s)
 		}
-	case op.IsCall():
+	case f.v.callLike(op):
 		for k := range callerSaved {
 			ts.regs[k] = none
 		}
@@ -465,7 +465,7 @@ func (f *flow) record(i int32, ts *tracks) error {
 	case op.IsStore():
 		size = -size
 	case op.IsAtomic():
-	case op.IsCall():
+	case f.v.callLike(op):
 		if op == ir.CallSub || f.v.aux[i].callback {
 			at := *ts
 			f.calls[i] = &at
@@ -500,6 +500,8 @@ func (f *flow) recordArg(i int32, k int, p track) error {
 		n = f.v.helperArgBytes(i, k-1)
 	case ir.CallKfunc:
 		n = f.v.kfuncArgBytes(i, k-1)
+	case ir.Invalid:
+		n = unknownBytes
 	default:
 		return f.inst.readAll(i, 1<<(f.depth+1)-1)
 	}
