@@ -228,8 +228,8 @@ func (c *call) progTestRun() (int64, error) {
 	if c.u64(16) != 0 || c.u64(24) != 0 || out != 0 || c.u32(32) != 0 || c.u32(36) != 0 || c.u32(64) != 0 || c.u32(72) != 0 {
 		return 0, refuse(abi.EINVAL, "a syscall program takes a context only")
 	}
-	if size > 1<<16-1 {
-		return 0, refuse(abi.EINVAL, "context of %d bytes", size)
+	if size > 1<<16-1 || uint64(size) < uint64(p.result.CtxSize) {
+		return 0, refuse(abi.EINVAL, "context of %d bytes, the program uses %d", size, p.result.CtxSize)
 	}
 	ctx := uint64(0)
 	var b []byte

@@ -11,6 +11,7 @@ import (
 	"github.com/schedsim/schedsim/vm/helpers"
 	"github.com/schedsim/schedsim/vm/maps"
 	"github.com/schedsim/schedsim/vm/mem"
+	"github.com/schedsim/schedsim/vm/verifier"
 )
 
 // Options say what a Kernel has. Mem and Host are required.
@@ -34,6 +35,14 @@ type Options struct {
 	// Verify is asked about each program before it is accepted: its decoded form and what it calls are known. A refusal
 	// goes to the verifier's log; it may wrap an abi.Errno. Nil accepts everything.
 	Verify func(p *Prog) error
+	// Attach says what the place of a program means for the verifier; nil: programs are not verified, and run with all
+	// checks. An error refuses the program, unless it is one of those that Unjudged lets pass.
+	Attach func(p *Prog) (verifier.Attachment, error)
+	// Checked: programs keep all checks at run time, also those that the verifier has shown to be needless.
+	Checked bool
+	// Unjudged, with Checked, decides about programs of which the verifier cannot say whether they are safe: it does not know
+	// something that they use. True lets them run. Nil refuses them.
+	Unjudged func(p *Prog, why error) bool
 	// Sys is what some helpers need of the rest of a kernel; without it programs that call those are refused.
 	Sys    helpers.Sys
 	Engine engine.Engine // nil: the interpreter

@@ -20,6 +20,7 @@ type Map struct {
 	m     maps.Map  // nil for a struct_ops map
 	ops   *opsMap   // nil for others
 	view  *link.Map // what constant folding sees, made when asked for
+	inner *link.Map // what the verifier sees of the template of a map of maps
 
 	btf                             *BTF
 	keyType, valueType, vmlinuxType uint32
@@ -236,7 +237,7 @@ func (c *call) innerSpec(m *Map, typ maps.Type) error {
 	}
 	inner := in.spec
 	inner.Data = nil
-	m.spec.Inner = &inner
+	m.spec.Inner, m.inner = &inner, in.verifierView()
 	return nil
 }
 

@@ -2,12 +2,12 @@ package sys
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/schedsim/schedsim/vm"
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/elf"
 	"github.com/schedsim/schedsim/vm/link"
+	"github.com/schedsim/schedsim/vm/verifier"
 )
 
 // Prog is a program object.
@@ -21,6 +21,7 @@ type Prog struct {
 
 	typ, attachType, attachBTF uint32
 	name                       string // of at most 15 bytes
+	license                    string
 	gpl, sleepable             bool
 	raw                        []byte // as loaded
 	maps                       []*Map
@@ -28,6 +29,7 @@ type Prog struct {
 	funcInfo, lineInfo         []byte // records of 8 and 16 bytes
 	loadedNS                   uint64
 	verified                   uint32
+	result                     verifier.Result
 
 	stType   *StructOpsType // of a struct_ops program
 	stMember int
@@ -141,11 +143,11 @@ func (c *call) progLoad() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	err = c.check(p)
-	if err != nil {
+	k, err := c.check(p)
+	if err != nil && len(k.log) == 0 {
 		log.line(err.Error())
 	}
-	log.line(fmt.Sprintf("processed %d insns (limit %d) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0", p.verified, maxInsns))
+	log.report(k)
 	if e := log.finish(); e != nil {
 		err = e
 	}
@@ -192,7 +194,7 @@ func (c *call) newProg() (*Prog, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.gpl = gplCompatible(license)
+	p.license, p.gpl = license, gplCompatible(license)
 	switch {
 	case c.u64(atSignature) != 0:
 		return nil, refuse(abi.EINVAL, "signatures are not supported")

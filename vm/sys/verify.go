@@ -26,21 +26,24 @@ type checker struct {
 	p    *Prog
 	code *link.Bytecode
 	lp   *link.Program
+	log  []string // of the verifier, when it refused
 }
 
 // check decodes and checks the program and sets everything that running it needs. Maps that it holds stay in p when it is
 // refused.
-func (c *call) check(p *Prog) error {
+func (c *call) check(p *Prog) (*checker, error) {
 	k := &checker{c: c, p: p}
 	if err := k.check(); err != nil {
-		return err
+		return k, err
 	}
-	for _, l := range k.lp.Live {
-		if l {
-			p.verified++
+	if c.k.opt.Attach == nil {
+		for _, l := range k.lp.Live {
+			if l {
+				p.verified++
+			}
 		}
 	}
-	return nil
+	return k, nil
 }
 
 func (k *checker) check() error {
@@ -67,14 +70,20 @@ func (k *checker) check() error {
 			return err
 		}
 	}
-	if err := engine.Check(k.lp.Code); err != nil {
-		return err
-	}
 	if err := k.attach(); err != nil {
 		return err
 	}
-	if err := k.analyze(); err != nil {
+	adopted := k.adopt(k.c.p.analysis)
+	if err := k.verify(); err != nil {
 		return err
+	}
+	if err := engine.Check(k.lp.Code); err != nil {
+		return err
+	}
+	if !adopted {
+		if err := k.analyze(); err != nil {
+			return err
+		}
 	}
 	if err := k.calls(); err != nil {
 		return err
@@ -463,11 +472,8 @@ func (k *Kernel) known(id uint32) bool {
 	return err == nil
 }
 
-// analyze learns what is live, from the loader if it knows, else by folding constants.
+// analyze learns what is live by folding constants, for programs of which the loader does not know it.
 func (k *checker) analyze() error {
-	if k.adopt(k.c.p.analysis) {
-		return nil
-	}
 	views := make([]*link.Map, len(k.p.maps))
 	for i, m := range k.p.maps {
 		views[i] = m.foldView()

@@ -6,6 +6,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/ir"
 )
 
 // Facts are collected by instruction while paths are followed, not by path: what a path finds holds for its own registers
@@ -86,6 +87,28 @@ func (v *verifier) reached() []bool {
 	out := make([]bool, len(v.facts))
 	for i := range v.facts {
 		out[i] = v.facts[i].seen
+	}
+	return out
+}
+
+// probed are the facts for Result.Probe. It follows convert_ctx_accesses.
+func (v *verifier) probed(proved []bool) []bool {
+	out := make([]bool, len(v.insns))
+	for i := range v.insns {
+		t, op := v.aux[i].ptrType, v.insns[i].Op
+		if op >= ir.Ld8 && op <= ir.Lds32 && !proved[i] {
+			out[i] = t.base() == ptrToBTF || t.base() == ptrToMem && t.has(untrusted)
+		}
+	}
+	return out
+}
+
+// arenaAccesses are the facts for Result.Arena.
+func (v *verifier) arenaAccesses() []bool {
+	out := make([]bool, len(v.insns))
+	for i := range v.insns {
+		op := v.insns[i].Op
+		out[i] = v.aux[i].ptrType.base() == ptrToArena && (op.IsLoad() || op.IsStore() || op.IsAtomic())
 	}
 	return out
 }

@@ -24,6 +24,9 @@ type Result struct {
 	// of the kernel that were handed in. Pointers read from objects of the kernel are not proved: they may be null where the
 	// machine does not model a field. Nil if the program was refused.
 	Proved []bool
+	// Probe tells for each instruction whether it is a load through a pointer that may be stale or null: it yields 0 where
+	// there is no memory. Arena tells which accesses are to an arena.
+	Probe, Arena []bool
 	// Reached tells for each instruction whether any path comes to it; the others never run.
 	Reached []bool
 	// CtxSize is how many bytes of the context the program may access (max_ctx_offset).
@@ -38,7 +41,9 @@ func Check(o *link.Object, p *link.Program, at Attachment) (Result, error) {
 	err := v.check()
 	v.result.Insns = v.processed
 	if err == nil {
-		v.result.Proved, v.result.Reached = v.proved(), v.reached()
+		r := &v.result
+		r.Proved, r.Reached, r.Arena = v.proved(), v.reached(), v.arenaAccesses()
+		r.Probe = v.probed(r.Proved)
 		return v.result, nil
 	}
 	return v.result, v.located(err)
