@@ -67,7 +67,7 @@ var Rules = []Rule{
 	{Path: "sched/bpf/agent", May: []string{"sim/topo", "vm/elf"}},
 	{Path: "sched/bpf/attach", May: []string{"ops", "ops/kernels", "kfuncs", "vm/abi", "vm/elf", "vm/link", "vm/helpers", "vm/verifier"},
 		TestAlso: []string{"sched/bpf", "examples"}},
-	{Path: "sched/bpf", May: []string{"sim", "sim/kobj", "ops", "ops/kernels", "sched", "sched/class/ext", "sched/bpf/agent", "kfuncs", "vm/..."},
+	{Path: "sched/bpf", May: []string{"sim", "sim/kobj", "ops", "ops/kernels", "sched", "sched/class/ext", "sched/bpf/agent", "sched/bpf/attach", "kfuncs", "vm/..."},
 		TestAlso: []string{"sched/...", "sim/topo", "internal/runner", "workloads", "examples"}},
 
 	{Path: "workloads/gen", May: []string{"sim"}},

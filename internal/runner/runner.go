@@ -44,7 +44,9 @@ type Options struct {
 	Kernel   string // "": DefaultKernel
 	// Engine runs BPF programs: "jit", "interp", or "" for the faster that there is.
 	Engine string
-	Costs  sim.Costs // the zero value is a machine without overheads
+	// Checked and NoVerify are those of bpf.Options.
+	Checked, NoVerify bool
+	Costs             sim.Costs // the zero value is a machine without overheads
 	// Globals are values of global variables of an object.
 	Globals map[string]any
 	// Trace and Profile take a Perfetto trace and a pprof profile; nil for none.

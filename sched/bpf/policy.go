@@ -36,6 +36,11 @@ type Options struct {
 	// Globals are values of global variables by name, as a loader would set them before loading. They win over what the
 	// agent knows of the scheduler.
 	Globals map[string]any
+	// Checked: programs run with all checks at run time, also those that verification has shown to be needless; and programs
+	// run of which the verifier cannot say whether they are safe.
+	Checked bool
+	// NoVerify: programs are not verified, and run with all checks at run time.
+	NoVerify bool
 	// Print takes the output of bpf_printk and of the policy's other messages; nil drops it.
 	Print func(at sim.Time, cpu sim.CPU, line string)
 	// Notice takes remarks about the load: variables that the agent set, programs that are loaded but never run.
@@ -160,6 +165,9 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 		BTF:       p.opt.Kernel.BTF(),
 		StructOps: []*sys.StructOpsType{p.structOps()},
 		Verify:    verify,
+		Attach:    p.place(),
+		Checked:   p.opt.Checked,
+		Unjudged:  p.unjudged,
 		Engine:    p.opt.Engine,
 		Budget:    p.opt.Budget,
 		HZ:        e.Machine.HZ(),

@@ -6,9 +6,11 @@ import (
 
 	"github.com/schedsim/schedsim/kfuncs"
 	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/sched/bpf/attach"
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/link"
 	"github.com/schedsim/schedsim/vm/sys"
+	"github.com/schedsim/schedsim/vm/verifier"
 )
 
 // structOps is struct sched_ext_ops as a type of struct_ops: bpf_sched_ext_ops (kernel/sched/ext/ext.c, 7.2).
@@ -79,6 +81,27 @@ func verify(prog *sys.Prog) error {
 		return fmt.Errorf("%s: no such callback in the kernel", t.Members[i].Name)
 	}
 	return kfuncs.Check(prog.Linked(), kfuncs.StructOps(row.ID, false, prog.Sleepable()))
+}
+
+// place is sys.Options.Attach: where the kernel attaches programs. Nil: they are not verified.
+func (p *Policy) place() func(prog *sys.Prog) (verifier.Attachment, error) {
+	if p.opt.NoVerify {
+		return nil
+	}
+	k := attach.New(p.opt.Kernel)
+	k.CPUs = uint32(p.env.Machine.NrCPUs())
+	return func(prog *sys.Prog) (verifier.Attachment, error) {
+		if t, i := prog.Member(); t != nil {
+			return k.Member(t.Name, t.Members[i].Name, prog.Sleepable())
+		}
+		return k.Other(prog.Linked())
+	}
+}
+
+// unjudged lets a program run that could not be verified.
+func (p *Policy) unjudged(prog *sys.Prog, why error) bool {
+	p.notice(fmt.Sprintf("%s: not verified, runs with checks only: %s", p.obj.Name, why))
+	return true
 }
 
 // precheck refuses what the kernel half has no words for, before anything is loaded.
