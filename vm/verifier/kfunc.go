@@ -16,6 +16,7 @@ type kfunc struct {
 	ret      btf.Type
 	flags    abi.KfuncFlags
 	callback callbackKind
+	nargs    int   // with those that the verifier supplies
 	err      error // it may not be called
 }
 
@@ -77,6 +78,10 @@ func (v *verifier) kfunc(i int32) (*kfunc, error) {
 		return k, k.err
 	}
 	k.params, k.ret, k.flags = proto.Params, proto.Return, found.Flags
+	k.nargs = len(k.params)
+	if k.has(abi.ImplicitArgs) {
+		k.nargs = v.implArgs(k)
+	}
 	switch {
 	case k.treeAdd():
 		k.callback = callbackSync
@@ -84,6 +89,18 @@ func (v *verifier) kfunc(i int32) (*kfunc, error) {
 		k.callback = callbackAsync
 	}
 	return k, nil
+}
+
+// implArgs is the number of arguments of a function with its implicit ones, which the prototype of its twin has. The kernel
+// counts registers of such arguments as read.
+func (v *verifier) implArgs(k *kfunc) int {
+	var f *btf.Func
+	if v.at.Kernel != nil && v.at.Kernel.TypeByName(k.name+"_impl", &f) == nil {
+		if p, ok := f.Type.(*btf.FuncProto); ok {
+			return len(p.Params)
+		}
+	}
+	return len(k.params) + 1
 }
 
 func isSizeParam(name string) bool {

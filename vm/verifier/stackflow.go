@@ -564,7 +564,7 @@ func (v *verifier) numArgs(i int32) int {
 		}
 	case ir.CallKfunc:
 		if k, err := v.kfunc(i); err == nil {
-			return min(5, len(k.params))
+			return min(5, k.nargs)
 		}
 	}
 	return 5
