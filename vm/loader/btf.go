@@ -24,6 +24,7 @@ type debug struct {
 // bpf_object__fixup_btf in purpose.
 func makeBTF(o *link.Object, progs []*link.Program) (*debug, error) {
 	d := &debug{ids: map[any]uint32{}, keys: map[*link.Map]uint32{}, strings: map[string]uint32{}}
+	static := staticFuncs(progs)
 	var b btf.Builder
 	if o.BTF != nil {
 		for t, err := range o.BTF.All() {
@@ -33,6 +34,8 @@ func makeBTF(o *link.Object, progs []*link.Program) (*debug, error) {
 			if _, ok := t.(*btf.Datasec); ok {
 				// Addresses of variables are known by now: the section has a type of its own below.
 				t = &btf.Int{Size: 1, Name: "section"}
+			} else if f, ok := t.(*btf.Func); ok && static[f] != nil {
+				t = static[f]
 			}
 			if _, err := b.Add(t); err != nil {
 				return nil, fmt.Errorf("types: %w", err)
@@ -57,6 +60,9 @@ func makeBTF(o *link.Object, progs []*link.Program) (*debug, error) {
 				d.ids[subKey{p, i}] = uint32(id)
 				continue
 			}
+			if static[f] != nil {
+				f = static[f]
+			}
 			id, err := b.Add(f)
 			if err != nil {
 				return nil, fmt.Errorf("function %q: %w", f.Name, err)
@@ -67,6 +73,22 @@ func makeBTF(o *link.Object, progs []*link.Program) (*debug, error) {
 	var err error
 	d.raw, err = b.Marshal(nil, &btf.MarshalOptions{Order: binary.LittleEndian, PreventNoTypeFound: true})
 	return d, err
+}
+
+// staticFuncs are the functions that are global in BTF and not for the linker, because nobody outside sees them, as static
+// ones: the kernel verifies global functions on their own. It follows mark_btf_static.
+func staticFuncs(progs []*link.Program) map[*btf.Func]*btf.Func {
+	out := map[*btf.Func]*btf.Func{}
+	for _, p := range progs {
+		for i := 1; i < len(p.Subs); i++ {
+			if f := p.Subs[i].Type; f != nil && f.Linkage == btf.GlobalFunc && !p.Subs[i].Global && out[f] == nil {
+				s := *f
+				s.Linkage = btf.StaticFunc
+				out[f] = &s
+			}
+		}
+	}
+	return out
 }
 
 type subKey struct {
