@@ -249,6 +249,16 @@ type Program struct {
 	Exception int32
 	// Line maps an instruction to its C source line, "" where unknown.
 	Line func(insn int32) string
+	// Source is Line in full; nil where there is no line information.
+	Source func(insn int32) Source
+}
+
+// Source is the place in C that an instruction was compiled from. The zero value is an unknown one.
+type Source struct {
+	File string // as the compiler was given it
+	Text string // the line, without the blanks at its beginning
+	Line uint32
+	Col  uint32
 }
 
 // CodeBase is the simulated address of the first instruction of a program set's code: a pointer to the subprogram that starts

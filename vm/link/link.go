@@ -259,23 +259,36 @@ func (l *linker) program(p *elf.Program) (*Program, error) {
 			out.Subs[r.Sub].Callback = true
 		}
 	}
-	out.Code.Line = lineTable(out.Code, codes, slots)
+	out.Code.Source = sourceTable(out.Code, codes, slots)
+	out.Code.Line = lineTable(out.Code.Source)
 	return out, nil
 }
 
-// lineTable makes Program.Line: the last line record of the function at or before the instruction.
-func lineTable(p *ir.Program, codes []*code, slots []int32) func(int32) string {
-	return func(insn int32) string {
+// sourceTable makes Program.Source: the last line record of the function at or before the instruction.
+func sourceTable(p *ir.Program, codes []*code, slots []int32) func(int32) ir.Source {
+	return func(insn int32) ir.Source {
 		if insn < 0 || int(insn) >= len(p.Insns) {
-			return ""
+			return ir.Source{}
 		}
 		orig := p.Insns[insn].Orig
 		sub := sort.Search(len(slots), func(i int) bool { return slots[i] > orig }) - 1
 		lines := codes[sub].fn.Lines
 		k := sort.Search(len(lines), func(i int) bool { return lines[i].Insn > orig-slots[sub] }) - 1
 		if k < 0 {
+			return ir.Source{}
+		}
+		l := &lines[k]
+		return ir.Source{File: l.File, Text: strings.TrimLeft(l.Text, " \t"), Line: l.Line, Col: l.Col}
+	}
+}
+
+// lineTable makes Program.Line.
+func lineTable(source func(int32) ir.Source) func(int32) string {
+	return func(insn int32) string {
+		s := source(insn)
+		if s.Line == 0 && s.File == "" {
 			return ""
 		}
-		return path.Base(lines[k].File) + ":" + strconv.FormatUint(uint64(lines[k].Line), 10)
+		return path.Base(s.File) + ":" + strconv.FormatUint(uint64(s.Line), 10)
 	}
 }

@@ -3,6 +3,8 @@ package verifier
 import (
 	"fmt"
 	"strings"
+
+	"github.com/schedsim/schedsim/vm/ir"
 )
 
 // Code says why a program is refused. Codes are stable: tools and tests may compare them; Codes lists them all.
@@ -64,6 +66,8 @@ type CodeInfo struct {
 	Rule string
 	// Example is a minimal program that earns the code, in the notation of testdata.
 	Example string
+	// Fix is what most often helps.
+	Fix string
 }
 
 // Error tells that a program is refused.
@@ -75,10 +79,17 @@ type Error struct {
 	// C, "" if unknown.
 	Insn int32
 	Line string
+	// Source is Line in full.
+	Source ir.Source
 	// Msg is the kernel's last line where it has one.
 	Msg string
 	// Log is the path to the refused instruction, as the kernel's log at level 1.
 	Log []string
+	// Branches are the choices on the path, the last ones of them in order; Earlier counts those left out before them.
+	Branches []Branch
+	Earlier  int
+	// Values are the registers that the refused instruction uses.
+	Values []Value
 }
 
 // Error is one line: program, instruction and reason.

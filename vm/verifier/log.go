@@ -2,11 +2,10 @@ package verifier
 
 import (
 	"fmt"
-
-	"github.com/schedsim/schedsim/vm/ir"
+	"strings"
 )
 
-// note is a line that belongs to the step at path[at].
+// note is a line that belongs to the step at path[at-1], or stands before the first one.
 type note struct {
 	at   int
 	text string
@@ -16,7 +15,7 @@ func (v *verifier) notef(format string, args ...any) {
 	v.notes = append(v.notes, note{len(v.path), fmt.Sprintf(format, args...)})
 }
 
-// maxLog bounds the lines of a log: the last ones are kept.
+// maxLog bounds the steps of a log: the last ones are kept.
 const maxLog = 4096
 
 // located makes an Error of a refusal at the current instruction.
@@ -30,168 +29,218 @@ func (v *verifier) located(err error) *Error {
 		if v.prog.Code.Line != nil {
 			e.Line = v.prog.Code.Line(i)
 		}
+		if v.prog.Code.Source != nil {
+			e.Source = v.prog.Code.Source(i)
+		}
 		if len(v.subs) > 0 {
 			e.Func = v.subs[v.subAt(i)].name
 		}
 	}
-	e.Log = v.renderLog(e.Msg)
 	return e
 }
 
-func (v *verifier) renderLog(last string) []string {
+// told completes an Error with the log and the explanation. The steps of the path come from a second run, which keeps what
+// the registers hold: the first one, which most often ends well, has no time for that. A program that is too large is not
+// run again.
+func (v *verifier) told(e *Error) {
+	t := &trace{}
+	if len(v.path) > 0 && e.Code != CodeTooComplex {
+		t = newTrace(max(0, len(v.path)-maxLog))
+		w := newVerifier(v.obj, v.prog, v.at)
+		w.trace = t
+		if err := w.check(); err == nil || err.Error() != e.Msg || len(w.path) != len(v.path) {
+			t = &trace{} // whoever answers for the place says something else than before
+		}
+	}
+	e.Log = v.renderLog(t, e.Msg)
+	v.explain(e)
+}
+
+// renderLog writes the path to the refusal as the kernel's log at level 1 does.
+func (v *verifier) renderLog(t *trace, last string) []string {
 	var out []string
 	from := max(0, len(v.path)-maxLog)
 	notes := v.notes
 	for len(notes) > 0 && notes[0].at < from {
 		notes = notes[1:]
 	}
-	line := ""
-	for k := from; k < len(v.path); k++ {
-		i := v.path[k]
-		if v.prog.Code.Line != nil {
-			if l := v.prog.Code.Line(i); l != line && l != "" {
-				line = l
-				out = append(out, "; "+l)
-			}
-		}
-		out = append(out, fmt.Sprintf("%d: %s", v.insns[i].Orig, v.disasm(i)))
-		for len(notes) > 0 && notes[0].at == k+1 {
+	flush := func(at int) {
+		for len(notes) > 0 && notes[0].at <= at {
 			out = append(out, notes[0].text)
 			notes = notes[1:]
 		}
 	}
-	if v.cur != nil && len(v.path) > 0 {
-		out = append(out, v.stateLine())
+	flush(from)
+	line := ""
+	for k := from; k < len(v.path); k++ {
+		i := v.path[k]
+		s := t.step(k)
+		out = append(out, s.before...)
+		if l := v.sourceLine(i); l != line && l != "" {
+			line = l
+			out = append(out, "; "+l)
+		}
+		text := fmt.Sprintf("%d: %s", v.insns[i].Orig, v.disasm(i))
+		if s.after != "" {
+			text = padded(text) + ";" + s.after
+		}
+		out = append(out, text)
+		flush(k + 1)
 	}
 	return append(out, last)
 }
 
-// stateLine shows the registers of the current frame.
-func (v *verifier) stateLine() string {
-	s := ";"
-	if n := len(v.cur.frames) - 1; n > 0 {
-		s = fmt.Sprintf("; frame%d:", n)
-	}
-	for i := range v.regs() {
-		if r := &v.regs()[i]; r.typ != notInit {
-			s += fmt.Sprintf(" R%d=%s", i, r)
-		}
-	}
-	return s
+// padded pads a line to where the kernel puts the state behind it (bpf_vlog_alignment).
+func padded(line string) string {
+	n := len(line) + 1 // with its end of line
+	to := (max(n+4, 40) + 7) &^ 7
+	return line + strings.Repeat(" ", to-n)
 }
 
-// String shows a register much as the kernel's log does.
-func (r *reg) String() string {
+// sourceLine is the C line of an instruction as the kernel's log writes it.
+func (v *verifier) sourceLine(i int32) string {
+	if v.prog.Code.Source == nil {
+		return ""
+	}
+	s := v.prog.Code.Source(i)
+	if s.Line == 0 && s.Text == "" {
+		return ""
+	}
+	file := s.File[strings.LastIndexByte(s.File, '/')+1:]
+	return fmt.Sprintf("%s @ %s:%d", s.Text, file, s.Line)
+}
+
+// snum and unum write numbers as the kernel's log does: large ones in hexadecimal.
+func snum(n int64) string {
+	if n >= -1<<15 && n < 1<<15 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%#x", uint64(n))
+}
+
+func unum(n uint64) string {
+	if n < 1<<16 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%#x", n)
+}
+
+// String shows a register as the kernel's log does (print_reg_state, kernel/bpf/log.c, 7.2).
+func (r *reg) String() string { return r.text(r.frame) }
+
+// text is String in the frame of that number.
+func (r *reg) text(frame uint8) string {
 	if r.typ == scalar && r.bits.isConst() {
-		return fmt.Sprint(int64(r.bits.value))
+		s := snum(int64(r.bits.value))
+		if r.precise {
+			return "P" + s
+		}
+		return s
 	}
-	name := r.typ.String()
-	if r.typ.base() == ptrToBTF && r.obj.typ != nil {
-		name += r.obj.typ.TypeName()
+	out := r.typ.String()
+	if r.typ == scalar && r.precise {
+		out = "P" + out
 	}
-	out := name + "("
-	sep := ""
-	add := func(format string, args ...any) {
-		out += sep + fmt.Sprintf(format, args...)
-		sep = ","
+	switch base := r.typ.base(); {
+	case base == ptrToArena:
+		return out
+	case base == ptrToStack:
+		if r.frame != frame {
+			out += fmt.Sprintf("[%d]", r.frame)
+		}
+		if r.bits.isConst() {
+			return out + snum(r.off()+int64(r.delta))
+		}
+	case base == ptrToBTF && r.obj.typ != nil:
+		out += r.obj.typ.TypeName()
 	}
+	var parts []string
+	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	if r.id != 0 {
-		add("id=%d", r.id&^addConst)
+		s := fmt.Sprintf("id=%d", r.id&^addConst)
+		if r.id&addConst != 0 {
+			s += fmt.Sprintf("%+d", r.delta)
+		}
+		parts = append(parts, s)
 	}
-	if r.obj.m != nil {
-		add("map=%s,ks=%d,vs=%d", r.obj.m.name, r.obj.m.key, r.obj.m.value)
+	if r.parent != 0 {
+		add("parent_id=%d", r.parent)
+	}
+	if r.typ.has(nonOwn) {
+		add("non_own_ref")
+	}
+	if m := r.obj.m; m != nil {
+		if m.name != "" {
+			add("map=%.15s", m.name)
+		}
+		add("ks=%d,vs=%d", m.key, m.value)
+	}
+	if r.typ != scalar && r.delta != 0 {
+		add("off=%s", snum(int64(r.delta)))
 	}
 	if r.typ.base() == ptrToMem {
-		add("sz=%d", r.obj.size)
+		add("sz=%s", unum(uint64(r.obj.size)))
 	}
-	if r.typ != scalar && r.bits.isConst() {
+	if r.typ.base() == constPtrToDynptr {
+		add("type=%s", dynName(r.obj.dyn))
+	}
+	if r.bits.isConst() {
 		if r.off() != 0 {
-			add("imm=%d", r.off())
+			add("imm=%s", snum(r.off()))
 		}
-		return out + ")"
+	} else {
+		parts = append(parts, ranges(&r.num)...)
+		if !r.bits.isUnknown() {
+			add("var_off=%v", r.bits)
+		}
 	}
-	if r.smin() != minS64 {
-		add("smin=%d", r.smin())
-	}
-	if r.smax() != -(minS64 + 1) {
-		add("smax=%d", r.smax())
-	}
-	if r.umin() != 0 {
-		add("umin=%d", r.umin())
-	}
-	if r.umax() != ^uint64(0) {
-		add("umax=%d", r.umax())
-	}
-	if !r.bits.isUnknown() {
-		add("var_off=%v", r.bits)
-	}
-	return out + ")"
+	return out + "(" + strings.Join(parts, ",") + ")"
 }
 
-// disasm spells an instruction as the kernel does.
-func (v *verifier) disasm(i int32) string {
-	in := &v.insns[i]
-	op := in.Op
-	reg := func(r ir.Reg, wide bool) string {
-		if wide {
-			return fmt.Sprintf("r%d", r)
-		}
-		return fmt.Sprintf("w%d", r)
+// ranges are the bounds of a number, equal ones together (print_scalar_ranges).
+func ranges(n *num) []string {
+	type bound struct {
+		name string
+		val  uint64
+		omit bool
 	}
-	mem := func(base ir.Reg) string {
-		return fmt.Sprintf("*(u%d *)(r%d %+d)", 8*op.Size(), base, in.Off)
+	// A negative 32-bit bound is sign-extended where it is written in decimal.
+	s32 := func(x int32) uint64 {
+		if x >= -1<<15 && x < 1<<15 {
+			return uint64(int64(x))
+		}
+		return uint64(uint32(x))
 	}
-	target := func() string { return fmt.Sprintf("goto insn %d", v.insns[in.Target].Orig) }
-	switch {
-	case op == ir.Neg64 || op == ir.Neg32:
-		return fmt.Sprintf("%s = -%s", reg(in.Dst, op == ir.Neg64), reg(in.Dst, op == ir.Neg64))
-	case op >= ir.LE16 && op <= ir.BSwap64:
-		return fmt.Sprintf("r%d = byte order %d", in.Dst, op-ir.LE16)
-	case op >= ir.MovSX8to64 && op <= ir.MovSX16to32:
-		return fmt.Sprintf("r%d = (sign-extended) r%d", in.Dst, in.Src)
-	case op >= ir.Add64X && op <= ir.Mov32K:
-		k, wide, byReg := splitALU(op)
-		if byReg {
-			return fmt.Sprintf("%s %v %s", reg(in.Dst, wide), k, reg(in.Src, wide))
-		}
-		return fmt.Sprintf("%s %v %d", reg(in.Dst, wide), k, in.Imm)
-	case op == ir.LdImm64:
-		if r := v.aux[i].ref; r != nil {
-			return fmt.Sprintf("r%d = address(kind %d, map %d, off %d)", in.Dst, r.Kind, r.Map, r.Off)
-		}
-		return fmt.Sprintf("r%d = %#x ll", in.Dst, uint64(in.Imm))
-	case op.IsLoad():
-		return fmt.Sprintf("r%d = %s", in.Dst, mem(in.Src))
-	case op >= ir.St8K && op <= ir.St64K:
-		return fmt.Sprintf("%s = %d", mem(in.Dst), in.Imm)
-	case op.IsStore():
-		return fmt.Sprintf("%s = r%d", mem(in.Dst), in.Src)
-	case op.IsAtomic():
-		return fmt.Sprintf("lock %s with r%d", mem(in.Dst), in.Src)
-	case op == ir.Ja:
-		return target()
-	case op == ir.MayGoto:
-		return "may_" + target()
-	case op.IsJump():
-		k, wide, byReg := splitJmp(op)
-		sign := [...]string{"==", "!=", ">", ">=", "<", "<=", "s>", "s>=", "s<", "s<=", "&", "!&"}[k]
-		if byReg {
-			return fmt.Sprintf("if %s %s %s %s", reg(in.Dst, wide), sign, reg(in.Src, wide), target())
-		}
-		return fmt.Sprintf("if %s %s %#x %s", reg(in.Dst, wide), sign, uint64(in.Imm), target())
-	case op == ir.CallHelper:
-		if h := v.helper(int32(in.Imm)); h != nil {
-			return fmt.Sprintf("call bpf_%s#%d", h.name, in.Imm)
-		}
-		return fmt.Sprintf("call helper#%d", in.Imm)
-	case op == ir.CallKfunc:
-		return "call " + v.prog.Code.Kfuncs[in.Imm]
-	case op == ir.CallSub:
-		return "call " + v.subs[v.subAt(in.Target)].name
-	case op == ir.CastKern || op == ir.CastUser:
-		return fmt.Sprintf("r%d = addr_space_cast(r%d)", in.Dst, in.Src)
-	case op == ir.Exit:
-		return "exit"
+	b := []bound{
+		{"smin", uint64(n.smin()), n.smin() == minS64},
+		{"smax", uint64(n.smax()), n.smax() == -(minS64 + 1)},
+		{"umin", n.umin(), n.umin() == 0},
+		{"umax", n.umax(), n.umax() == ^uint64(0)},
+		{"smin32", s32(n.smin32()), n.smin32() == -1<<31},
+		{"smax32", s32(n.smax32()), n.smax32() == 1<<31-1},
+		{"umin32", uint64(n.umin32()), n.umin32() == 0},
+		{"umax32", uint64(n.umax32()), n.umax32() == 1<<32-1},
 	}
-	return fmt.Sprintf("operation %d", op)
+	negative := func(x bound) bool { return x.name[0] == 's' && int64(x.val) < 0 }
+	var out []string
+	for i := range b {
+		if b[i].omit {
+			continue
+		}
+		s := b[i].name + "="
+		for k := i + 2; k < len(b); k += 2 {
+			if b[k].omit || b[k].val != b[i].val || negative(b[k]) != negative(b[i]) {
+				continue
+			}
+			b[k].omit = true
+			s += b[k].name + "="
+		}
+		if b[i].name[0] == 's' {
+			s += snum(int64(b[i].val))
+		} else {
+			s += unum(b[i].val)
+		}
+		out = append(out, s)
+	}
+	return out
 }

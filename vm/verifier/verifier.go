@@ -35,9 +35,7 @@ type Result struct {
 
 // Check verifies a program of an object. The error is an *Error.
 func Check(o *link.Object, p *link.Program, at Attachment) (Result, error) {
-	v := &verifier{obj: o, prog: p, at: at, structs: map[string]btf.Type{}, records: map[btf.Type]*record{},
-		idCount: map[uint32]int{}, insnIdx: -1}
-	v.unbound.markUnknown()
+	v := newVerifier(o, p, at)
 	err := v.check()
 	v.result.Insns = v.processed
 	if err == nil {
@@ -46,7 +44,16 @@ func Check(o *link.Object, p *link.Program, at Attachment) (Result, error) {
 		r.Probe = v.probed(r.Proved)
 		return v.result, nil
 	}
-	return v.result, v.located(err)
+	e := v.located(err)
+	v.told(e)
+	return v.result, e
+}
+
+func newVerifier(o *link.Object, p *link.Program, at Attachment) *verifier {
+	v := &verifier{obj: o, prog: p, at: at, structs: map[string]btf.Type{}, records: map[btf.Type]*record{},
+		idCount: map[uint32]int{}, insnIdx: -1}
+	v.unbound.markUnknown()
+	return v
 }
 
 // verifier is one run of Check (struct bpf_verifier_env).
@@ -96,6 +103,7 @@ type verifier struct {
 
 	path   []int32 // instructions on the way here
 	notes  []note
+	trace  *trace // nil: the path is all that is kept
 	result Result
 }
 
@@ -225,6 +233,7 @@ func (v *verifier) resolve() error {
 func (v *verifier) checkFunc(sub int) error {
 	s := &v.subs[sub]
 	v.pending, v.path, v.notes = v.pending[:0], v.path[:0], v.notes[:0]
+	v.trace.start()
 	clear(v.explored)
 	for i := range v.visits {
 		v.visits[i] = nil
@@ -300,6 +309,7 @@ func (v *verifier) follow() error {
 			if v.aux[here].jump {
 				v.pushHist(histEntry{})
 			}
+			v.trace.arrive(v, here)
 			v.path = append(v.path, here)
 			v.facts[here].seen = true
 			res, err := v.step()
@@ -327,6 +337,7 @@ func (v *verifier) follow() error {
 		v.pending = v.pending[:len(v.pending)-1]
 		v.cur, v.insnIdx, v.prevIdx = p.st, p.insn, p.prev
 		v.path, v.notes = v.path[:p.path], v.notes[:p.note]
+		v.trace.cut(p.path)
 	}
 }
 
