@@ -31,6 +31,7 @@ type simFlags struct {
 	engine   string
 	costs    string
 	globals  []string
+	ops      []string
 	dup      string
 	unknown  string
 	json     bool
@@ -51,6 +52,7 @@ func (f *simFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&f.engine, "engine", "auto", "how BPF programs run: jit, interp, or auto for the faster one that there is;\n"+
 		"the results are the same")
 	fs.StringVar(&f.costs, "costs", "on", "overheads of the machine (switches, interrupts, cold caches, callbacks): on or off")
+	fs.StringArrayVar(&f.ops, "ops", nil, "set members of the object's table before it is loaded: `name=value`,..., as flags=SCX_OPS_ENQ_LAST, timeout_ms=500, dispatch=NULL")
 	fs.StringArrayVarP(&f.globals, "set-global", "G", nil, "set a global variable of the object before it is loaded: `name=value`; repeatable")
 	fs.StringVar(&f.dup, "rtapp-dup", "expand", "keys that an object of the workload has twice: expand (the second \"run\" is \"run1\"), or\n"+
 		"last (only the last counts, as rt-app itself does)")
@@ -110,6 +112,12 @@ func (a *app) options(f *simFlags, schedulers []string, workload string) (runner
 	if o.Globals, err = parseGlobals(f.globals); err != nil {
 		return o, err
 	}
+	if o.Ops, err = parseOps(f.ops); err != nil {
+		return o, err
+	}
+	if len(o.Ops) > 0 && !slices.ContainsFunc(schedulers, runner.IsObject) {
+		return o, usage("--ops is for object files: a built-in scheduler has no table to change")
+	}
 	if len(o.Globals) > 0 && !slices.ContainsFunc(schedulers, runner.IsObject) {
 		return o, usage("-G sets variables of objects, but no scheduler is one: %s", strings.Join(schedulers, ", "))
 	}
@@ -136,6 +144,24 @@ func choice[T any](flag, value string, of map[string]T) (T, error) {
 		return v, usage("%s %q: expected %s", flag, value, strings.Join(names, " or "))
 	}
 	return v, nil
+}
+
+// parseOps reads lists of "name=value".
+func parseOps(lists []string) (map[string]string, error) {
+	members := map[string]string{}
+	for _, list := range lists {
+		for _, item := range strings.Split(list, ",") {
+			name, value, ok := strings.Cut(item, "=")
+			if name = strings.TrimSpace(name); !ok || name == "" {
+				return nil, usage("--ops %q: want name=value", item)
+			}
+			if _, dup := members[name]; dup {
+				return nil, usage("--ops: %s is set twice", name)
+			}
+			members[name] = strings.TrimSpace(value)
+		}
+	}
+	return members, nil
 }
 
 // parseGlobals reads "name = value" as veristat does: integers in any base, true and false, and text.

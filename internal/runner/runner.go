@@ -49,6 +49,9 @@ type Options struct {
 	Costs             sim.Costs // the zero value is a machine without overheads
 	// Globals are values of global variables of an object.
 	Globals map[string]any
+	// Ops are members of an object's table that are changed before it is loaded: name and value, as bpf.Options.Members takes
+	// them.
+	Ops map[string]string
 	// Trace and Profile take a Perfetto trace and a pprof profile; nil for none.
 	Trace, Profile io.Writer
 	// Sink takes every record too; nil for none.

@@ -76,7 +76,7 @@ func (o *Options) policy(k *kernels.Kernel, space *mem.Space) (sched.Policy, err
 		return nil, err
 	}
 	p, err := bpf.New(o.Scheduler, bpf.Options{
-		Kernel: k, Mem: space, Engine: engine, Globals: o.Globals, Notice: o.notice, Checked: o.Checked, NoVerify: o.NoVerify,
+		Kernel: k, Mem: space, Engine: engine, Globals: o.Globals, Members: o.Ops, Notice: o.notice, Checked: o.Checked, NoVerify: o.NoVerify,
 		Print: func(at sim.Time, cpu sim.CPU, line string) {
 			o.notice(fmt.Sprintf("%s cpu %d: %s", at, cpu, strings.TrimRight(line, "\n")))
 		},

@@ -41,6 +41,11 @@ type Options struct {
 	Checked bool
 	// NoVerify: programs are not verified, and run with all checks at run time.
 	NoVerify bool
+	// Table is the name of the struct_ops variable to register where the object has several; "" takes the only one.
+	Table string
+	// Members change members of the table before it is loaded: "flags", "timeout_ms", "dispatch", ... with a number, names of
+	// flags joined by "|", text, NULL or the name of a program.
+	Members map[string]string
 	// Print takes the output of bpf_printk and of the policy's other messages; nil drops it.
 	Print func(at sim.Time, cpu sim.CPU, line string)
 	// Notice takes remarks about the load: variables that the agent set, programs that are loaded but never run.
@@ -92,21 +97,24 @@ func Read(name string, data []byte, o Options) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	tbl, err := scheduler(obj)
+	tbl, err := scheduler(obj, o.Table)
 	if err != nil {
+		return nil, err
+	}
+	if err := shadow(obj, tbl, o.Members, o.Kernel.EnumValue); err != nil {
 		return nil, err
 	}
 	return &Policy{opt: o, obj: obj, tbl: tbl}, nil
 }
 
-// scheduler finds the one table of the object that is a scheduler.
-func scheduler(obj *elf.Object) (*elf.StructOps, error) {
+// scheduler finds the one table of the object that is a scheduler; name chooses among several.
+func scheduler(obj *elf.Object, name string) (*elf.StructOps, error) {
 	var found []*elf.StructOps
 	var others []string
 	for _, s := range obj.StructOps {
 		switch base, _, _ := strings.Cut(s.Type.Name, "___"); base {
 		case "sched_ext_ops", "sched_ext_ops_cid":
-			if s.AutoCreate {
+			if s.AutoCreate && (name == "" || s.Name == name) {
 				found = append(found, s)
 			}
 		default:

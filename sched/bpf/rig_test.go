@@ -6,9 +6,8 @@ import (
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/sched"
+	"github.com/schedsim/schedsim/sched/class"
 	"github.com/schedsim/schedsim/sched/class/ext"
-	"github.com/schedsim/schedsim/sched/class/fair"
-	"github.com/schedsim/schedsim/sched/class/idle"
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/sim/kobj"
 	"github.com/schedsim/schedsim/sim/topo"
@@ -29,6 +28,7 @@ type rig struct {
 type rigConfig struct {
 	topo  string
 	costs sim.Costs
+	quiet bool // keep no records
 }
 
 func newRig(t *testing.T, c rigConfig) *rig {
@@ -56,10 +56,15 @@ func newRig(t *testing.T, c rigConfig) *rig {
 	r.m, err = sim.New(sim.Config{
 		Topo: tp, Layout: layout, Mem: r.space, Costs: c.costs, Seed: 1,
 		Classes: func(m *sim.Machine) []sim.Class {
-			r.k = ext.New(m)
-			return []sim.Class{fair.New(m), r.k, idle.New(m)}
+			c := class.New(m)
+			r.k = c.Ext
+			return c.List()
 		},
-		Sink: sim.SinkFunc(func(rec *sim.Record) { r.records = append(r.records, *rec) }),
+		Sink: sim.SinkFunc(func(rec *sim.Record) {
+			if !c.quiet {
+				r.records = append(r.records, *rec)
+			}
+		}),
 	})
 	if err != nil {
 		t.Fatal(err)

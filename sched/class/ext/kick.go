@@ -16,7 +16,8 @@ func (k *Kernel) kickCPU(cpu sim.CPU, flags uint64) {
 		if flags&(ops.KickPreempt|ops.KickWait) != 0 {
 			k.scxError("PREEMPT/WAIT cannot be used with SCX_KICK_IDLE")
 		}
-		if k.canSkipIdleKick(&k.rqs[cpu]) {
+		// The runqueue of the running callback is locked, and cannot be looked at.
+		if k.frame.Locked != cpu && k.canSkipIdleKick(&k.rqs[cpu]) {
 			return
 		}
 		this.toKickIfIdle.set(cpu)

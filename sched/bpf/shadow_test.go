@@ -1,0 +1,66 @@
+package bpf
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/schedsim/schedsim/examples"
+	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/sched"
+	"github.com/schedsim/schedsim/sim"
+)
+
+func TestShadow(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		members map[string]string
+		err     string
+		check   func(t *testing.T, tbl *ops.Table)
+	}{
+		{"nothing", nil, "", func(t *testing.T, tbl *ops.Table) {
+			if tbl.Dispatch == nil {
+				t.Error("no dispatch")
+			}
+		}},
+		{"numbers, flags, text and NULL", map[string]string{"timeout_ms": "0x10", "flags": "SCX_OPS_ENQ_LAST | 4", "name": "other", "dispatch": "NULL"}, "",
+			func(t *testing.T, tbl *ops.Table) {
+				if tbl.TimeoutMS != 16 || tbl.Flags != 6 || tbl.Name != "other" || tbl.Dispatch != nil {
+					t.Errorf("timeout %d, flags %#x, name %q, dispatch %v", tbl.TimeoutMS, tbl.Flags, tbl.Name, tbl.Dispatch != nil)
+				}
+			}},
+		{"unknown member", map[string]string{"timeout": "5"}, `no member "timeout"; did you mean "timeout_ms"?`, nil},
+		{"unknown flag", map[string]string{"flags": "SCX_OPS_NONE"}, `"SCX_OPS_NONE" is neither a number nor an enumerator`, nil},
+		{"too large", map[string]string{"timeout_ms": "0x100000000"}, "does not fit into 4 bytes", nil},
+		{"a value that the kernel refuses", map[string]string{"timeout_ms": "30001"}, "at most 30000 ms", nil},
+		{"no program", map[string]string{"enqueue": "nobody"}, `"nobody" is neither NULL nor a struct_ops program`, nil},
+		{"long name", map[string]string{"name": strings.Repeat("x", 128)}, "is longer than 127 bytes", nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t, rigConfig{topo: "1n1l1c1t"})
+			data, err := examples.Object("simple")
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := r.options("")
+			o.Members = tc.members
+			var tbl *ops.Table
+			p, err := Read("simple.bpf.o", data, o)
+			if err == nil {
+				tbl, err = p.Open(sched.Env{Machine: r.m, Kernel: r.k})
+				defer p.Close()
+			}
+			switch {
+			case err == nil && tc.err != "":
+				t.Fatal("accepted")
+			case err != nil && (tc.err == "" || !strings.Contains(err.Error(), tc.err)):
+				t.Fatalf("refused: %v, want %q", err, tc.err)
+			case tc.check != nil:
+				tc.check(t, tbl)
+				if err := r.k.Enable(tbl); err != nil {
+					t.Fatal(err)
+				}
+				r.run(sim.Millisecond)
+			}
+		})
+	}
+}
