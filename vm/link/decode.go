@@ -93,7 +93,7 @@ func (l *linker) decode(n int) (*code, error) {
 			return nil, fmt.Errorf("instruction %d: %w", here, err)
 		}
 		if d.bad != "" {
-			c.insns = append(c.insns, ir.Insn{Op: ir.Invalid, Imm: int64(len(c.poison)), Orig: here})
+			c.insns = append(c.insns, ir.Insn{Op: ir.Invalid, Dst: ir.Reg(min(d.dst, 10)), Imm: int64(len(c.poison)), Orig: here})
 			c.poison = append(c.poison, d.bad)
 			continue
 		}

@@ -165,7 +165,7 @@ func (v *verifier) visit(i int32, push func(int32)) {
 	a := &v.aux[i]
 	sub, calls := v.callee(i)
 	switch {
-	case v.callLike(in.Op) || calls:
+	case v.callLike(in) || calls:
 		if int(i)+1 < len(v.insns) {
 			v.aux[i+1].prune, v.aux[i+1].jump = true, true
 		}

@@ -116,7 +116,7 @@ func (v *verifier) foldStep(i int32, r *foldRegs) {
 		r[0] = unknown
 	case op.IsAtomic() && op.WritesSrc():
 		r[in.Src] = unknown
-	case v.callLike(op):
+	case v.callLike(in):
 		for k := range callerSaved {
 			r[k] = unknown
 		}

@@ -274,8 +274,10 @@ func (v *verifier) helperResult(m *callMeta) error {
 	return nil
 }
 
+// elidesNull: a lookup of a known key within bounds finds something. Maps of other sizes may stand in for one with
+// BPF_F_INNER_MAP. It follows can_elide_value_nullness.
 func (m *mapInfo) elidesNull() bool {
-	return !m.isInner && (m.typ == mapArray || m.typ == mapPercpuArray)
+	return m.flags&(1<<12) == 0 && (m.typ == mapArray || m.typ == mapPercpuArray)
 }
 
 // mapWriteAllowed follows record_func_map.

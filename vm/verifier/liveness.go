@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"math"
+	"strings"
 
 	"github.com/schedsim/schedsim/vm/ir"
 )
@@ -61,14 +62,26 @@ func (v *verifier) regUse(i int32) (use, def uint16) {
 			use |= bit(in.Src)
 		}
 		return use, 0
-	case v.callLike(op):
+	case v.callLike(in):
 		return v.argMask(i), 1<<callerSaved - 1
+	case op == ir.Invalid:
+		return bit(in.Dst), bit(in.Dst)
 	}
 	return 0, 0
 }
 
-// callLike: loaders make calls of functions that do not exist of instructions that cannot be resolved.
-func (v *verifier) callLike(op ir.Op) bool { return op.IsCall() || op == ir.Invalid }
+// callLike: it is a call, or one that the loader could not resolve. Loaders make calls of functions that do not exist of those,
+// and of accesses to fields that do not exist.
+func (v *verifier) callLike(in *ir.Insn) bool {
+	if in.Op != ir.Invalid {
+		return in.Op.IsCall()
+	}
+	if in.Imm < 0 || in.Imm >= int64(len(v.prog.Poison)) {
+		return false
+	}
+	why := v.prog.Poison[in.Imm]
+	return strings.HasPrefix(why, "needs the ") || strings.HasPrefix(why, "calls the ") || strings.HasPrefix(why, "invalid func ")
+}
 
 // argMask are the argument registers that a call reads.
 func (v *verifier) argMask(i int32) uint16 { return (1<<v.numArgs(i) - 1) << 1 }

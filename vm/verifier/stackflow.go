@@ -193,7 +193,7 @@ func (f *flow) step(i int32, ts *tracks) {
 		default:
 			d.combine(s)
 		}
-	case f.v.callLike(op):
+	case f.v.callLike(in):
 		for k := range callerSaved {
 			ts.regs[k] = none
 		}
@@ -465,7 +465,7 @@ func (f *flow) record(i int32, ts *tracks) error {
 	case op.IsStore():
 		size = -size
 	case op.IsAtomic():
-	case f.v.callLike(op):
+	case f.v.callLike(in):
 		if op == ir.CallSub || f.v.aux[i].callback {
 			at := *ts
 			f.calls[i] = &at
