@@ -258,11 +258,6 @@ func (l *linkSet) add(r *reg, id uint32, e linked) {
 	if r.typ != scalar || r.id&^addConst != id {
 		return
 	}
-	for _, have := range l.set[:l.n] {
-		if have == e {
-			return
-		}
-	}
 	if l.n == maxLinked {
 		r.clearID()
 		return
@@ -271,7 +266,8 @@ func (l *linkSet) add(r *reg, id uint32, e linked) {
 	l.n++
 }
 
-// collectLinked finds the scalars linked with id; those beyond maxLinked are cut off. It follows collect_linked_regs.
+// collectLinked finds the scalars linked with id; those beyond maxLinked are cut off. Where both sides of a comparison are
+// linked with each other, all are found twice and fill the set the sooner. It follows collect_linked_regs.
 func (v *verifier) collectLinked(id uint32, l *linkSet) {
 	id &^= addConst
 	st := v.cur
