@@ -12,6 +12,8 @@ import (
 
 	"github.com/schedsim/schedsim/internal/runner"
 	"github.com/schedsim/schedsim/reports"
+	"github.com/schedsim/schedsim/sched/bpf/attach"
+	"github.com/schedsim/schedsim/vm/verifier"
 )
 
 // Exit codes. They are part of the interface: --help lists them and tests hold them.
@@ -90,6 +92,9 @@ func (a *app) exitCode(err error, args []string) int {
 		return exitInternal
 	case errors.As(err, &load):
 		a.complain(err)
+		if hint := loadHint(err); hint != "" {
+			a.remark("%s", hint)
+		}
 		return exitRejected
 	case errors.As(err, &coded):
 		a.complain(coded.err)
@@ -98,6 +103,18 @@ func (a *app) exitCode(err error, args []string) int {
 	// What is left are errors of flags, files and machine descriptions.
 	a.complain(err)
 	return exitUsage
+}
+
+// loadHint says what else can be done with an object that the verifier refused, "" where it is not the verifier's doing.
+func loadHint(err error) string {
+	var v *verifier.Error
+	switch {
+	case errors.Is(err, attach.ErrUnsupported), errors.As(err, &v) && v.Code == verifier.CodeUnsupported:
+		return "the verifier cannot judge this program; --checked runs it with checks at run time instead"
+	case v != nil:
+		return "--no-verify loads it all the same, with checks at run time"
+	}
+	return ""
 }
 
 // complain writes an error to stderr, each of its lines as one of ours.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/schedsim/schedsim/internal/runner"
 	"github.com/schedsim/schedsim/ops/kernels"
+	"github.com/schedsim/schedsim/sched/bpf"
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/sim/topo"
 	"github.com/schedsim/schedsim/vm"
@@ -31,7 +32,9 @@ type simFlags struct {
 	engine   string
 	costs    string
 	globals  []string
-	ops      []string
+	members  []string
+	checked  bool
+	noVerify bool
 	dup      string
 	unknown  string
 	json     bool
@@ -52,8 +55,12 @@ func (f *simFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&f.engine, "engine", "auto", "how BPF programs run: jit, interp, or auto for the faster one that there is;\n"+
 		"the results are the same")
 	fs.StringVar(&f.costs, "costs", "on", "overheads of the machine (switches, interrupts, cold caches, callbacks): on or off")
-	fs.StringArrayVar(&f.ops, "ops", nil, "set members of the object's table before it is loaded: `name=value`,..., as flags=SCX_OPS_ENQ_LAST, timeout_ms=500, dispatch=NULL")
 	fs.StringArrayVarP(&f.globals, "set-global", "G", nil, "set a global variable of the object before it is loaded: `name=value`; repeatable")
+	fs.StringArrayVar(&f.members, "ops", nil, "set members of the scheduler's struct sched_ext_ops before it is loaded: `member=value,...`, where a value\n"+
+		"is a number, flags joined by | (SCX_OPS_ may be left out), or for a callback a program or NULL; repeatable")
+	fs.BoolVar(&f.checked, "checked", false, "keep all run-time checks in BPF programs, also those that verification has shown to be needless, and\n"+
+		"load programs that the verifier cannot judge; the results are the same")
+	fs.BoolVar(&f.noVerify, "no-verify", false, "load BPF programs without verification, with all run-time checks: what the kernel would refuse, too")
 	fs.StringVar(&f.dup, "rtapp-dup", "expand", "keys that an object of the workload has twice: expand (the second \"run\" is \"run1\"), or\n"+
 		"last (only the last counts, as rt-app itself does)")
 	fs.StringVar(&f.unknown, "rtapp-unknown", "refuse", "keys of the workload that look like mistyped events: refuse, or warn")
@@ -63,7 +70,8 @@ func (f *simFlags) register(cmd *cobra.Command) {
 const workloadHelp = `The workload is a file of rt-app (JSON with comments), "-" for stdin, or example:NAME for one that comes with schedsim:
 %s. Random durations, weights and titles can be added under the key "schedsim".
 
-The scheduler is a name of 'schedsim list schedulers' or the path of a compiled sched_ext object (name.bpf.o).
+The scheduler is a name of 'schedsim list schedulers' or the path of a compiled sched_ext object (name.bpf.o), with
+":TABLE" behind it if the object has more than one scheduler. Objects are verified as the kernel does when they are loaded.
 `
 
 func workloadText() string {
@@ -112,14 +120,20 @@ func (a *app) options(f *simFlags, schedulers []string, workload string) (runner
 	if o.Globals, err = parseGlobals(f.globals); err != nil {
 		return o, err
 	}
-	if o.Ops, err = parseOps(f.ops); err != nil {
-		return o, err
+	o.Checked, o.NoVerify = f.checked, f.noVerify
+	for _, list := range f.members {
+		ms, err := bpf.ParseMembers(list)
+		if err != nil {
+			return o, usage("--ops %v", err)
+		}
+		o.Members = append(o.Members, ms...)
 	}
-	if len(o.Ops) > 0 && !slices.ContainsFunc(schedulers, runner.IsObject) {
-		return o, usage("--ops is for object files: a built-in scheduler has no table to change")
-	}
-	if len(o.Globals) > 0 && !slices.ContainsFunc(schedulers, runner.IsObject) {
+	object := slices.ContainsFunc(schedulers, runner.IsObject)
+	switch {
+	case len(o.Globals) > 0 && !object:
 		return o, usage("-G sets variables of objects, but no scheduler is one: %s", strings.Join(schedulers, ", "))
+	case len(o.Members) > 0 && !object:
+		return o, usage("--ops sets members of objects' tables, but no scheduler is one: %s", strings.Join(schedulers, ", "))
 	}
 	var w workloads.Options
 	if w.Duplicates, err = choice("--rtapp-dup", f.dup, map[string]rtapp.Dup{"expand": rtapp.DupExpand, "last": rtapp.DupLast}); err != nil {
@@ -144,24 +158,6 @@ func choice[T any](flag, value string, of map[string]T) (T, error) {
 		return v, usage("%s %q: expected %s", flag, value, strings.Join(names, " or "))
 	}
 	return v, nil
-}
-
-// parseOps reads lists of "name=value".
-func parseOps(lists []string) (map[string]string, error) {
-	members := map[string]string{}
-	for _, list := range lists {
-		for _, item := range strings.Split(list, ",") {
-			name, value, ok := strings.Cut(item, "=")
-			if name = strings.TrimSpace(name); !ok || name == "" {
-				return nil, usage("--ops %q: want name=value", item)
-			}
-			if _, dup := members[name]; dup {
-				return nil, usage("--ops: %s is set twice", name)
-			}
-			members[name] = strings.TrimSpace(value)
-		}
-	}
-	return members, nil
 }
 
 // parseGlobals reads "name = value" as veristat does: integers in any base, true and false, and text.

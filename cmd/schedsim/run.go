@@ -64,7 +64,7 @@ func (a *app) simulate(f *simFlags, scheduler, trace, pprof, workload string) er
 	o.Scheduler = scheduler
 	inputs := []string{workload}
 	if runner.IsObject(scheduler) {
-		inputs = append(inputs, scheduler)
+		inputs = append(inputs, runner.ObjectFile(scheduler))
 	}
 	res, err := runToFiles(o, trace, pprof, inputs)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/reports"
 	"github.com/schedsim/schedsim/sched"
+	"github.com/schedsim/schedsim/sched/bpf"
 	"github.com/schedsim/schedsim/sched/class"
 	"github.com/schedsim/schedsim/sched/class/ext"
 	"github.com/schedsim/schedsim/sim"
@@ -44,14 +45,12 @@ type Options struct {
 	Kernel   string // "": DefaultKernel
 	// Engine runs BPF programs: "jit", "interp", or "" for the faster that there is.
 	Engine string
-	// Checked and NoVerify are those of bpf.Options.
+	// Members, Checked and NoVerify are those of bpf.Options.
+	Members           []bpf.Member
 	Checked, NoVerify bool
 	Costs             sim.Costs // the zero value is a machine without overheads
 	// Globals are values of global variables of an object.
 	Globals map[string]any
-	// Ops are members of an object's table that are changed before it is loaded: name and value, as bpf.Options.Members takes
-	// them.
-	Ops map[string]string
 	// Trace and Profile take a Perfetto trace and a pprof profile; nil for none.
 	Trace, Profile io.Writer
 	// Sink takes every record too; nil for none.

@@ -28,15 +28,23 @@ type LoadError struct {
 
 // Error names the scheduler as it was given.
 func (e *LoadError) Error() string {
-	return e.Scheduler + ": " + strings.TrimPrefix(e.Err.Error(), filepath.Base(e.Scheduler)+": ")
+	return e.Scheduler + ": " + strings.TrimPrefix(e.Err.Error(), filepath.Base(ObjectFile(e.Scheduler))+": ")
 }
 
 // Unwrap returns the cause.
 func (e *LoadError) Unwrap() error { return e.Err }
 
-// IsObject tells whether a scheduler is given as a file, by its name: it has a directory or ends as objects do.
+// IsObject tells whether a scheduler is given as a file, by its name: it has a directory or ends as objects do, perhaps with
+// the name of one of its tables behind a colon.
 func IsObject(name string) bool {
-	return strings.ContainsAny(name, "/\\") || strings.HasSuffix(name, ".o")
+	file, _ := bpf.SplitTable(name)
+	return strings.ContainsAny(name, "/\\") || strings.HasSuffix(file, ".o")
+}
+
+// ObjectFile is the path of an object without the table that may follow it.
+func ObjectFile(name string) string {
+	file, _ := bpf.SplitTable(name)
+	return file
 }
 
 // Names returns the names of the schedulers that are no files, the baseline first.
@@ -75,8 +83,10 @@ func (o *Options) policy(k *kernels.Kernel, space *mem.Space) (sched.Policy, err
 	if err != nil {
 		return nil, err
 	}
-	p, err := bpf.New(o.Scheduler, bpf.Options{
-		Kernel: k, Mem: space, Engine: engine, Globals: o.Globals, Members: o.Ops, Notice: o.notice, Checked: o.Checked, NoVerify: o.NoVerify,
+	file, table := bpf.SplitTable(o.Scheduler)
+	p, err := bpf.New(file, bpf.Options{
+		Table: table, Members: o.Members,
+		Kernel: k, Mem: space, Engine: engine, Globals: o.Globals, Notice: o.notice, Checked: o.Checked, NoVerify: o.NoVerify,
 		Print: func(at sim.Time, cpu sim.CPU, line string) {
 			o.notice(fmt.Sprintf("%s cpu %d: %s", at, cpu, strings.TrimRight(line, "\n")))
 		},

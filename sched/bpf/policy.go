@@ -36,16 +36,15 @@ type Options struct {
 	// Globals are values of global variables by name, as a loader would set them before loading. They win over what the
 	// agent knows of the scheduler.
 	Globals map[string]any
+	// Table is the name of the struct_ops table that is the scheduler; "" is right where the object has one.
+	Table string
+	// Members are set in the table before it is loaded.
+	Members []Member
 	// Checked: programs run with all checks at run time, also those that verification has shown to be needless; and programs
 	// run of which the verifier cannot say whether they are safe.
 	Checked bool
 	// NoVerify: programs are not verified, and run with all checks at run time.
 	NoVerify bool
-	// Table is the name of the struct_ops variable to register where the object has several; "" takes the only one.
-	Table string
-	// Members change members of the table before it is loaded: "flags", "timeout_ms", "dispatch", ... with a number, names of
-	// flags joined by "|", text, NULL or the name of a program.
-	Members map[string]string
 	// Print takes the output of bpf_printk and of the policy's other messages; nil drops it.
 	Print func(at sim.Time, cpu sim.CPU, line string)
 	// Notice takes remarks about the load: variables that the agent set, programs that are loaded but never run.
@@ -101,35 +100,12 @@ func Read(name string, data []byte, o Options) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := shadow(obj, tbl, o.Members, o.Kernel.EnumValue); err != nil {
-		return nil, err
-	}
-	return &Policy{opt: o, obj: obj, tbl: tbl}, nil
-}
-
-// scheduler finds the one table of the object that is a scheduler; name chooses among several.
-func scheduler(obj *elf.Object, name string) (*elf.StructOps, error) {
-	var found []*elf.StructOps
-	var others []string
-	for _, s := range obj.StructOps {
-		switch base, _, _ := strings.Cut(s.Type.Name, "___"); base {
-		case "sched_ext_ops", "sched_ext_ops_cid":
-			if s.AutoCreate && (name == "" || s.Name == name) {
-				found = append(found, s)
-			}
-		default:
-			others = append(others, s.Type.Name)
+	for _, m := range o.Members {
+		if err := shadow(obj, tbl, o.Kernel, m); err != nil {
+			return nil, err
 		}
 	}
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) > 1:
-		return nil, fmt.Errorf("%s: %d schedulers (%s, %s): one is expected", obj.Name, len(found), found[0].Name, found[1].Name)
-	case len(others) > 0:
-		return nil, fmt.Errorf("%s: no struct sched_ext_ops in .struct_ops.link; found struct %s", obj.Name, others[0])
-	}
-	return nil, fmt.Errorf("%s: no struct sched_ext_ops in .struct_ops.link: the object is no scheduler", obj.Name)
+	return &Policy{opt: o, obj: obj, tbl: tbl}, nil
 }
 
 // Name is the name in the object's ops table, or the file's name before ".bpf.o".

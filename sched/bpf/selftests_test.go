@@ -207,9 +207,9 @@ func TestSelftestSimple(t *testing.T) {
 			if tc.topo == "" {
 				tc.topo = threeCPUs
 			}
-			members := map[string]string{}
+			var members []Member
 			if tc.name == "numa" { // as the kernel's user-space half does
-				members["flags"] = "SCX_OPS_BUILTIN_IDLE_PER_NODE"
+				members = []Member{{"flags", "SCX_OPS_BUILTIN_IDLE_PER_NODE"}}
 			}
 			s := on(t, tc.topo).selftest(tc.name, Options{Globals: tc.globals, Members: members})
 			if err := s.attach(); (err != nil) != tc.refused {
@@ -350,9 +350,9 @@ func TestSelftestInitEnableCount(t *testing.T) {
 	for _, global := range []bool{true, false} {
 		t.Run(fmt.Sprintf("global %v", global), func(t *testing.T) {
 			r := newRig(t, rigConfig{quiet: true, topo: threeCPUs})
-			members := map[string]string{}
+			var members []Member
 			if !global {
-				members["flags"] = "SCX_OPS_SWITCH_PARTIAL"
+				members = []Member{{"flags", "SCX_OPS_SWITCH_PARTIAL"}}
 			}
 			s := r.selftest("init_enable_count", Options{Members: members})
 			gate := &sim.WaitQueue{}
@@ -468,7 +468,7 @@ func TestSelftestRefused(t *testing.T) {
 // TestSelftestNohzTick: ticks come to a task with a finite slice also after one whose slice was infinite.
 func TestSelftestNohzTick(t *testing.T) {
 	r := newRig(t, rigConfig{quiet: true, topo: threeCPUs})
-	s := r.selftest("nohz_tick", Options{Globals: map[string]any{"test_cpu": 1}, Members: map[string]string{"flags": "SCX_OPS_SWITCH_PARTIAL|SCX_OPS_ENQ_LAST"}})
+	s := r.selftest("nohz_tick", Options{Globals: map[string]any{"test_cpu": 1}, Members: []Member{{"flags", "SCX_OPS_SWITCH_PARTIAL|SCX_OPS_ENQ_LAST"}}})
 	s.mustAttach()
 	gate := &sim.WaitQueue{}
 	worker := func() *sim.Task {
@@ -675,7 +675,7 @@ func TestSelftestHotplug(t *testing.T) {
 			}
 			r.run(10 * sim.Millisecond)
 		}
-		s := r.selftest("hotplug", Options{Table: "hotplug_nocb_ops", Members: map[string]string{"hotplug_seq": "1"}})
+		s := r.selftest("hotplug", Options{Table: "hotplug_nocb_ops", Members: []Member{{"hotplug_seq", "1"}}})
 		if err := s.attach(); err == nil {
 			t.Error("attached")
 		}

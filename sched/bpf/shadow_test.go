@@ -13,7 +13,7 @@ import (
 func TestShadow(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
-		members map[string]string
+		members []Member
 		err     string
 		check   func(t *testing.T, tbl *ops.Table)
 	}{
@@ -22,18 +22,18 @@ func TestShadow(t *testing.T) {
 				t.Error("no dispatch")
 			}
 		}},
-		{"numbers, flags, text and NULL", map[string]string{"timeout_ms": "0x10", "flags": "SCX_OPS_ENQ_LAST | 4", "name": "other", "dispatch": "NULL"}, "",
+		{"numbers, flags, text and NULL", []Member{{"timeout_ms", "0x10"}, {"flags", "SCX_OPS_ENQ_LAST | 4"}, {"name", "other"}, {"dispatch", "NULL"}}, "",
 			func(t *testing.T, tbl *ops.Table) {
 				if tbl.TimeoutMS != 16 || tbl.Flags != 6 || tbl.Name != "other" || tbl.Dispatch != nil {
 					t.Errorf("timeout %d, flags %#x, name %q, dispatch %v", tbl.TimeoutMS, tbl.Flags, tbl.Name, tbl.Dispatch != nil)
 				}
 			}},
-		{"unknown member", map[string]string{"timeout": "5"}, `no member "timeout"; did you mean "timeout_ms"?`, nil},
-		{"unknown flag", map[string]string{"flags": "SCX_OPS_NONE"}, `"SCX_OPS_NONE" is neither a number nor an enumerator`, nil},
-		{"too large", map[string]string{"timeout_ms": "0x100000000"}, "does not fit into 4 bytes", nil},
-		{"a value that the kernel refuses", map[string]string{"timeout_ms": "30001"}, "at most 30000 ms", nil},
-		{"no program", map[string]string{"enqueue": "nobody"}, `"nobody" is neither NULL nor a struct_ops program`, nil},
-		{"long name", map[string]string{"name": strings.Repeat("x", 128)}, "is longer than 127 bytes", nil},
+		{"unknown member", []Member{{"timeout", "5"}}, `no member "timeout"; did you mean "timeout_ms"?`, nil},
+		{"unknown flag", []Member{{"flags", "SCX_OPS_NONE"}}, `"SCX_OPS_NONE" is neither a number nor a name of the kernel`, nil},
+		{"too large", []Member{{"timeout_ms", "0x100000000"}}, "does not fit 4 bytes", nil},
+		{"a value that the kernel refuses", []Member{{"timeout_ms", "30001"}}, "at most 30000 ms", nil},
+		{"no program", []Member{{"enqueue", "nobody"}}, `"nobody" is neither NULL nor a struct_ops program`, nil},
+		{"long name", []Member{{"name", strings.Repeat("x", 128)}}, "at most 127 characters fit", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t, rigConfig{topo: "1n1l1c1t"})
