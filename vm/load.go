@@ -70,7 +70,7 @@ func (l *loader) load() error {
 		return fmt.Errorf("%s: stack of programs: %w", o.Name, err)
 	}
 	s.stack = stack
-	henv := &helpers.Env{Mem: s.opt.Mem, Host: s.opt.Host, Maps: s.maps, HZ: uint64(max(s.opt.HZ, 0)), RunSub: s.runAsync, PerCPU: s.perCPU, Sys: s.opt.Sys}
+	henv := &helpers.Env{Mem: s.opt.Mem, Host: s.opt.Host, Maps: s.maps, HZ: uint64(max(s.opt.HZ, 0)), RunSub: s.runAsync, PerCPU: s.perCPU, Sys: s.opt.Sys, Prog: s.opt.Prog}
 	hooks := s.maps.Hooks
 	s.env = &engine.Env{
 		Mem:      s.opt.Mem,

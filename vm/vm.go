@@ -54,6 +54,8 @@ type Options struct {
 	// Select chooses the programs to load; nil takes those that libbpf would load: all but optional ones (SEC("?...")) that
 	// no struct_ops table names.
 	Select func(p *link.Program) bool
+	// Prog is how a tail call reaches what an element of a prog_array in Table holds; nil: see helpers.Env.
+	Prog func(object uint64) (abi.Next, abi.Other)
 	// Table, if not nil, has the object's maps already: Maps are they by number in the object, nil where there is none. The
 	// set uses them, but neither fills nor frees them.
 	Table  *maps.Table
@@ -180,6 +182,24 @@ func (p *Program) Run(ctx uint64) (r0 uint64, f *Fault) {
 	}
 	return r0, nil
 }
+
+// Number is the program's number in its set, from 0.
+func (p *Program) Number() int { return p.number }
+
+var _ abi.Other = (*Program)(nil)
+
+// TailRun runs the program in place of one of another set; see abi.Other.
+func (p *Program) TailRun(ctx uint64, tails int32) (r0 uint64, n int32, fault string) {
+	r0, n, ef := p.set.code.Tail(p.number, ctx, tails)
+	p.set.settle()
+	if ef != nil {
+		return 0, n, p.set.fault(ef).Error()
+	}
+	return r0, n, ""
+}
+
+// Running tells whether a program of the set is running.
+func (s *Set) Running() bool { return s.env.State.Depth > 0 }
 
 // RunSub runs the subprogram at a code address that a program handed out (a callback) as an invocation of its own.
 func (s *Set) RunSub(fn uint64, a abi.Args) (r0 uint64, f *Fault) {

@@ -99,6 +99,9 @@ type Code interface {
 	// RunSub runs the subprogram at the code address fn with the arguments a as an invocation of its own: an
 	// asynchronous callback. (Synchronous callbacks go through Env.Call.Sub and belong to the running program.)
 	RunSub(fn uint64, a abi.Args) (r0 uint64, f *Fault)
+	// Tail is Run for a program that goes on by a tail call of another set's, after tails tail calls. n is how many there are
+	// then.
+	Tail(prog int, ctx uint64, tails int32) (r0 uint64, n int32, f *Fault)
 	// Close releases the code. It must not be running.
 	Close() error
 }

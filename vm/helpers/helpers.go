@@ -22,6 +22,9 @@ type Env struct {
 	PerCPU func(ptr uint64, cpu int32) uint64
 	// Sys is what some helpers need of the rest of a kernel.
 	Sys Sys
+	// Prog is how a tail call reaches what an element of a prog_array holds; nil: it is the number of a program of the set
+	// plus one.
+	Prog func(object uint64) (abi.Next, abi.Other)
 
 	timers  map[uint64]*timer // by address of the struct bpf_timer
 	running *timer            // whose callback runs, nil if none

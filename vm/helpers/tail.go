@@ -21,6 +21,9 @@ func (e *Env) tailCall(c *abi.Call, a *abi.Args) uint64 {
 	}
 	if prog, ok := arr.Object(uint64(uint32(a[2]))); ok && prog != 0 && c.Tails < maxTails {
 		c.Next = abi.Next(prog)
+		if e.Prog != nil {
+			c.Next, c.Other = e.Prog(prog)
+		}
 	}
 	return 0
 }

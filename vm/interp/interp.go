@@ -60,6 +60,8 @@ type code struct {
 	// levels are the register files, one per program or callback that is running; they are reused.
 	levels []*level
 	used   int
+	// tails is how many tail calls there are before the next invocation begins, tailed how many there were when the last ended.
+	tails, tailed int32
 	// inner is the Fault of a callback, until the call whose helper ran the callback ends the program with it.
 	inner *engine.Fault
 }
@@ -97,6 +99,14 @@ func (c *code) Run(prog int, ctx uint64) (uint64, *engine.Fault) {
 	return c.invoke(c.progs[prog], 0, abi.Args{ctx}, false)
 }
 
+// Tail runs a program after tail calls; see engine.Code.
+func (c *code) Tail(prog int, ctx uint64, tails int32) (uint64, int32, *engine.Fault) {
+	c.tails, c.tailed = tails, tails
+	r0, f := c.invoke(c.progs[prog], 0, abi.Args{ctx}, false)
+	c.tails = 0 // it could not start
+	return r0, c.tailed, f
+}
+
 // RunSub runs a subprogram as an invocation of its own; see engine.Code.
 func (c *code) RunSub(fn uint64, a abi.Args) (uint64, *engine.Fault) {
 	p, at := c.resolve(fn)
@@ -128,10 +138,11 @@ func (c *code) invoke(p *program, at int32, a abi.Args, callback bool) (uint64, 
 		st.Limit = st.Insns + c.env.Budget
 	}
 	prev, frames, info, tails := c.cur, c.frames, call.Prog, call.Tails
-	c.cur, c.frames, call.Prog, call.Tails = p, 0, p.info, 0
+	c.cur, c.frames, call.Prog, call.Tails, c.tails = p, 0, p.info, c.tails, 0
 	st.Depth++
 	r0, f := c.activate(p, at, &a, callback)
 	st.Depth--
+	c.tailed = call.Tails
 	c.cur, c.frames, call.Prog, call.Tails = prev, frames, info, tails
 	return r0, f
 }

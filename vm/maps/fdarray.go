@@ -7,8 +7,8 @@ import (
 )
 
 // FDArray is a map of type prog_array, perf_event_array or cgroup_array: user space stores descriptors, the map keeps what
-// they stand for. No program sees the elements, so they are Go's: 0 is none, in a prog_array n+1 is program number n,
-// otherwise an object has an address.
+// they stand for. No program sees the elements, so they are Go's: 0 is none, a program has a number (see Hooks.FD), other
+// objects have addresses.
 type FDArray struct {
 	Head
 	objects []uint64
@@ -34,8 +34,25 @@ func (a *FDArray) Set(i uint32, object uint64) abi.Errno {
 	if i >= a.MaxEntries {
 		return abi.E2BIG
 	}
+	old := a.objects[i]
 	a.objects[i] = object
+	a.drop(old)
 	return 0
+}
+
+// drop gives up what an element held.
+func (a *FDArray) drop(object uint64) {
+	if f := a.t.Hooks.Prog; f != nil && object != 0 && a.Type == TypeProgArray {
+		f(object)
+	}
+}
+
+// clear follows bpf_fd_array_map_clear.
+func (a *FDArray) clear() {
+	for i, object := range a.objects {
+		a.objects[i] = 0
+		a.drop(object)
+	}
 }
 
 // Lookup finds nothing: fd_array_map_lookup_elem refuses programs.
@@ -53,7 +70,9 @@ func (a *FDArray) Delete(key []byte) abi.Errno {
 	case a.objects[i] == 0:
 		return abi.ENOENT
 	}
+	old := a.objects[i]
 	a.objects[i] = 0
+	a.drop(old)
 	return 0
 }
 
@@ -66,4 +85,7 @@ func (a *FDArray) Each(int32, func(key, value uint64) bool) (int, abi.Errno) { r
 // KeyOf finds nothing: programs have no pointers to elements.
 func (a *FDArray) KeyOf(uint64) (uint64, bool) { return 0, false }
 
-func (a *FDArray) release() { a.objects = nil }
+func (a *FDArray) release() {
+	a.clear()
+	a.objects = nil
+}

@@ -52,7 +52,7 @@ func (h *Head) object(fd []byte) (uint64, abi.Errno) {
 	if h.t.Hooks.FD == nil {
 		return 0, abi.EBADF
 	}
-	return h.t.Hooks.FD(h.Type, int32(binary.LittleEndian.Uint32(fd)))
+	return h.t.Hooks.FD(h, int32(binary.LittleEndian.Uint32(fd)))
 }
 
 // LookupElem is BPF_MAP_LOOKUP_ELEM: it copies the value of the key to value, special fields as zeros. For a bloom filter
@@ -315,7 +315,7 @@ func ReleaseUser(m Map) {
 	switch m := m.(type) {
 	case *FDArray:
 		if m.Type == TypeProgArray {
-			clear(m.objects)
+			m.clear()
 		}
 	case *Array, *Hash:
 		h := m.Info()

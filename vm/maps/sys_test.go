@@ -18,13 +18,13 @@ func TestCommands(t *testing.T) {
 	inner := Spec{Name: "inner", Type: TypeHash, KeySize: 4, ValueSize: 4, MaxEntries: 2}
 	one := create(t, tab, inner)
 	const owner = 0x1000
-	tab.Hooks.FD = func(typ Type, fd int32) (uint64, abi.Errno) {
+	tab.Hooks.FD = func(m *Head, fd int32) (uint64, abi.Errno) {
 		switch {
 		case fd != 3:
 			return 0, abi.EBADF
-		case typ.ofMaps():
+		case m.Type.ofMaps():
 			return one.Info().Addr, 0
-		case typ == TypeProgArray:
+		case m.Type == TypeProgArray:
 			return 7, 0
 		}
 		return owner, 0

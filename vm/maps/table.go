@@ -60,10 +60,12 @@ type Hooks struct {
 	// Wake is told when the kernel would wake user space that waits for a ring buffer: for data, or for room in a user
 	// ring buffer. It may be nil.
 	Wake func(m Map)
-	// FD finds what a descriptor of user space stands for, of which a map of type t takes care: the address of a map's
-	// object for a map of maps, the number of a program plus one for a prog_array, else the address of a task, cgroup or
+	// FD finds what a descriptor of user space stands for, which the map m is about to hold: the address of a map's
+	// object for a map of maps, a number that is not 0 for a program, else the address of a task, cgroup or
 	// event. Nil: there are no descriptors, every one is EBADF.
-	FD func(t Type, fd int32) (object uint64, e abi.Errno)
+	FD func(m *Head, fd int32) (object uint64, e abi.Errno)
+	// Prog is told of a program that a prog_array holds no longer.
+	Prog func(object uint64)
 	// ProgID is the id of a program in a prog_array; nil: its number plus one.
 	ProgID func(object uint64) uint32
 }

@@ -21,6 +21,8 @@ type exec struct {
 	sets    []*set
 	// helpers tell which helpers there are.
 	helpers []abi.Func
+	// dead are sets whose programs are all gone while one of them runs.
+	dead []*set
 }
 
 // set is programs that were compiled together. It goes when all of them are gone.
@@ -56,9 +58,29 @@ func (k *Kernel) unload(p *Prog) {
 		return
 	}
 	k.sets = slices.Delete(k.sets, slices.Index(k.sets, s), slices.Index(k.sets, s)+1)
+	if s.Running() {
+		k.dead = append(k.dead, s)
+		return
+	}
+	k.bury(s)
+}
+
+// bury frees a set that nobody runs.
+func (k *Kernel) bury(s *set) {
 	k.gone += s.Insns()
 	k.goneCalls += s.Calls()
 	k.keep(s.Close())
+}
+
+// reap frees the sets that have gone while they ran.
+func (k *Kernel) reap() {
+	k.dead = slices.DeleteFunc(k.dead, func(s *set) bool {
+		if !s.Running() {
+			k.bury(s)
+			return true
+		}
+		return false
+	})
 }
 
 // keep remembers the first error of memory that could not be given back.
@@ -115,13 +137,15 @@ func (k *Kernel) compile(progs []*Prog) error {
 		}
 		o.Programs = append(o.Programs, &lp)
 	}
-	vs, err := vm.Load(o, vm.Options{Mem: k.opt.Mem, Host: k.opt.Host, Kfuncs: k.opt.Kfuncs, Ksym: k.opt.Ksym, PerCPU: k.opt.PerCPU,
+	s := &set{progs: len(progs)}
+	vs, err := vm.Load(o, vm.Options{Prog: func(object uint64) (abi.Next, abi.Other) { return k.tailTarget(s, object) },
+		Mem: k.opt.Mem, Host: k.opt.Host, Kfuncs: k.opt.Kfuncs, Ksym: k.opt.Ksym, PerCPU: k.opt.PerCPU,
 		DropKptr: k.opt.DropKptr, Sys: k.opt.Sys, Select: func(*link.Program) bool { return true }, Table: k.table, Maps: list,
 		Engine: k.opt.Engine, Budget: k.opt.Budget, HZ: k.opt.HZ, Seed: k.opt.Seed})
 	if err != nil {
 		return err
 	}
-	s := &set{vs, len(progs)}
+	s.Set = vs
 	k.sets = append(k.sets, s)
 	for i, p := range vs.Programs() {
 		progs[i].set, progs[i].run = s, p
@@ -137,7 +161,11 @@ func (p *Prog) Run(ctx uint64) (r0 uint64, f *Fault) {
 			return 0, f
 		}
 	}
-	return p.run.Run(ctx)
+	r0, f = p.run.Run(ctx)
+	if len(p.k.dead) > 0 {
+		p.k.reap()
+	}
+	return r0, f
 }
 
 // ready compiles the program.
@@ -172,19 +200,13 @@ func (k *Kernel) TakeFault() *Fault {
 
 // Insns is the number of instructions executed so far.
 func (k *Kernel) Insns() uint64 {
-	n := k.gone
-	for _, s := range k.sets {
-		n += s.Insns()
-	}
+	n, _ := k.Work()
 	return n
 }
 
 // Calls is the number of helpers and kernel functions called so far.
 func (k *Kernel) Calls() uint64 {
-	n := k.goneCalls
-	for _, s := range k.sets {
-		n += s.Calls()
-	}
+	_, n := k.Work()
 	return n
 }
 
@@ -195,15 +217,19 @@ func (k *Kernel) Work() (insns, calls uint64) {
 		i, c := s.Work()
 		insns, calls = insns+i, calls+c
 	}
+	for _, s := range k.dead {
+		i, c := s.Work()
+		insns, calls = insns+i, calls+c
+	}
 	return insns, calls
 }
 
 // stop frees the code of what still is loaded, and the maps.
 func (k *Kernel) stop() error {
-	for _, s := range k.sets {
+	for _, s := range append(k.sets, k.dead...) {
 		k.keep(s.Close())
 	}
-	k.sets = nil
+	k.sets, k.dead = nil, nil
 	k.table.Close()
 	return k.err
 }

@@ -3,13 +3,17 @@ package sys_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"testing"
 	"unsafe"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 
 	"github.com/schedsim/schedsim/vm/abi"
@@ -438,6 +442,61 @@ func TestHostKernel(t *testing.T) {
 				}
 			}
 			t.Logf("%d lines compared", len(h.log))
+		})
+	}
+}
+
+// The program of TestExceptionCallback, with its callback and without, on the host's kernel.
+func TestExceptionHost(t *testing.T) {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		t.Skip(err)
+	}
+	u64t := &btf.Int{Name: "u64", Size: 8}
+	proto := &btf.FuncProto{Return: &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}, Params: []btf.FuncParam{{Name: "x", Type: u64t}}}
+	ctx := &btf.FuncProto{Return: proto.Return, Params: []btf.FuncParam{{Name: "ctx", Type: &btf.Pointer{Target: &btf.Struct{Name: "__sk_buff"}}}}}
+	throw := asm.Instruction{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.Call), Src: asm.PseudoKfuncCall, Constant: -1}
+	var fn *btf.Func
+	spec, err := btf.LoadKernelSpec()
+	if err != nil {
+		t.Skip(err)
+	}
+	if err := spec.TypeByName("bpf_throw", &fn); err != nil {
+		t.Skip(err)
+	}
+	id, err := spec.TypeID(fn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	throw.Constant = int64(id)
+	start := func(in asm.Instruction, f *btf.Func) asm.Instruction {
+		return btf.WithFuncMetadata(in.WithSymbol(f.Name), f)
+	}
+	for _, tc := range []struct {
+		name string
+		tags []string
+		want uint32
+	}{{"callback", []string{"exception_callback:callback"}, 6}, {"default", nil, 5}} {
+		t.Run(tc.name, func(t *testing.T) {
+			main := &btf.Func{Name: "main", Type: ctx, Linkage: btf.GlobalFunc, Tags: tc.tags}
+			insns := asm.Instructions{
+				start(asm.Mov.Imm(asm.R1, 5), main), asm.Call.Label("sub"), asm.Add.Imm(asm.R0, 100), asm.Return(),
+				start(throw, &btf.Func{Name: "sub", Type: proto}), asm.Mov.Imm(asm.R0, 9), asm.Return(),
+			}
+			if tc.tags != nil {
+				insns = append(insns, start(asm.Mov.Reg(asm.R0, asm.R1), &btf.Func{Name: "callback", Type: proto, Linkage: btf.GlobalFunc}), asm.Add.Imm(asm.R0, 1), asm.Return())
+			}
+			p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "main", Type: ebpf.SchedCLS, License: "GPL", Instructions: insns})
+			if errors.Is(err, unix.EPERM) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatalf("%+v", err)
+			}
+			defer p.Close()
+			r0, _, err := p.Test(make([]byte, 64))
+			if err != nil || r0 != tc.want {
+				t.Errorf("it returns %d, %v; want %d", r0, err, tc.want)
+			}
 		})
 	}
 }

@@ -98,7 +98,7 @@ func New(o Options) (*Kernel, error) {
 	if drop := o.DropKptr; drop != nil {
 		t.Hooks.Kptr = func(f maps.Field, ptr uint64) { drop(f.Pointee, ptr) }
 	}
-	t.Hooks.FD = k.objectOf
+	t.Hooks.FD, t.Hooks.Prog = k.objectOf, k.putProg
 	if err := k.knownHelpers(); err != nil {
 		return nil, err
 	}
@@ -145,11 +145,13 @@ func (k *Kernel) Counts() Counts {
 func (k *Kernel) DropOwner(addr uint64) { k.table.DropOwner(addr) }
 
 // objectOf is maps.Hooks.FD: what a descriptor of the calling process stands for.
-func (k *Kernel) objectOf(t maps.Type, fd int32) (uint64, abi.Errno) {
+func (k *Kernel) objectOf(h *maps.Head, fd int32) (uint64, abi.Errno) {
 	if k.caller == nil {
 		return 0, abi.EBADF
 	}
-	switch t {
+	switch h.Type {
+	case maps.TypeProgArray:
+		return k.progOf(h, fd)
 	case maps.TypeArrayOfMaps, maps.TypeHashOfMaps:
 		m, _, err := fdObject[*Map](k.caller, int(fd))
 		if err != nil {

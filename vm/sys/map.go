@@ -25,6 +25,8 @@ type Map struct {
 	btf                             *BTF
 	keyType, valueType, vmlinuxType uint32
 	frozen                          bool
+	// owner is what the programs of a prog_array, and those that use it, have in common; nil: there was none yet.
+	owner *progOwner
 }
 
 // ID is the map's id.
@@ -70,6 +72,7 @@ func (m *Map) putUser() {
 
 // sweep frees the objects of maps that nothing holds any more.
 func (k *Kernel) sweep() {
+	k.reap()
 	for again := true; again && len(k.idle) > 0; {
 		again = false
 		list := k.idle

@@ -151,6 +151,9 @@ func (c *call) progLoad() (int64, error) {
 	if e := log.finish(); e != nil {
 		err = e
 	}
+	if err == nil {
+		err = p.checkTailCall()
+	}
 	if err != nil {
 		p.drop()
 		return 0, err

@@ -435,3 +435,65 @@ func TestDebugInfo(t *testing.T) {
 		t.Errorf("%v", r.p.Reason())
 	}
 }
+
+// The exception callback is the function that a tag of the main one names, as BTF and the types of functions have it.
+func TestExceptionCallback(t *testing.T) {
+	proto := &btf.FuncProto{Return: &btf.Int{Name: "int", Size: 4}, Params: []btf.FuncParam{{Name: "cookie", Type: &btf.Int{Name: "u64", Size: 8}}}}
+	callback := &btf.Func{Name: "callback", Type: proto, Linkage: btf.GlobalFunc}
+	static := &btf.Func{Name: "static", Type: proto}
+	sub := &btf.Func{Name: "sub", Type: proto}
+	main := func(tags ...string) *btf.Func {
+		return &btf.Func{Name: "main", Type: proto, Linkage: btf.GlobalFunc, Tags: tags}
+	}
+	// main calls sub, which throws the first word of the context; the callback adds one.
+	code := func(throw int32) []byte {
+		return join(insn(0x85, 0, 1, 0, 2), insn(0x07, 0, 0, 0, 100), exit,
+			insn(0x79, 1, 1, 0, 0), kcall(throw), movK(0, 9), exit,
+			insn(0xbf, 0, 1, 0, 0), insn(0x07, 0, 0, 0, 1), exit)
+	}
+	for _, tc := range []struct {
+		name  string
+		main  *btf.Func
+		funcs []uint32 // slots and type ids: 1 is the main function, 2 sub, 3 callback, 4 static
+		want  abi.Errno
+		log   string
+		r0    uint32
+	}{
+		{"none", main(), []uint32{0, 1, 3, 2}, 0, "", 5},
+		{"callback", main("exception_callback:callback"), []uint32{0, 1, 3, 2, 7, 3}, 0, "", 6},
+		{"another tag", main("other:callback"), []uint32{0, 1, 3, 2, 7, 3}, abi.EINVAL, "number of funcs", 0},
+		{"two", main("exception_callback:callback", "exception_callback:sub"), []uint32{0, 1, 3, 2, 7, 3}, abi.EEXIST, "multiple exception callback tags for main subprog", 0},
+		{"unknown", main("exception_callback:callbac"), []uint32{0, 1, 3, 2, 7, 3}, abi.ENOENT, "exception callback 'callbac' could not be found in BTF", 0},
+		{"static", main("exception_callback:static"), []uint32{0, 1, 3, 2, 7, 4}, abi.EINVAL, "exception callback 'static' must have global linkage", 0},
+		{"without code", main("exception_callback:callback"), []uint32{0, 1, 3, 2}, abi.EINVAL, "exception callback type id not found in func_info", 0},
+		{"at the start", main("exception_callback:main"), []uint32{0, 1, 3, 2}, abi.EINVAL, "invalid exception callback insn_off in func_info: 0", 0},
+		{"outside", main("exception_callback:callback"), []uint32{0, 1, 3, 2, 77, 3}, abi.EINVAL, "call to invalid destination", 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			onEngines(t, func(t *testing.T, r *rig) {
+				fd := r.ok(sys.BTFLoad, r.btf(tc.main, sub, callback, static))
+				var recs []byte
+				for _, w := range tc.funcs {
+					recs = append(recs, u32(w)...)
+				}
+				buf := make([]byte, 4096)
+				c := code(int32(r.k.SymbolID("bpf_throw", true)))
+				p := r.errno(tc.want, sys.ProgLoad, r.prog(sys.ProgTypeSyscall, c, func(a *sys.ProgAttr) {
+					a.BTF, a.FuncInfoRec, a.FuncInfoCnt, a.FuncInfo = fd, 8, uint32(len(recs)/8), r.u.Add(recs)
+					a.LogLevel, a.LogSize, a.LogBuf = 1, uint32(len(buf)), r.u.Add(buf)
+				}))
+				if log := string(buf[:bytes.IndexByte(buf, 0)]); !strings.Contains(log, tc.log) {
+					t.Errorf("log %q, want %q", log, tc.log)
+				}
+				if tc.want != 0 {
+					return
+				}
+				run := sys.RunAttr{Prog: int32(p), CtxSize: 8, Ctx: r.u.Add(u64(5))}.Bytes()
+				r.ok(sys.ProgTestRun, run)
+				if got := run.U32(sys.ResultRetval); got != tc.r0 {
+					t.Errorf("it returns %d, want %d", got, tc.r0)
+				}
+			})
+		})
+	}
+}

@@ -56,7 +56,7 @@ func newRig(t tester, edit ...func(*sys.Options)) *rig {
 		t.Fatal(err)
 	}
 	o := sys.Options{Mem: r.m, Host: r.h, Maps: 32, Kfuncs: []abi.Kfunc{
-		{Name: "double", Call: func(_ *abi.Call, a *abi.Args) uint64 { return 2 * a[0] }}, {Name: "later"}}}
+		{Name: "double", Call: func(_ *abi.Call, a *abi.Args) uint64 { return 2 * a[0] }}, {Name: "later"}, {Name: "bpf_throw", Machine: true}}}
 	for _, f := range edit {
 		f(&o)
 	}

@@ -171,6 +171,20 @@ func tailCases() []semantic {
 			fault: &engine.Fault{Insn: 4, Msg: "another program says no"}, insns: 4,
 		},
 		{
+			name: "as what a program of another set goes on", progs: []*ir.Program{program("p", tailTo(0))}, r0: 1077,
+			check: func(w *World) string {
+				before := w.Env.State.Insns
+				r0, n, f := w.Code.Tail(0, 0, 30)
+				if r0 != 1077 || n != 33 || f != nil || w.Env.State.Insns-before != 3*3+5 {
+					return fmt.Sprintf("after 30 tail calls: %d, %d, %v, %d instructions", r0, n, f, w.Env.State.Insns-before)
+				}
+				if r0, f = w.Code.Run(0, 0); r0 != 1077 || f != nil || w.Env.State.Insns-before != 3*3+5+33*3+5 {
+					return fmt.Sprintf("and then: %d, %v, %d instructions", r0, f, w.Env.State.Insns-before)
+				}
+				return ""
+			},
+		},
+		{
 			name:  "tail call from an asynchronous callback",
 			progs: []*ir.Program{program("p", []ir.Insn{exit}, tailTo(0))},
 			check: func(w *World) string {

@@ -133,6 +133,8 @@ type code struct {
 	top          uint64
 	// inCallback: the activation is one of a callback.
 	inCallback bool
+	// tails is how many tail calls there are before the next invocation begins, tailed how many there were when the last ended.
+	tails, tailed int32
 	// inner is the Fault of a callback, until the call whose helper ran the callback ends the program with it.
 	inner *engine.Fault
 }
@@ -177,6 +179,15 @@ func (c *code) ask(e *entry) {
 	if e.need.bits != 0 {
 		c.setWords(e.need)
 	}
+}
+
+// Tail runs a program after tail calls; see engine.Code.
+func (c *code) Tail(prog int, ctx uint64, tails int32) (uint64, int32, *engine.Fault) {
+	c.tails, c.tailed = tails, tails
+	c.x.args[0], c.x.pc = ctx, c.entries[prog].pc
+	r0, f := c.invoke(prog, 0, false)
+	c.tails = 0 // it could not start
+	return r0, c.tailed, f
 }
 
 // RunSub runs a subprogram as an invocation of its own; see engine.Code.
@@ -239,7 +250,7 @@ func (c *code) invoke(p int, at int32, callback bool) (uint64, *engine.Fault) {
 	}
 	st.Limit = st.Insns + c.budget
 	st.Depth = 1
-	call.Prog, call.Tails = c.entries[p].info, 0
+	call.Prog, call.Tails, c.tails = c.entries[p].info, c.tails, 0
 	c.prog = p
 	// What is the same for all runs stays in the context as it is: read back from where it was stored just now, it would make
 	// one run wait for the one before.
@@ -247,7 +258,7 @@ func (c *code) invoke(p int, at int32, callback bool) (uint64, *engine.Fault) {
 	c.ask(&c.entries[p])
 	c.inCallback = callback
 	r0, f := c.run()
-	c.inCallback = false
+	c.inCallback, c.tailed = false, call.Tails
 	st.Depth = 0
 	call.Prog = nil
 	return r0, f
@@ -257,7 +268,7 @@ func (c *code) invoke(p int, at int32, callback bool) (uint64, *engine.Fault) {
 func (c *code) nested(p int, at int32, callback bool) (uint64, *engine.Fault) {
 	st, call, x := &c.env.State, c.env.Call, c.x
 	prog, info, cpu, tails, words := c.prog, call.Prog, x.cpu, call.Tails, x.words
-	c.prog, call.Prog, call.Tails = p, c.entries[p].info, 0
+	c.prog, call.Prog, call.Tails, c.tails = p, c.entries[p].info, c.tails, 0
 	st.Depth++
 	if c.entries[p].needCPU {
 		x.cpu = uint64(uint32(call.Host.CPU()))
@@ -265,6 +276,7 @@ func (c *code) nested(p int, at int32, callback bool) (uint64, *engine.Fault) {
 	c.setWords(c.entries[p].need)
 	r0, f := c.activate(p, at, 0, callback)
 	st.Depth--
+	c.tailed = call.Tails
 	c.prog, call.Prog, x.cpu, call.Tails, x.words, x.fresh = prog, info, cpu, tails, words, 0
 	return r0, f
 }

@@ -136,6 +136,8 @@ type code struct {
 	top          uint64
 	// inCallback: the activation is one of a callback.
 	inCallback bool
+	// tails is how many tail calls there are before the next invocation begins, tailed how many there were when the last ended.
+	tails, tailed int32
 	// inner is the Fault of a callback, until the call whose helper ran the callback ends the program with it.
 	inner *engine.Fault
 }
@@ -146,6 +148,15 @@ func (c *code) Run(prog int, ctx uint64) (uint64, *engine.Fault) {
 	a := &c.x.args
 	a[0], a[1], a[2], a[3], a[4] = ctx, 0, 0, 0, 0
 	return c.invoke(prog, 0, c.subs[prog][0], false)
+}
+
+// Tail runs a program after tail calls; see engine.Code.
+func (c *code) Tail(prog int, ctx uint64, tails int32) (uint64, int32, *engine.Fault) {
+	c.tails, c.tailed = tails, tails
+	c.x.args = [5]uint64{ctx}
+	r0, f := c.invoke(prog, 0, c.subs[prog][0], false)
+	c.tails = 0 // it could not start
+	return r0, c.tailed, f
 }
 
 // RunSub runs a subprogram as an invocation of its own; see engine.Code.
@@ -203,7 +214,7 @@ func (c *code) invoke(p int, at, target int32, callback bool) (uint64, *engine.F
 	st.Depth = 1
 	call.Prog = c.env.Progs[p].Info
 	c.prog, c.before, c.top = p, 0, top
-	call.Tails = 0
+	call.Tails, c.tails = c.tails, 0
 	x.fp, x.sp, c.rest = top, c.stackEnd, int64(c.budget)
 	c.nextSlice()
 	if c.needCPU[p] {
@@ -211,7 +222,7 @@ func (c *code) invoke(p int, at, target int32, callback bool) (uint64, *engine.F
 	}
 	c.inCallback = callback
 	r0, f := c.run(target)
-	c.inCallback = false
+	c.inCallback, c.tailed = false, call.Tails
 	st.Depth = 0
 	call.Prog = nil
 	return r0, f
@@ -221,13 +232,14 @@ func (c *code) invoke(p int, at, target int32, callback bool) (uint64, *engine.F
 func (c *code) nested(p int, at, target int32, callback bool) (uint64, *engine.Fault) {
 	st, call, x := &c.env.State, c.env.Call, c.x
 	prog, info, cpu, tails := c.prog, call.Prog, x.cpu, call.Tails
-	c.prog, call.Prog, call.Tails = p, c.env.Progs[p].Info, 0
+	c.prog, call.Prog, call.Tails, c.tails = p, c.env.Progs[p].Info, c.tails, 0
 	st.Depth++
 	if c.needCPU[p] {
 		x.cpu = uint64(uint32(call.Host.CPU()))
 	}
 	r0, f := c.activate(p, at, target, 0, callback)
 	st.Depth--
+	c.tailed = call.Tails
 	c.prog, call.Prog, x.cpu, call.Tails = prog, info, cpu, tails
 	return r0, f
 }
