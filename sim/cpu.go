@@ -36,6 +36,7 @@ type cpu struct {
 	stopper  *Task // the migration thread, nil until first needed
 	stopWork *StopWork
 	irq      irqWorks
+	notify   IRQWork // does nothing: the interrupt is what is wanted
 	switches uint64
 }
 
@@ -68,6 +69,7 @@ func (m *Machine) initCPU(id CPU) error {
 	c.curr = t
 	c.k.SetIdle(t.K.Addr)
 	c.k.SetCurr(t.K.Addr)
+	c.notify.Do = func() {}
 	c.step.Fire = func() { m.fireStep(c) }
 	c.resched.Fire = func() { m.fireResched(c) }
 	return nil

@@ -200,6 +200,8 @@ func (m *Machine) resume(c *cpu) {
 			return
 		case t == c.stopper:
 			m.runStopper(c)
+		case t.work != nil:
+			m.doTaskWork(t)
 		case t.doing != doNext || c.from > m.now:
 			if c.takeLazy() {
 				continue

@@ -113,6 +113,9 @@ func (t *Task) CPU() CPU { return CPU(t.K.CPU()) }
 // IsIdle tells whether t is the idle task of a CPU.
 func (t *Task) IsIdle() bool { return t.PID == 0 }
 
+// IsKThread tells whether t is a thread of the kernel (PF_KTHREAD).
+func (t *Task) IsKThread() bool { return t.kthread }
+
 // String names the task in messages: comm[pid].
 func (t *Task) String() string { return fmt.Sprintf("%s[%d]", t.Comm, t.PID) }
 
@@ -145,7 +148,8 @@ type taskRun struct {
 	ownW           int      // TaskSpec.CgroupW, until the cgroup is made
 	userCPUs       []uint64 // what sched_setaffinity asked for (user_cpus_ptr), nil if nothing
 	kthread        bool
-	killed         bool // it ends when it next runs
+	work           func(t *Task) // done on the way back to user mode
+	killed         bool          // it ends when it next runs
 
 	waitOn             *WaitQueue
 	waitPrev, waitNext *Task

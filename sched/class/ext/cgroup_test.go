@@ -17,7 +17,9 @@ type groupLog struct {
 	prep map[string]int32 // what cgroup_prep_move returns, by task
 }
 
-func (g *groupLog) logf(format string, args ...any) { g.log = append(g.log, fmt.Sprintf(format, args...)) }
+func (g *groupLog) logf(format string, args ...any) {
+	g.log = append(g.log, fmt.Sprintf(format, args...))
+}
 
 // path is the path of the cgroup at an address, as the policy sees it.
 func (g *groupLog) path(addr uint64) string {

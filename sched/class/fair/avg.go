@@ -19,9 +19,10 @@ type runq struct {
 	curr *entity
 	next *entity // the next buddy
 
-	nrQueued   int // cfs_rq.h_nr_queued: with current and delayed entities
-	nrRunnable int // cfs_rq.h_nr_runnable: without delayed entities
-	nrIdle     int // cfs_rq.h_nr_idle: SCHED_IDLE tasks
+	nrQueued   int // cfs_rq.nr_queued: entities, with current and delayed ones
+	hQueued    int // cfs_rq.h_nr_queued: tasks in it and below, with current and delayed ones
+	nrRunnable int // cfs_rq.h_nr_runnable: without delayed ones
+	nrIdle     int // cfs_rq.h_nr_idle: SCHED_IDLE tasks and those in idle groups
 
 	sumWVruntime int64
 	sumWeight    uint64
@@ -30,12 +31,17 @@ type runq struct {
 	load uint64 // sum of the weights of all queued entities
 	avg  loadAvg
 
+	// tasks are the queued tasks of the CPU, those of groups too; the list is used in the root's queue only, top.
 	tasks list
+	top   *runq
+
+	groupQueue
 }
 
 // init sets the first virtual time a little below zero, as init_cfs_rq.
 func (r *runq) init(c *config) {
 	*r = runq{config: c}
+	r.top = r
 	r.zeroVruntime -= 1 << 20
 }
 

@@ -192,7 +192,7 @@ func (c *Class) balanceTrigger(cpu sim.CPU) {
 		idle = cpuIdle
 	}
 	if q := &c.rqs[cpu]; now >= q.nextBalance {
-		q.updateAvg(c.clock(q))
+		c.updateBlocked(q)
 		c.balanceDomains(cpu, idle)
 	}
 	if idle == cpuBusy && now >= c.nohzNext && c.wantsIdle(cpu) {
@@ -236,7 +236,7 @@ func (c *Class) nohzBalance(now int64) {
 		}
 		q := &c.rqs[cpu]
 		if now >= q.nextBalance {
-			q.updateAvg(c.clock(q))
+			c.updateBlocked(q)
 			c.balanceDomains(cpu, cpuIdle)
 		}
 		next = min(next, q.nextBalance)
@@ -259,7 +259,7 @@ func (c *Class) newidle(q *cpuQueue) bool {
 	if !c.overloaded {
 		next = min(next, sd.last+c.intervalTicks(sd, false))
 	} else {
-		q.updateAvg(c.clock(q))
+		c.updateBlocked(q)
 		for more := true; sd != nil && moved == 0 && more; sd = sd.parent {
 			next = min(next, sd.last+c.intervalTicks(sd, false))
 			w := 1
@@ -279,7 +279,7 @@ func (c *Class) newidle(q *cpuQueue) bool {
 		}
 	}
 	q.nextBalance = min(q.nextBalance, next)
-	if moved != 0 || q.nrQueued != 0 {
+	if moved != 0 || q.hQueued != 0 {
 		q.idleStamp = 0
 		return true
 	}

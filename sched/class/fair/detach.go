@@ -9,7 +9,11 @@ func (c *Class) canMigrate(e *entity, env *lbEnv) bool {
 	if e.delayed && env.typ != migrateLoad {
 		return false
 	}
-	if env.sd.failed == 0 && c.has(PlaceLag) && env.dst.nrQueued != 0 && !env.src.eligible(e) {
+	dst := c.cfsOf(t.SchedGroup, env.dst.cpu)
+	if dst.throttleCount > 0 {
+		return false
+	}
+	if env.sd.failed == 0 && c.has(PlaceLag) && dst.nrQueued != 0 && !e.cfs.eligible(e) {
 		return false
 	}
 	if !allowed(t, env.dst.cpu) || t.MigrationDisabled != 0 {
@@ -26,7 +30,7 @@ func (c *Class) canMigrate(e *entity, env *lbEnv) bool {
 		return false
 	}
 	env.allPinned = false
-	if t.OnCPU || e == env.src.curr {
+	if t.OnCPU || e == e.cfs.curr {
 		return false
 	}
 	return env.active || !c.taskHot(e, env) || env.sd.failed > env.sd.niceTries
@@ -37,7 +41,7 @@ func (c *Class) taskHot(e *entity, env *lbEnv) bool {
 	if e.t.Policy == sim.PolicyIdle || env.sd.flags&sdShareCapacity != 0 {
 		return false
 	}
-	if c.has(CacheHotBuddy) && c.m.NrRunning(env.dst.cpu) != 0 && e == env.src.next {
+	if c.has(CacheHotBuddy) && c.m.NrRunning(env.dst.cpu) != 0 && e == e.cfs.next {
 		return true
 	}
 	return c.clock(env.src)-e.execStart < migrationCostNS
@@ -61,7 +65,7 @@ func (c *Class) pullTasks(env *lbEnv) int {
 			break
 		}
 		e := src.tasks.tail
-		if !c.canMigrate(e, env) || !env.take(e) {
+		if !c.canMigrate(e, env) || !env.take(c, e) {
 			src.tasks.moveFront(e)
 			continue
 		}
@@ -81,11 +85,11 @@ func (c *Class) pullTasks(env *lbEnv) int {
 }
 
 // take charges e to the imbalance, if it fits.
-func (env *lbEnv) take(e *entity) bool {
+func (env *lbEnv) take(c *Class, e *entity) bool {
 	var n int64 = 1
 	switch env.typ {
 	case migrateLoad:
-		n = int64(max(e.avg.load, 1))
+		n = int64(max(c.taskHLoad(e), 1))
 	case migrateUtil:
 		n = int64(e.taskUtilEst())
 	}

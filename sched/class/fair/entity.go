@@ -33,6 +33,16 @@ type entity struct {
 
 	avg loadAvg
 
+	// cfs is the runqueue that the entity is or was last queued on, parent the entity of that runqueue's group (nil: the
+	// root); my is the runqueue of the group that the entity stands for, nil for a task.
+	cfs            *runq
+	parent         *entity
+	my             *runq
+	depth          int
+	runnableWeight int
+	throttled      bool // in the limbo of a throttled runqueue, linked by lprev and lnext
+	throttleWork   bool // will be throttled on its way back to user mode
+
 	wakeeFlips  uint32
 	lastWakee   int32 // PID
 	flipDecayAt int64 // in ticks
@@ -44,14 +54,15 @@ func (e *entity) reset(t *sim.Task, c *config) {
 	e.avg.init(e.weight)
 }
 
-// taskWeight is the load weight of t on 64 bits (set_load_weight). A task with a cgroup of its own counts with the weight
-// of that group's entity instead, which is the group's shares while one task is in it (sched_weight_from_cgroup,
-// calc_group_shares); its nice value would only order it among the group's tasks.
-func taskWeight(t *sim.Task) uint64 {
-	if t.SchedGroup.Parent != nil {
-		return t.SchedGroup.Shares
+// taskWeight is the load weight of t on 64 bits (set_load_weight).
+func taskWeight(t *sim.Task) uint64 { return t.Weight << loadShift }
+
+// idle tells whether e gives way to everything else: a SCHED_IDLE task or a group with cpu.idle (se_is_idle).
+func (e *entity) idle() bool {
+	if e.my != nil {
+		return e.my.idle
 	}
-	return t.Weight << loadShift
+	return e.t.Policy == sim.PolicyIdle
 }
 
 // calcDeltaFair follows calc_delta_fair: real time to virtual time. On 64 bits the kernel divides exactly.

@@ -16,6 +16,10 @@ type Class struct {
 	ents []*entity // by Task.Index; entities are reused with the index
 	idle []entity  // wakeup state of the idle tasks, by CPU
 
+	groups     []*taskGroup // by Cgroup.Index
+	groupOrder []*taskGroup // parents before children
+	bwDice     *rand.Rand   // offsets of the periods of bandwidth control
+
 	domains
 	overloaded bool  // root_domain.overloaded: some CPU has two tasks
 	nohzNext   int64 // ticks; next balancing on behalf of the idle CPUs
@@ -39,6 +43,9 @@ type cpuQueue struct {
 
 	nextBalance int64 // in ticks
 	idleStamp   int64 // ns; when the CPU went idle, 0 while busy
+
+	csd     []*runq // have runtime again
+	csdWork sim.IRQWork
 }
 
 // New returns the class as in the reference kernel.
@@ -47,12 +54,14 @@ func New(m *sim.Machine) *Class { return NewWith(m, Options{}) }
 // NewWith returns the class with options.
 func NewWith(m *sim.Machine, o Options) *Class {
 	n := m.NrCPUs()
-	c := &Class{m: m, opt: o, rqs: make([]cpuQueue, n), idle: make([]entity, n), dice: m.Rand("fair/newidle")}
+	c := &Class{m: m, opt: o, rqs: make([]cpuQueue, n), idle: make([]entity, n), dice: m.Rand("fair/newidle"), bwDice: m.Rand("fair/bandwidth")}
 	c.config = newConfig(o, n, uint64(int(sim.Second)/m.HZ()))
 	for i := range c.rqs {
 		q := &c.rqs[i]
 		q.init(&c.config)
 		q.cpu = sim.CPU(i)
+		q.q = q
+		q.csdWork.Do = func() { c.unthrottleCSD(q) }
 		q.hrtick.Fire = func(sim.Time) { c.hrtickFire(q) }
 		q.push.Do = func() { c.activeBalance(q) }
 	}
@@ -66,7 +75,7 @@ func (c *Class) Name() string { return "fair" }
 // Hooks implements sim.Hooker.
 func (c *Class) Hooks() sim.Hooks {
 	return sim.Hooks{
-		UpdateCurr:    func(cpu sim.CPU) { c.updateCurr(&c.rqs[cpu]) },
+		UpdateCurr:    func(cpu sim.CPU) { c.updateCurr(c.entity(c.m.Curr(cpu)).cfs) },
 		WakeupPreempt: c.wakeupPreempt,
 		Yield:         c.yield,
 		Fork:          func(t *sim.Task) error { c.fork(t); return nil },
@@ -80,6 +89,9 @@ func (c *Class) Hooks() sim.Hooks {
 		TickAll:       c.balanceTrigger,
 		EnterIdle:     c.enterIdle,
 		ExitIdle:      c.exitIdle,
+
+		RQOnline: c.rqOnline, RQOffline: c.rqOffline, Domains: func() { c.buildDomains(c.m.Topo()) },
+		ChangeGroup: c.changeGroup, CgroupFree: c.cgroupFree, CgroupShares: c.cgroupShares, CgroupBandwidth: c.cgroupBandwidth,
 	}
 }
 
@@ -141,146 +153,68 @@ func (c *Class) fork(t *sim.Task) *entity {
 // dead lets go of an exiting task (task_dead_fair).
 func (c *Class) dead(t *sim.Task) {
 	e := c.entity(t)
-	q := &c.rqs[t.CPU()]
 	if e.delayed {
-		c.dequeueEntity(q, e, sim.DeqSleep|sim.DeqDelayed)
+		c.dequeueEntities(&c.rqs[t.CPU()], e, sim.DeqSleep|sim.DeqDelayed)
 	}
-	q.detach(e, c.clock(q))
+	c.detachEntity(e)
 }
 
-// updateCurr charges the current task of q for its run (update_curr).
-func (c *Class) updateCurr(q *cpuQueue) {
-	e := q.curr
+// updateCurr charges the current entity of r for its run (update_curr).
+func (c *Class) updateCurr(r *runq) {
+	e := r.curr
 	if e == nil {
 		return
 	}
-	delta := c.m.AccountExec(q.cpu)
+	q := r.q
+	var delta int64
+	if e.my == nil {
+		delta = int64(c.m.AccountExec(q.cpu))
+	} else {
+		delta = c.clock(q) - e.execStart
+	}
 	if delta <= 0 {
 		return
 	}
 	e.execStart = c.clock(q)
-	resched := q.advance(uint64(delta))
-	c.m.ServerUpdate(q.cpu, c, delta)
+	resched := r.advance(uint64(delta))
+	if e.my == nil {
+		c.m.ServerUpdate(q.cpu, c, sim.Duration(delta))
+	}
+	if r.runtimeEnabled {
+		c.accountRuntime(r, delta)
+	}
 	if resched {
 		c.reschedLazy(q)
-		q.clearBuddy(e)
+		r.clearBuddy(e)
 	}
-}
-
-// Enqueue implements sim.Class and follows enqueue_task_fair.
-func (c *Class) Enqueue(cpu sim.CPU, t *sim.Task, f sim.EnqFlags) {
-	q, e := &c.rqs[cpu], c.entity(t)
-	now := c.clock(q)
-	if f&sim.EnqInitial != 0 {
-		q.updateAvg(now)
-		q.initUtil(e, c.capacity(cpu))
-	}
-	if !e.delayed || f&sim.EnqDelayed != 0 {
-		q.estEnqueue(e)
-	}
-	if e.delayed && e.onRQ {
-		c.updateCurr(q)
-		q.replaceDelayed(e)
-		q.updateLoadAvg(e, now)
-		return
-	}
-	if e.onRQ {
-		panic("BUG: fair: task queued twice")
-	}
-	if w := taskWeight(t); w != e.weight {
-		q.reweight(e, w)
-	}
-
-	curr := q.curr == e
-	if curr {
-		// The current task must have its place before it is charged.
-		q.place(e, f)
-	}
-	c.updateCurr(q)
-	q.updateLoadAvg(e, now)
-	if !e.avg.attached {
-		q.attach(e)
-	}
-	if !curr {
-		q.place(e, f)
-	}
-	if f&sim.EnqMigrated != 0 {
-		e.execStart = 0
-	}
-	q.join(e)
-	if q.nrQueued == 1 {
-		c.m.ServerStart(cpu, c)
-	}
-	c.m.AddNrRunning(cpu, 1)
-	if c.m.NrRunning(cpu) > 1 {
-		c.overloaded = true
-	}
-	c.hrtickUpdate(q)
-}
-
-// Dequeue implements sim.Class and follows dequeue_task_fair.
-func (c *Class) Dequeue(cpu sim.CPU, t *sim.Task, f sim.DeqFlags) bool {
-	q, e := &c.rqs[cpu], c.entity(t)
-	if !e.delayed {
-		q.estDequeue(e)
-	}
-	return c.dequeueEntity(q, e, f)
-}
-
-// dequeueEntity withdraws e, or leaves it to burn off its negative lag and returns false (dequeue_entity and
-// dequeue_entities).
-func (c *Class) dequeueEntity(q *cpuQueue, e *entity, f sim.DeqFlags) bool {
-	if !e.onRQ {
-		panic("BUG: fair: dequeue of a task that is not queued")
-	}
-	now := c.clock(q)
-	sleep := f&sim.DeqSleep != 0
-	c.updateCurr(q)
-	q.clearBuddy(e)
-
-	if f&sim.DeqDelayed == 0 {
-		if c.has(DelayDequeue) && sleep && f&(sim.DeqSpecial|sim.DeqThrottle) == 0 && !q.eligible(e) {
-			q.updateLoadAvg(e, now)
-			q.estUpdate(e)
-			q.updateLag(e)
-			q.setDelayed(e)
-			return false
-		}
-	}
-	q.updateLoadAvg(e, now)
-	if sleep && f&sim.DeqDelayed == 0 {
-		q.estUpdate(e)
-	}
-	q.leave(e, sleep)
-	c.m.AddNrRunning(q.cpu, -1)
-	if f&sim.DeqDelayed != 0 {
-		q.clearDelayed(e)
-		c.m.Block(e.t)
-	}
-	return true
 }
 
 // Tick implements sim.Class and follows task_tick_fair.
-func (c *Class) Tick(cpu sim.CPU, cur *sim.Task) {
-	q := &c.rqs[cpu]
-	c.updateCurr(q)
-	if q.curr != nil {
-		q.updateLoadAvg(q.curr, c.clock(q))
+func (c *Class) Tick(_ sim.CPU, cur *sim.Task) {
+	for e := c.entity(cur); e != nil; e = e.parent {
+		c.entityTick(e)
+	}
+}
+
+// entityTick follows entity_tick.
+func (c *Class) entityTick(e *entity) {
+	r := e.cfs
+	c.updateCurr(r)
+	if r.curr != nil {
+		c.updateLoad(r, r.curr)
+		c.updateGroup(e)
 	}
 }
 
 // switchingFrom lets a delayed task sleep before it leaves the class (switching_from_fair).
 func (c *Class) switchingFrom(cpu sim.CPU, t *sim.Task) {
 	if e := c.entity(t); e.delayed {
-		c.dequeueEntity(&c.rqs[cpu], e, sim.DeqSleep|sim.DeqDelayed|sim.DeqNoClock)
+		c.dequeueEntities(&c.rqs[cpu], e, sim.DeqSleep|sim.DeqDelayed|sim.DeqNoClock)
 	}
 }
 
 // switchedFrom takes the task's load along (switched_from_fair).
-func (c *Class) switchedFrom(cpu sim.CPU, t *sim.Task) {
-	q := &c.rqs[cpu]
-	q.detach(c.entity(t), c.clock(q))
-}
+func (c *Class) switchedFrom(_ sim.CPU, t *sim.Task) { c.detachEntity(c.entity(t)) }
 
 // switchedTo follows switched_to_fair.
 func (c *Class) switchedTo(cpu sim.CPU, t *sim.Task) {
@@ -306,16 +240,16 @@ func (c *Class) prioChanged(cpu sim.CPU, t *sim.Task, oldPrio int32) {
 }
 
 // reweightTask follows reweight_task_fair.
-func (c *Class) reweightTask(cpu sim.CPU, t *sim.Task) {
-	q, e := &c.rqs[cpu], c.entity(t)
-	if e.onRQ {
-		c.updateCurr(q)
-	}
-	q.reweight(e, taskWeight(t))
-}
+func (c *Class) reweightTask(_ sim.CPU, t *sim.Task) { c.reweight(c.entity(t), taskWeight(t)) }
 
 // migrate takes t's load along to another CPU (migrate_task_rq_fair).
-func (c *Class) migrate(t *sim.Task, _ sim.CPU) {
-	q := &c.rqs[t.CPU()]
-	q.detach(c.entity(t), c.clock(q))
+func (c *Class) migrate(t *sim.Task, _ sim.CPU) { c.detachEntity(c.entity(t)) }
+
+// leaf is the task that q's class runs, nil if it runs none.
+func (q *cpuQueue) leaf() *entity {
+	e := q.curr
+	for e != nil && e.my != nil {
+		e = e.my.curr
+	}
+	return e
 }

@@ -33,7 +33,7 @@ func (c *Class) cpuLoad(cpu sim.CPU) uint64 {
 func (c *Class) freshAvg(cpu sim.CPU) *loadAvg {
 	q := &c.rqs[cpu]
 	if q.nrQueued == 0 {
-		q.updateAvg(c.clock(q))
+		c.updateBlocked(q)
 	}
 	return &q.avg
 }

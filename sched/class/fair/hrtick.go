@@ -12,12 +12,12 @@ import (
 
 // hrtickStart arms the timer for the virtual deadline of e, current or about to be (hrtick_start_fair).
 func (c *Class) hrtickStart(q *cpuQueue, e *entity) {
-	if !c.has(HRTick) || q.nrQueued <= 1 {
+	if !c.has(HRTick) || q.hQueued <= 1 {
 		return
 	}
 	vdelta := int64(e.deadline - e.vruntime)
 	if vdelta < 0 {
-		if q.curr == e {
+		if e.cfs.curr == e {
 			c.m.Resched(q.cpu)
 		}
 		return
@@ -38,8 +38,11 @@ func (c *Class) hrtickStart(q *cpuQueue, e *entity) {
 
 // hrtickUpdate arms the timer after an enqueue if it is not armed (hrtick_update).
 func (c *Class) hrtickUpdate(q *cpuQueue) {
-	if q.curr != nil && !q.hrtickOn && c.m.Curr(q.cpu) == q.curr.t {
-		c.hrtickStart(q, q.curr)
+	if q.curr == nil || q.hrtickOn {
+		return
+	}
+	if e := q.leaf(); e != nil && c.m.Curr(q.cpu) == e.t {
+		c.hrtickStart(q, e)
 	}
 }
 
@@ -57,7 +60,8 @@ func (c *Class) hrtickFire(q *cpuQueue) {
 	if q.curr == nil {
 		return
 	}
-	c.updateCurr(q)
-	q.updateLoadAvg(q.curr, c.clock(q))
+	for e := q.leaf(); e != nil; e = e.parent {
+		c.entityTick(e)
+	}
 	c.m.Resched(q.cpu)
 }

@@ -90,39 +90,85 @@ func (b *bench) run(until sim.Duration) {
 	b.check()
 }
 
-// check looks for lost tasks: what should be queued is, exactly once, and the counts agree.
+// check looks for lost tasks: what should be queued is, exactly once, and the counts agree on all levels.
 func (b *bench) check() {
 	b.t.Helper()
 	total := 0
 	b.m.Tasks(func(t *sim.Task) {
-		e, q := b.c.entity(t), &b.c.rqs[t.CPU()]
-		if e.onRQ != t.OnRQ || e.delayed != t.SchedDelayed {
-			b.t.Errorf("%v: entity queued %v delayed %v, task %v %v", t, e.onRQ, e.delayed, t.OnRQ, t.SchedDelayed)
+		e := b.c.entity(t)
+		if e.onRQ != (t.OnRQ && !e.throttled) || e.delayed != t.SchedDelayed {
+			b.t.Errorf("%v: entity queued %v delayed %v throttled %v, task %v %v", t, e.onRQ, e.delayed, e.throttled, t.OnRQ, t.SchedDelayed)
 		}
 		if t.State == sim.StateRunning && !t.OnRQ {
 			b.t.Errorf("%v: runnable but not queued", t)
 		}
-		if t.OnRQ {
+		if e.throttled && (e.cfs.throttleCount == 0 || t.OnCPU) {
+			b.t.Errorf("%v: throttled in %d groups, running %v", t, e.cfs.throttleCount, t.OnCPU)
+		}
+		if e.onRQ {
 			total++
-			if in := q.curr == e || slices.Contains(q.order(), e); !in {
+			if e.cfs != b.c.cfsOf(t.SchedGroup, t.CPU()) {
+				b.t.Errorf("%v: queued elsewhere than in %s on cpu %d", t, t.SchedGroup.Path(), t.CPU())
+			}
+			if in := e.cfs.curr == e || slices.Contains(e.cfs.order(), e); !in {
 				b.t.Errorf("%v: queued, but neither current nor in the tree", t)
 			}
 		}
 	})
 	for i := range b.c.rqs {
 		q := &b.c.rqs[i]
-		n := len(q.order())
-		if q.running() != nil {
-			n++
-		}
-		if nr := b.m.NrRunning(q.cpu) - q.nrQueued; n != q.nrQueued || nr < 0 || nr > 1 { // the stopper may wait, too
-			b.t.Errorf("cpu %d: %d entities, nrQueued %d, nr_running %d", i, n, q.nrQueued, b.m.NrRunning(q.cpu))
+		n, _, _ := b.checkQueue(&q.runq, "root")
+		if nr := b.m.NrRunning(q.cpu) - n; nr < 0 || nr > 1 { // the stopper may wait, too
+			b.t.Errorf("cpu %d: %d tasks, nr_running %d", i, n, b.m.NrRunning(q.cpu))
 		}
 		total -= n
 	}
 	if total != 0 {
 		b.t.Errorf("%d tasks queued, but not found", total)
 	}
+}
+
+// checkQueue checks the counts of a runqueue and of those below and returns its tasks: all, those that are not delayed, and
+// idle ones.
+func (b *bench) checkQueue(r *runq, name string) (queued, runnable, idle int) {
+	b.t.Helper()
+	es := r.order()
+	if e := r.running(); e != nil {
+		es = append(es, e)
+	}
+	var load uint64
+	for _, e := range es {
+		if !e.onRQ || e.cfs != r {
+			b.t.Errorf("%s: entity in a tree, queued %v", name, e.onRQ)
+		}
+		load += e.weight
+		if e.my == nil {
+			queued++
+			if !e.delayed {
+				runnable++
+			}
+			if e.t.Policy == sim.PolicyIdle {
+				idle++
+			}
+			continue
+		}
+		q, n, i := b.checkQueue(e.my, name+"/"+e.my.tg.cg.Name)
+		if e.my.idle {
+			i = q
+		}
+		queued, runnable, idle = queued+q, runnable+n, idle+i
+		if e.my.nrQueued == 0 && !e.delayed {
+			b.t.Errorf("%s: an empty group is queued", name)
+		}
+		if r.curr == e != (e.my.curr != nil) {
+			b.t.Errorf("%s: current group %v, its own current one %v", name, r.curr == e, e.my.curr != nil)
+		}
+	}
+	if len(es) != r.nrQueued || queued != r.hQueued || runnable != r.nrRunnable || idle != r.nrIdle || load != r.load {
+		b.t.Errorf("%s on cpu %d: %d entities (nr_queued %d), tasks %d (%d), runnable %d (%d), idle %d (%d), load %d (%d)", name, r.q.cpu,
+			len(es), r.nrQueued, queued, r.hQueued, runnable, r.nrRunnable, idle, r.nrIdle, load, r.load)
+	}
+	return queued, runnable, idle
 }
 
 // cpuTime is the time that t had until now.

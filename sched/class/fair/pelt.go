@@ -108,7 +108,11 @@ func (r *runq) updateEntityAvg(e *entity, now int64) {
 	var load, nr uint64
 	if e.onRQ {
 		load = 1
-		if !e.delayed {
+		switch {
+		case e.delayed:
+		case e.my != nil:
+			nr = uint64(e.runnableWeight)
+		default:
 			nr = 1
 		}
 	}
@@ -131,6 +135,9 @@ func (r *runq) updateLoadAvg(e *entity, now int64) {
 		r.updateEntityAvg(e, now)
 	}
 	r.updateAvg(now)
+	if e.my != nil {
+		r.propagateFrom(e)
+	}
 }
 
 // attach adds e's averages to the runqueue's, which is up to date (attach_entity_load_avg).
@@ -151,6 +158,7 @@ func (r *runq) attach(e *entity) {
 	r.avg.utilSum += a.utilSum
 	r.avg.runnable += a.runnable
 	r.avg.runnableSum += a.runnableSum
+	r.addPropagate(int64(a.loadSum))
 }
 
 // detach brings e up to now and takes its averages out of the runqueue's (detach_entity_load_avg and
@@ -164,6 +172,7 @@ func (r *runq) detach(e *entity, now int64) {
 	r.avg.subLoad(a, e.weight)
 	r.avg.util, r.avg.utilSum = r.avg.less(r.avg.util, a.util, r.avg.utilSum, a.utilSum)
 	r.avg.runnable, r.avg.runnableSum = r.avg.less(r.avg.runnable, a.runnable, r.avg.runnableSum, a.runnableSum)
+	r.addPropagate(-int64(a.loadSum))
 	a.attached = false
 }
 

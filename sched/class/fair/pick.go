@@ -67,16 +67,30 @@ func (r *runq) earliestEligible() *entity {
 
 // pickNext picks an entity; a delayed one that is picked has no negative lag left, goes to sleep for good and nil is
 // returned (pick_next_entity).
-func (c *Class) pickNext(q *cpuQueue, protect bool) *entity {
-	e := q.pickEEVDF(protect)
+func (c *Class) pickNext(r *runq, protect bool) *entity {
+	e := r.pickEEVDF(protect)
 	if e == nil {
 		panic("BUG: fair: nothing eligible among queued entities")
 	}
 	if e.delayed {
-		c.dequeueEntity(q, e, sim.DeqSleep|sim.DeqDelayed)
+		c.dequeueEntities(r.q, e, sim.DeqSleep|sim.DeqDelayed)
 		return nil
 	}
 	return e
+}
+
+// pickTask goes down from r to a task, nil if an entity on the way was only delayed.
+func (c *Class) pickTask(r *runq) *entity {
+	for {
+		if r.running() != nil {
+			c.updateCurr(r)
+		}
+		e := c.pickNext(r, true)
+		if e == nil || e.my == nil {
+			return e
+		}
+		r = e.my
+	}
 }
 
 // Pick implements sim.Class and follows pick_task_fair.
@@ -84,10 +98,7 @@ func (c *Class) Pick(cpu sim.CPU, prev *sim.Task) *sim.Task {
 	q := &c.rqs[cpu]
 	for {
 		for q.nrQueued > 0 {
-			if q.running() != nil {
-				c.updateCurr(q)
-			}
-			if e := c.pickNext(q, true); e != nil {
+			if e := c.pickTask(&q.runq); e != nil {
 				return e.t
 			}
 		}
@@ -100,21 +111,20 @@ func (c *Class) Pick(cpu sim.CPU, prev *sim.Task) *sim.Task {
 // SetNext implements sim.Class and follows set_next_task_fair.
 func (c *Class) SetNext(cpu sim.CPU, t *sim.Task, first bool) {
 	q, e := &c.rqs[cpu], c.entity(t)
-	now := c.clock(q)
-	q.clearBuddy(e)
-	if e.onRQ {
-		// The current entity is not in the tree.
-		q.dequeueNode(e)
-		q.updateLoadAvg(e, now)
-		if first {
-			q.setProtect(e)
+	throttled := false
+	for p := e; p != nil; p = p.parent {
+		r := p.cfs
+		if first && r.curr != nil && p != e {
+			break // the groups that the last task was in, too
+		}
+		c.setNextEntity(r, p, first)
+		if r.runtimeEnabled && c.accountRuntime(r, 0) {
+			throttled = true
 		}
 	}
-	e.execStart = now
-	if q.curr != nil {
-		panic("BUG: fair: set_next_task with a current task")
+	if throttled {
+		c.throttleWork(t)
 	}
-	q.curr = e
 	if e.onRQ {
 		q.tasks.moveFront(e)
 	}
@@ -123,19 +133,65 @@ func (c *Class) SetNext(cpu sim.CPU, t *sim.Task, first bool) {
 	}
 }
 
-// PutPrev implements sim.Class and follows put_prev_task_fair.
+// setNextEntity follows set_next_entity.
+func (c *Class) setNextEntity(r *runq, e *entity, first bool) {
+	r.clearBuddy(e)
+	if e.onRQ {
+		// The current entity is not in the tree.
+		r.dequeueNode(e)
+		c.updateLoad(r, e)
+		if first {
+			r.setProtect(e)
+		}
+	}
+	e.execStart = c.clock(r.q)
+	if r.curr != nil {
+		panic("BUG: fair: set_next_task with a current task")
+	}
+	r.curr = e
+}
+
+// PutPrev implements sim.Class and follows put_prev_task_fair. Groups that the next task is in too keep their entities
+// current.
 func (c *Class) PutPrev(cpu sim.CPU, prev, next *sim.Task) {
 	q, e := &c.rqs[cpu], c.entity(prev)
-	if q.curr != e {
+	if e.cfs.curr != e {
 		panic("BUG: fair: put_prev_task of a task that is not current")
 	}
-	if e.onRQ {
-		c.updateCurr(q)
-		q.enqueueNode(e)
-		q.updateLoadAvg(e, c.clock(q))
-	}
-	q.curr = nil
-	if next == nil || next.Class != sim.Class(c) {
+	var n *entity
+	if next != nil && next.Class == sim.Class(c) {
+		n = c.entity(next)
+	} else {
 		c.hrtickStop(q)
 	}
+	for e != nil {
+		if r := e.cfs; n == nil || r.curr != nil {
+			c.putPrevEntity(r, e)
+		}
+		if n != nil {
+			if e.cfs == n.cfs {
+				return
+			}
+			d := n.depth - e.depth
+			if d >= 0 {
+				n = n.parent
+				if d > 0 {
+					continue
+				}
+			}
+		}
+		e = e.parent
+	}
+}
+
+// putPrevEntity follows put_prev_entity.
+func (c *Class) putPrevEntity(r *runq, e *entity) {
+	if e.onRQ {
+		c.updateCurr(r)
+	}
+	if e.onRQ {
+		r.enqueueNode(e)
+		c.updateLoad(r, e)
+	}
+	r.curr = nil
 }

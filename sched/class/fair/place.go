@@ -45,11 +45,16 @@ func (r *runq) place(e *entity, f sim.EnqFlags) {
 	e.deadline = e.vruntime + vslice
 }
 
-// account adds e to the counts of the runqueue (account_entity_enqueue).
+// account adds e to the counts of the runqueue (account_entity_enqueue). Those of the runqueues above, and of a group's
+// tasks, are the caller's.
 func (r *runq) account(e *entity) {
 	r.load += e.weight
-	r.tasks.pushFront(e)
 	r.nrQueued++
+	if e.my != nil {
+		return
+	}
+	r.top.tasks.pushFront(e)
+	r.hQueued++
 	if !e.delayed {
 		r.nrRunnable++
 	}
@@ -62,8 +67,12 @@ func (r *runq) account(e *entity) {
 // unaccount takes e out of the counts (account_entity_dequeue).
 func (r *runq) unaccount(e *entity) {
 	r.load -= e.weight
-	r.tasks.remove(e)
 	r.nrQueued--
+	if e.my != nil {
+		return
+	}
+	r.top.tasks.remove(e)
+	r.hQueued--
 	if !e.delayed {
 		r.nrRunnable--
 	}
@@ -95,17 +104,31 @@ func (r *runq) leave(e *entity, sleep bool) {
 	r.unaccount(e)
 }
 
-// setDelayed marks e, which sleeps, as still competing (set_delayed).
+// setDelayed marks e, which sleeps or is an empty group, as still competing (set_delayed).
 func (r *runq) setDelayed(e *entity) {
-	e.delayed, e.t.SchedDelayed = true, true
+	e.delayed = true
+	if e.my != nil {
+		return
+	}
+	e.t.SchedDelayed = true
 	r.nrRunnable--
+	for p := e.parent; p != nil; p = p.parent {
+		p.cfs.nrRunnable--
+	}
 }
 
 // clearDelayed takes the mark away (clear_delayed). An entity that is still queued is runnable again.
 func (r *runq) clearDelayed(e *entity) {
-	e.delayed, e.t.SchedDelayed = false, false
+	e.delayed = false
+	if e.my != nil {
+		return
+	}
+	e.t.SchedDelayed = false
 	if e.onRQ {
 		r.nrRunnable++
+		for p := e.parent; p != nil; p = p.parent {
+			p.cfs.nrRunnable++
+		}
 	}
 }
 

@@ -44,36 +44,46 @@ func (c *Class) preemptSync(q *cpuQueue, f sim.WakeFlags, p, curr *entity) preem
 // wakeupPreempt follows wakeup_preempt_fair.
 func (c *Class) wakeupPreempt(cpu sim.CPU, t *sim.Task, f sim.WakeFlags) {
 	q := &c.rqs[cpu]
-	curr := q.curr
+	curr := q.leaf()
 	if curr == nil || !curr.onRQ || t.Class != sim.Class(c) {
 		return
 	}
 	p := c.entity(t)
-	if p == curr || c.m.NeedResched(cpu) || !c.has(WakeupPreemption) {
+	if p == curr || p.throttled || c.m.NeedResched(cpu) || !c.has(WakeupPreemption) {
 		return
 	}
+	for curr.cfs != p.cfs { // find_matching_se
+		d := curr.depth - p.depth
+		if d >= 0 {
+			curr = curr.parent
+		}
+		if d <= 0 {
+			p = p.parent
+		}
+	}
+	r := curr.cfs
 
 	action := preemptPick
-	currIdle, pIdle := curr.t.Policy == sim.PolicyIdle, t.Policy == sim.PolicyIdle
+	currIdle, pIdle := curr.idle(), p.idle()
 	switch {
 	case currIdle && !pIdle:
 		// SCHED_IDLE gives way at once and is not protected.
 		curr.cancelProtect()
-		q.clearBuddy(curr)
+		r.clearBuddy(curr)
 		c.reschedLazy(q)
 		return
 	case currIdle != pIdle, t.Policy != sim.PolicyNormal:
 		return
 	}
 
-	c.updateCurr(q)
+	c.updateCurr(r)
 	if c.has(PreemptShort) && p.slice < curr.slice {
 		action = preemptShort
 	} else {
 		if f&sim.WakeFork != 0 || p.delayed {
 			return
 		}
-		if c.has(NextBuddy) && q.setBuddy(p) && f&sim.WakeSync != 0 {
+		if c.has(NextBuddy) && c.setBuddy(p) && f&sim.WakeSync != 0 {
 			action = c.preemptSync(q, f, p, curr)
 		}
 	}
@@ -83,45 +93,44 @@ func (c *Class) wakeupPreempt(cpu sim.CPU, t *sim.Task, f sim.WakeFlags) {
 		return
 	case preemptPick, preemptShort:
 		var n *entity
-		for n == nil && q.nrQueued > 0 {
-			n = c.pickNext(q, action != preemptShort)
+		for n == nil && r.nrQueued > 0 {
+			n = c.pickNext(r, action != preemptShort)
 		}
 		if n != p {
 			if c.has(RunToParity) {
-				q.updateProtect(curr)
+				r.updateProtect(curr)
 			}
 			return
 		}
 	}
 	if action == preemptShort {
 		curr.cancelProtect()
-		q.clearBuddy(curr)
+		r.clearBuddy(curr)
 	}
 	c.reschedLazy(q)
 }
 
 // setBuddy makes p the next buddy unless the present one has the earlier deadline (set_preempt_buddy).
-func (r *runq) setBuddy(p *entity) bool {
+func (c *Class) setBuddy(p *entity) bool {
+	r := p.cfs
 	if r.next != nil && r.next.before(p) {
 		return false
 	}
-	if p.onRQ && p.t.Policy != sim.PolicyIdle {
-		r.next = p
-	}
+	c.setNextBuddy(p)
 	return true
 }
 
 // yield follows yield_task_fair: an eligible task gives up the rest of its request.
 func (c *Class) yield(cpu sim.CPU) {
-	q := &c.rqs[cpu]
-	e := q.curr
+	e := c.rqs[cpu].leaf()
 	if e == nil || c.m.NrRunning(cpu) == 1 {
 		return
 	}
-	q.clearBuddy(e)
-	c.updateCurr(q)
-	if q.eligible(e) {
+	r := e.cfs
+	r.clearBuddy(e)
+	c.updateCurr(r)
+	if r.eligible(e) {
 		e.vruntime = e.deadline
-		q.updateDeadline(e)
+		r.updateDeadline(e)
 	}
 }

@@ -104,7 +104,7 @@ func (c *Class) wakeAffineIdle(cpu, prev sim.CPU, sync bool) sim.CPU {
 		}
 		return cpu
 	}
-	if q := &c.rqs[cpu]; sync && c.m.NrRunning(cpu)-(q.nrQueued-q.nrRunnable) == 1 {
+	if q := &c.rqs[cpu]; sync && c.m.NrRunning(cpu)-(q.hQueued-q.nrRunnable) == 1 {
 		return cpu
 	}
 	if c.idleCPU(prev) {
@@ -117,13 +117,13 @@ func (c *Class) wakeAffineIdle(cpu, prev sim.CPU, sync bool) sim.CPU {
 func (c *Class) wakeAffineWeight(sd *domain, t *sim.Task, cpu, prev sim.CPU, sync bool) sim.CPU {
 	this := int64(c.cpuLoad(cpu))
 	if sync {
-		cur := int64(c.currEntity(cpu).avg.load)
+		cur := int64(c.taskHLoad(c.currEntity(cpu)))
 		if cur > this {
 			return cpu
 		}
 		this -= cur
 	}
-	task := int64(c.entity(t).avg.load)
+	task := int64(c.taskHLoad(c.entity(t)))
 	this += task
 	other := int64(c.cpuLoad(prev)) - task
 	if c.has(WABias) {
