@@ -1,0 +1,163 @@
+package sys_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/maps"
+	"github.com/schedsim/schedsim/vm/sys"
+	"github.com/schedsim/schedsim/vm/verifier"
+)
+
+// verified makes a kernel that verifies: its programs have a context of 64 KB, as SYSCALL programs do.
+func verified(o *sys.Options) {
+	o.Attach = func(p *sys.Prog) (verifier.Attachment, error) {
+		return verifier.Attachment{Context: &verifier.Flat{Size: 1<<16 - 1, Writable: true, Variable: true, Aligned: true},
+			Helper: func(id int32) bool { return id != 12 }, Sleepable: p.Sleepable()}, nil
+	}
+}
+
+// Programs are refused with the kernel's error number and words, and the log ends in its counts.
+func TestVerdict(t *testing.T) {
+	ret := join(movK(0, 3), exit)
+	ld := func(dst, src byte, off int16) []byte { return insn(0x61, dst, src, off, 0) }
+	for _, tc := range []struct {
+		name  string
+		code  []byte
+		want  abi.Errno
+		log   string // a part of it
+		insns int    // verified
+	}{
+		{"good", ret, 0, "", 2},
+		{"r0 is not set", exit, abi.EACCES, "R0 !read_ok", 1},
+		{"null", join(movK(1, 0), ld(0, 1, 0), exit), abi.EACCES, "R1 invalid mem access 'scalar'", 2},
+		{"context", join(ld(0, 1, 8), exit), 0, "", 2},
+		{"past the context", join(insn(0x07, 1, 0, 0, 65535), ld(0, 1, 0), exit), abi.EACCES, "outside of the allowed memory range", 2},
+		{"value", join(ld64(1, 2, 3, 8), ld(0, 1, 4), exit), 0, "", 3},
+		{"past the value", join(ld64(1, 2, 3, 8), ld(0, 1, 8), exit), abi.EACCES, "invalid access to map value, value_size=16 off=16 size=4", 2},
+		{"constants", join(ld64(1, 2, 5, 0), ld(0, 1, 0), insn(0x15, 0, 0, 1, 7), ld(0, 1, 99), exit), 0, "", 4},
+		{"loop", join(insn(0x05, 0, 0, -1, 0), exit), abi.EINVAL, "unreachable", 0},
+		{"endless", join(movK(0, 0), insn(0x07, 0, 0, 0, 0), insn(0x05, 0, 0, -2, 0), exit), abi.EINVAL, "unreachable", 0},
+		{"unknown to the verifier", join(helper(212), exit), abi.ENOTSUPP, "", 1},
+		{"forbidden helper", join(helper(12), exit), abi.EINVAL, "program of this type cannot use helper", 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t, verified)
+			r.array(16, 1)
+			r.hash(4, 4, 1)
+			r.constants(7)
+			buf := make([]byte, 4096)
+			attr := r.prog(sys.ProgTypeSyscall, tc.code, func(a *sys.ProgAttr) { a.LogLevel, a.LogSize, a.LogBuf = 1, uint32(len(buf)), r.u.Add(buf) })
+			r.errno(tc.want, sys.ProgLoad, attr)
+			log := string(buf[:bytes.IndexByte(buf, 0)])
+			if !strings.Contains(log, tc.log) {
+				t.Errorf("log %q", log)
+			}
+			if want := fmt.Sprintf("processed %d insns (limit 1000000) max_states_per_insn ", tc.insns); !strings.Contains(log, want) {
+				t.Errorf("log %q, want %q", log, want)
+			}
+			if log[len(log)-1] != '\n' || strings.Count(log, "processed") != 1 {
+				t.Errorf("log %q", log)
+			}
+			if tc.want != 0 && tc.log != "" {
+				var e *verifier.Error
+				if !errors.As(r.p.Reason(), &e) {
+					t.Errorf("the reason is %v", r.p.Reason())
+				}
+			}
+		})
+	}
+}
+
+// With the bit for statistics the log tells of stack and time; what was verified is what OBJ_GET_INFO_BY_FD says.
+func TestVerdictStats(t *testing.T) {
+	r := newRig(t, verified)
+	code := join(insn(0x7a, 10, 0, -16, 1), insn(0x85, 0, 1, 0, 2), movK(0, 0), exit, insn(0x7a, 10, 0, -40, 1), movK(0, 1), exit)
+	buf := make([]byte, 4096)
+	fd := r.ok(sys.ProgLoad, r.prog(sys.ProgTypeSyscall, code, func(a *sys.ProgAttr) { a.LogLevel, a.LogSize, a.LogBuf = 4, uint32(len(buf)), r.u.Add(buf) }))
+	log := string(buf[:bytes.IndexByte(buf, 0)])
+	for _, want := range []string{"verification time 0 usec\n", "stack depth 16+40 max ", "processed 7 insns"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("log %q, want %q", log, want)
+		}
+	}
+	p := r.p.Prog(int(fd))
+	if p == nil || p.Verified().Insns != 7 {
+		t.Fatalf("program %v", p)
+	}
+	if !p.Linked().Code.Insns[0].Proved {
+		t.Error("an access to the stack is not proved")
+	}
+}
+
+// A program whose safety cannot be judged runs with all checks, where that is allowed; nothing of any program is proved then.
+func TestUnjudged(t *testing.T) {
+	why := errors.New("not known here")
+	asked := 0
+	r := newRig(t, verified, func(o *sys.Options) {
+		o.Checked = true
+		inner := o.Attach
+		o.Attach = func(p *sys.Prog) (verifier.Attachment, error) {
+			if p.Type() == sys.ProgTypeSocketFilter {
+				return verifier.Attachment{}, why
+			}
+			return inner(p)
+		}
+		o.Unjudged = func(_ *sys.Prog, err error) bool {
+			asked++
+			if !errors.Is(err, why) {
+				t.Errorf("asked about %v", err)
+			}
+			return true
+		}
+	})
+	code := join(insn(0x7a, 10, 0, -16, 1), movK(0, 0), exit)
+	for i, typ := range []uint32{sys.ProgTypeSocketFilter, sys.ProgTypeSyscall} {
+		p := r.p.Prog(int(r.ok(sys.ProgLoad, r.prog(typ, code))))
+		if asked != 1 {
+			t.Errorf("program %d: asked %d times", i, asked)
+		}
+		if p.Linked().Code.Insns[0].Proved {
+			t.Errorf("program %d: an access is proved in checked mode", i)
+		}
+	}
+	r.k.Close()
+	r = newRig(t, func(o *sys.Options) {
+		o.Attach = func(*sys.Prog) (verifier.Attachment, error) { return verifier.Attachment{}, why }
+		o.Unjudged = func(*sys.Prog, error) bool { t.Error("asked although the machine is not checked"); return true }
+	})
+	r.errno(abi.EINVAL, sys.ProgLoad, r.prog(sys.ProgTypeSyscall, code))
+	if !errors.Is(r.p.Reason(), why) {
+		t.Errorf("the reason is %v", r.p.Reason())
+	}
+}
+
+// A SYSCALL program is not run with less of a context than it uses.
+func TestContextSize(t *testing.T) {
+	r := newRig(t, verified)
+	fd := r.ok(sys.ProgLoad, r.prog(sys.ProgTypeSyscall, join(insn(0x61, 0, 1, 8, 0), exit)))
+	for _, tc := range []struct {
+		size uint32
+		want abi.Errno
+	}{{0, abi.EINVAL}, {11, abi.EINVAL}, {12, 0}, {100, 0}} {
+		run := sys.RunAttr{Prog: fd, CtxSize: tc.size}
+		if tc.size > 0 {
+			run.Ctx = r.u.Add(make([]byte, tc.size))
+		}
+		if got := r.p.BPF(sys.ProgTestRun, run.Bytes()); got != -int64(tc.want) {
+			t.Errorf("context of %d bytes: %d", tc.size, got)
+		}
+	}
+}
+
+// constants is an array that nobody can write any more, of one element of 16 bytes that begins with n.
+func (r *rig) constants(n uint32) int32 {
+	fd := r.ok(sys.MapCreate, sys.MapAttr{Type: 2, KeySize: 4, ValueSize: 16, MaxEntries: 1, Flags: maps.FlagRdonlyProg}.Bytes())
+	r.ok(sys.MapUpdateElem, r.elem(fd, u32(0), join(u32(n), u32(0), u32(0), u32(0)), 0))
+	r.ok(sys.MapFreeze, sys.Words(uint32(fd)))
+	return fd
+}
