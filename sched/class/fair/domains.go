@@ -108,20 +108,29 @@ type level struct {
 	id    func(topo.Info) int32
 }
 
-// buildDomains follows build_sched_domains for the levels SMT, MC, PKG and NUMA with one distance.
-func (c *Class) buildDomains(t *topo.Topology) {
+// buildDomains follows build_sched_domains for the levels SMT, MC, PKG and NUMA with one distance. CPUs that are not active
+// are in no domain; a nil set means that all are.
+func (c *Class) buildDomains(t *topo.Topology, active cpuset) {
 	n := len(t.CPUs)
+	alone := partition(t, nil, 0, func(in topo.Info) int32 { return in.ID })
 	d := &c.domains
 	*d = domains{nr: n, caps: make([]uint64, n), base: make([]*domain, n), smt: make([]*group, n),
 		llcs: make([]*llc, n), work: newCPUSet(n), work2: newCPUSet(n)}
 	for i, in := range t.CPUs {
 		d.caps[i] = uint64(in.Capacity)
 	}
-	d.smt = partition(t, 0, func(in topo.Info) int32 { return in.Core })
-	for _, g := range d.smt {
+	d.smt = partition(t, active, 0, func(in topo.Info) int32 { return in.Core })
+	for i, g := range d.smt {
+		if g == nil {
+			g = alone[i]
+			d.smt[i] = g
+		}
 		d.hasSMT = d.hasSMT || g.weight() > 1
 	}
-	for i, g := range partition(t, 0, func(in topo.Info) int32 { return in.LLC }) {
+	for i, g := range partition(t, active, 0, func(in topo.Info) int32 { return in.LLC }) {
+		if g == nil {
+			g = alone[i]
+		}
 		if first := int(g.cpus[0]); first < i {
 			d.llcs[i] = d.llcs[first]
 		} else {
@@ -130,7 +139,7 @@ func (c *Class) buildDomains(t *topo.Topology) {
 		}
 	}
 
-	cur := partition(t, 0, func(in topo.Info) int32 { return in.ID }) // the widest group so far around each CPU
+	cur := partition(t, active, 0, func(in topo.Info) int32 { return in.ID }) // the widest group so far around each CPU
 	top := make([]*domain, n)
 	for _, lv := range []level{
 		{sdShareCapacity | sdShareLLC | sdPreferSibling, func(in topo.Info) int32 { return in.Core }},
@@ -138,9 +147,12 @@ func (c *Class) buildDomains(t *topo.Topology) {
 		{sdPreferSibling, func(in topo.Info) int32 { return in.Node }},
 		{sdNUMA, func(topo.Info) int32 { return 0 }},
 	} {
-		spans := partition(t, lv.flags, lv.id)
+		spans := partition(t, active, lv.flags, lv.id)
 		groups := make([][]*group, n) // of each span, by its first CPU
 		for i, span := range spans {
+			if span == nil {
+				continue
+			}
 			if span.weight() == cur[i].weight() {
 				spans[i] = cur[i] // the level adds nothing here
 				continue
@@ -158,12 +170,15 @@ func (c *Class) buildDomains(t *topo.Topology) {
 	}
 }
 
-// partition groups the CPUs by id and returns each CPU's group.
-func partition(t *topo.Topology, flags domainFlags, id func(topo.Info) int32) []*group {
+// partition groups the CPUs of among, nil for all, by id and returns each CPU's group.
+func partition(t *topo.Topology, among cpuset, flags domainFlags, id func(topo.Info) int32) []*group {
 	byID := map[int32]*group{} // only looked up
 	byCPU := make([]*group, len(t.CPUs))
 	cores := map[*group]map[int32]bool{}
 	for i, in := range t.CPUs {
+		if among != nil && !among.has(sim.CPU(i)) {
+			continue
+		}
 		g := byID[id(in)]
 		if g == nil {
 			g = &group{set: newCPUSet(len(t.CPUs)), flags: flags}

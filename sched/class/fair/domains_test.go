@@ -54,7 +54,7 @@ func TestDomains(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := &Class{rqs: make([]cpuQueue, len(tp.CPUs))}
-			c.buildDomains(tp)
+			c.buildDomains(tp, nil)
 			if d := gocmp.Diff(tc.want, c.describe(tc.cpu)); d != "" {
 				t.Errorf("domains of CPU %d (-want +got):\n%s", tc.cpu, d)
 			}

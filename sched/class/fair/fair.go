@@ -65,7 +65,7 @@ func NewWith(m *sim.Machine, o Options) *Class {
 		q.hrtick.Fire = func(sim.Time) { c.hrtickFire(q) }
 		q.push.Do = func() { c.activeBalance(q) }
 	}
-	c.buildDomains(m.Topo())
+	c.buildDomains(m.Topo(), nil)
 	return c
 }
 
@@ -90,7 +90,7 @@ func (c *Class) Hooks() sim.Hooks {
 		EnterIdle:     c.enterIdle,
 		ExitIdle:      c.exitIdle,
 
-		RQOnline: c.rqOnline, RQOffline: c.rqOffline, Domains: func() { c.buildDomains(c.m.Topo()) },
+		RQOnline: c.rqOnline, RQOffline: c.rqOffline, Domains: func() { c.buildDomains(c.m.Topo(), c.m.ActiveMask()) },
 		ChangeGroup: c.changeGroup, CgroupFree: c.cgroupFree, CgroupShares: c.cgroupShares, CgroupBandwidth: c.cgroupBandwidth,
 	}
 }

@@ -260,3 +260,51 @@ func TestGroupsRandomly(t *testing.T) {
 		}
 	})
 }
+
+// A CPU that goes offline leaves the domains: what it ran spreads over the others, and comes back with it.
+func TestDomainsHotplug(t *testing.T) {
+	b := newBench(t, "1n2l2c2t", Options{}, sim.Costs{})
+	var tasks []*sim.Task
+	for i := range 12 {
+		tasks = append(tasks, b.spawn(sim.TaskSpec{Comm: fmt.Sprint("t", i), Behavior: hog{}}))
+	}
+	b.run(sim.Second)
+	for _, cpu := range []sim.CPU{1, 5, 6} {
+		b.must(b.m.CPUDown(cpu))
+	}
+	b.run(2 * sim.Second)
+	spread := func(from, to sim.Duration) (least, most float64) {
+		before := map[*sim.Task]sim.Duration{}
+		for _, task := range tasks {
+			before[task] = b.cpuTime(task)
+		}
+		b.run(to)
+		least = 1e9
+		for _, task := range tasks {
+			x := (b.cpuTime(task) - before[task]).Seconds() / (to - from).Seconds()
+			least, most = min(least, x), max(most, x)
+		}
+		return least, most
+	}
+	for cpu := range sim.CPU(8) {
+		if down := cpu == 1 || cpu == 5 || cpu == 6; down != (b.c.base[cpu] == nil) || down && b.m.NrRunning(cpu) > 0 {
+			t.Errorf("cpu %d: domain %v, %d tasks", cpu, b.c.base[cpu] != nil, b.m.NrRunning(cpu))
+		}
+	}
+	// 12 tasks on 5 CPUs: 2.4 each, so between a half and a third of a CPU, if balancing works.
+	if least, most := spread(2*sim.Second, 4*sim.Second); least < .3 || most > .6 {
+		t.Errorf("shares from %.3f to %.3f of a CPU", least, most)
+	}
+	for _, cpu := range []sim.CPU{1, 5, 6} {
+		b.must(b.m.CPUUp(cpu))
+	}
+	b.run(5 * sim.Second)
+	if least, most := spread(5*sim.Second, 7*sim.Second); least < .45 || most > 1.01 {
+		t.Errorf("with all CPUs: shares from %.3f to %.3f", least, most)
+	}
+	for cpu := range sim.CPU(8) {
+		if b.m.NrRunning(cpu) == 0 {
+			t.Errorf("cpu %d is idle", cpu)
+		}
+	}
+}
