@@ -7,5 +7,6 @@
 // stdin has the bytecode in the same form or, with --elf, an object file whose function main is run. R0 goes to stdout in
 // hexadecimal. What cannot be run is said on stderr, with exit code 1; wrong usage has exit code 2.
 //
-// The verifier has no say: the tests want to know what instructions do.
+// The verifier has no say: the tests want to know what instructions do. Helpers can be called by their number in a register,
+// as in other virtual machines; the kernel has no such calls, and so the simulator refuses them.
 package main

@@ -86,7 +86,7 @@ func execute(memory string, in io.Reader, engineName string, object bool) (uint6
 		return 0, err
 	}
 	env := &engine.Env{Mem: m, Call: &abi.Call{Mem: m}, StackTop: stack + engine.DefaultStack, StackSize: engine.DefaultStack,
-		Budget: engine.DefaultBudget, Helpers: helpers()}
+		Budget: engine.DefaultBudget, Helpers: helpers(), ByNumber: true}
 	prog := engine.Prog{Code: p, Info: &abi.Prog{Name: "main"}}
 	for range p.Kfuncs {
 		prog.Kfuncs = append(prog.Kfuncs, func(c *abi.Call, _ *abi.Args) uint64 {

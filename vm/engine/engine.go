@@ -55,6 +55,9 @@ type Env struct {
 	Progs []Prog
 	// Helpers are the numbered helpers, by kernel number; nil where there is none (calling it is a Fault).
 	Helpers []abi.Func
+	// ByNumber makes CallReg call helpers too: a number in its register that is one of a helper is no code address. So other
+	// virtual machines do it; the kernel has no such calls.
+	ByNumber bool
 	// The stack region is [StackTop-StackSize, StackTop). A frame that does not fit is a Fault.
 	StackTop, StackSize uint64
 	// Budget is the number of instructions that an outermost invocation may execute, with all that runs nested in it.

@@ -68,6 +68,16 @@ func TailFault(n abi.Next, progs int, tails int32, callback bool) string {
 // ThrowFault is the message of an exception that no program can catch.
 func ThrowFault() string { return "exception thrown in a callback" }
 
+// CallNumber calls the helper of Env.Helpers with that number for a CallReg that finds no subprogram there. Tail calls
+// are not made in this way.
+func CallNumber(e *Env, n uint64, a *abi.Args) uint64 {
+	if n < uint64(len(e.Helpers)) && e.Helpers[n] != nil && n != uint64(e.TailCall) {
+		return e.Helpers[n](e.Call, a)
+	}
+	e.Call.Fault = TargetFault(n)
+	return 0
+}
+
 // HelperFault is the message of a call of a helper that does not exist.
 func HelperFault(n int64) string { return fmt.Sprintf("call of unknown helper %d", n) }
 

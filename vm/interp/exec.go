@@ -539,6 +539,13 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 			if in.Op == ir.CallReg {
 				q, at := c.resolve(regs[d])
 				if q != lv.p {
+					if c.env.ByNumber {
+						if msg := c.callNumber(lv, regs[d]); msg != "" {
+							return c.callFault(lv, pc)
+						}
+						view = c.env.Mem.View()
+						continue
+					}
 					return c.fault(lv, pc, engine.TargetFault(regs[d]))
 				}
 				target = int(at)

@@ -353,6 +353,17 @@ func (c *code) callFault(lv *level, pc int) (uint64, *engine.Fault) {
 	return 0, &engine.Fault{Prog: lv.p.number, Insn: int32(pc - 1), Msg: msg}
 }
 
+// callNumber calls helper number n for a CallReg, and returns its fault.
+func (c *code) callNumber(lv *level, n uint64) string {
+	call := c.env.Call
+	c.env.State.Insns = lv.insns
+	call.Helpers++
+	r0 := engine.CallNumber(c.env, n, (*abi.Args)(lv.regs[1:6]))
+	lv.insns = c.env.State.Insns
+	copy(lv.regs[:6], []uint64{r0, 0, 0, 0, 0, 0})
+	return call.Fault
+}
+
 // fits tells whether the stack region has room for one more frame.
 func (c *code) fits() bool {
 	return c.sp-(c.env.StackTop-c.env.StackSize) >= engine.FrameSize

@@ -194,7 +194,7 @@ const (
 	CallSub
 	CallHelper
 	CallKfunc
-	// CallReg calls the subprogram whose code address is in Dst (callx).
+	// CallReg calls the subprogram whose code address is in Dst (callx), or what engine.Env.ByNumber says.
 	CallReg
 	Exit
 

@@ -102,6 +102,7 @@ func (d *Differ) Bytes(t *testing.T, data []byte) (ends []string) {
 	t.Helper()
 	g := &generator{data: data, mem: d.data}
 	o := Options{Stack: diffStack, Budget: []uint64{3000, 500, 60, 7, 1}[g.n(8)*5/8]}
+	o.ByNumber = g.n(4) == 0
 	if g.n(3) > 0 {
 		o.Arena = arenaUser + uint64(g.n(2))*0x1000
 	}

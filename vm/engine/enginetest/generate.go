@@ -215,9 +215,12 @@ func (g *generator) insn(emit func(ir.Insn)) {
 		emit(ir.Insn{Op: ir.CallSub, Target: int32(g.byte())})
 	case k == 27:
 		r := g.reg()
-		if g.n(8) > 0 {
+		switch n := g.n(8); {
+		case n > 1:
 			emit(ir.Insn{Op: ir.LdImm64, Dst: r, Imm: int64(g.byte()), Off: 1})
-		} else {
+		case n > 0:
+			emit(ir.Insn{Op: ir.Mov64K, Dst: r, Imm: []int64{HelperFold, HelperFault, HelperAlloc, 77}[g.n(4)]})
+		default:
 			emit(ir.Insn{Op: ir.LdImm64, Dst: r, Imm: int64(engine.CodeAddr(g.n(3), 0)) + int64(g.byte())})
 		}
 		emit(ir.Insn{Op: ir.CallReg, Dst: r})

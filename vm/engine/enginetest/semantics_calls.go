@@ -56,6 +56,27 @@ func callCases(data uint64) []semantic {
 			progs: []*ir.Program{recurse}, fault: &engine.Fault{Insn: 4, Msg: engine.StackFault()}, insns: 1 + 2*3,
 		},
 		{
+			name: "callx with the number of a helper", opt: Options{ByNumber: true}, insns: 9,
+			progs: []*ir.Program{program("p", []ir.Insn{k(ir.Mov64K, 6, 1), k(ir.Mov64K, 7, HelperFold), k(ir.CallReg, 7, 0), x(ir.Add64X, 0, 1), x(ir.Add64X, 0, 6),
+				k(ir.LdImm64, 7, int64(engine.CodeAddr(0, 8))), k(ir.CallReg, 7, 0), exit}, []ir.Insn{exit})},
+			r0: fold(&abi.Args{data}) + 1,
+			check: func(w *World) string {
+				if w.Env.Call.Helpers != 1 {
+					return fmt.Sprintf("%d calls of helpers", w.Env.Call.Helpers)
+				}
+				return ""
+			},
+		},
+		{
+			name: "callx with the number of no helper", opt: Options{ByNumber: true}, progs: []*ir.Program{program("p", []ir.Insn{k(ir.Mov64K, 7, 9999), k(ir.CallReg, 7, 0), exit})},
+			fault: &engine.Fault{Insn: 1, Msg: engine.TargetFault(9999)}, insns: 2,
+		},
+		{
+			name: "callx with a helper that refuses", opt: Options{ByNumber: true},
+			progs: []*ir.Program{program("p", []ir.Insn{k(ir.Mov64K, 1, 1), k(ir.Mov64K, 7, HelperFault), k(ir.CallReg, 7, 0), exit})},
+			fault: &engine.Fault{Insn: 2, Msg: "helper says no"}, insns: 3,
+		},
+		{
 			name:  "callx",
 			progs: []*ir.Program{program("p", []ir.Insn{k(ir.LdImm64, 6, int64(engine.CodeAddr(0, 3))), k(ir.CallReg, 6, 0), exit}, []ir.Insn{k(ir.Mov64K, 0, 9), exit})},
 			r0:    9, insns: 5,

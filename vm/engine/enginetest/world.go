@@ -71,6 +71,8 @@ type Options struct {
 	// Mem is the address space to live in, for one world at a time; nil: one of its own. Worlds that follow one another in a
 	// space must have the same size of stack and arena, and have the same addresses; what their helpers allocated stays.
 	Mem *mem.Space
+	// ByNumber is that of engine.Env.
+	ByNumber bool
 }
 
 // New builds a world and compiles the programs in it.
@@ -89,7 +91,7 @@ func New(tb testing.TB, e engine.Engine, o Options, progs ...*ir.Program) *World
 	w := &World{Mem: m}
 	stack := w.alloc(tb, o.Stack)
 	w.Data = w.alloc(tb, DataSize)
-	w.Env = &engine.Env{Mem: m, Call: &abi.Call{Mem: m}, StackTop: stack + o.Stack, StackSize: o.Stack, Budget: o.Budget, Helpers: w.helpers(), TailCall: HelperTail}
+	w.Env = &engine.Env{Mem: m, Call: &abi.Call{Mem: m}, StackTop: stack + o.Stack, StackSize: o.Stack, Budget: o.Budget, Helpers: w.helpers(), TailCall: HelperTail, ByNumber: o.ByNumber}
 	if o.Arena != 0 {
 		w.arena(tb, o.Arena)
 	}

@@ -74,7 +74,7 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 	if x == nil {
 		return nil, fmt.Errorf("%d sets of programs share an address space, at most %d are possible", contexts, contexts)
 	}
-	u := lower(env, slot, cpu.X86.HasBMI2 && !e.opt.NoBMI2)
+	u := lower(env, slot, cpu.X86.HasBMI2 && !e.opt.NoBMI2, &x.value)
 	c := &code{env: env, mem: env.Mem, unit: u, x: x, slot: slot, low: env.StackTop - env.StackSize, budget: min(env.Budget, 1<<62), top: env.StackTop}
 	c.slice = int64(min(c.budget, sliceInsns))
 	c.later = int64(c.budget) - c.slice

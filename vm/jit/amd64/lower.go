@@ -15,6 +15,8 @@ type lowering struct {
 	set     *flow.Set
 	helpers []abi.Func
 	calls   *abi.Call
+	// byNumber calls the helper whose number Go finds in the context; nil: there are no such calls.
+	byNumber abi.Func
 	// tailCall is the number of the helper that makes tail calls.
 	tailCall int64
 	// arena: the set has one; arenaUser is the upper half of its user addresses.
@@ -86,11 +88,14 @@ type unit struct {
 	words   []func() uint64
 }
 
-// lower compiles all programs of env for a context in the given slot.
-func lower(env *engine.Env, slot int, bmi2 bool) unit {
+// lower compiles all programs of env for a context in the given slot. CallReg leaves the number of a helper in number.
+func lower(env *engine.Env, slot int, bmi2 bool, number *uint64) unit {
 	l := &lowering{a: new(Asm), bmi2: bmi2, slot: slot, set: flow.New(env), helpers: env.Helpers, calls: env.Call, tailCall: env.TailCall}
 	if env.Arena != nil {
 		l.arena, l.arenaUser = true, env.Arena.User()&^(1<<32-1)
+	}
+	if env.ByNumber {
+		l.byNumber = func(_ *abi.Call, a *abi.Args) uint64 { return engine.CallNumber(env, *number, a) }
 	}
 	u := l.pass(env)
 	l.a.Again() // with what is known now, most jumps get short

@@ -142,8 +142,19 @@ func (l *lowering) callSub(i int32, jump func()) {
 
 // callReg lowers callx: the entry comes from a table with an element for each instruction of the program.
 func (l *lowering) callReg(i int32, in *ir.Insn) {
-	a := l.a
-	bad := l.fault(i, exitTarget)
+	a, end := l.a, l.a.NewLabel()
+	var bad Label
+	if l.byNumber == nil {
+		bad = l.fault(i, exitTarget)
+	} else { // perhaps it is the number of a helper
+		bad = a.NewLabel()
+		l.later(func() {
+			a.Bind(bad)
+			a.Store(8, l.field(offValue), regT2)
+			l.callHost(i, l.byNumber, &l.calls.Helpers)
+			a.Jmp(end)
+		})
+	}
 	a.MovRR(W64, regT2, hostReg[in.Dst]) // where Go finds it
 	a.MovRI(regT1, -int64(engine.CodeAddr(l.number, 0)))
 	a.AluRR(Add, W64, regT1, regT2)
@@ -171,6 +182,7 @@ func (l *lowering) callReg(i int32, in *ir.Insn) {
 	a.JmpR(regT1)
 	a.Bind(back)
 	a.AluRI(Add, W64, RBP, engine.FrameSize)
+	a.Bind(end)
 }
 
 // addresses puts the table of callReg here.

@@ -77,7 +77,7 @@ func (e *Engine) Compile(env *engine.Env) (engine.Code, error) {
 	if c.slice == 0 {
 		c.slice = sliceInsns
 	}
-	u, err := lower(env, e.far)
+	u, err := lower(env, e.far, &x.value)
 	if err == nil {
 		c.text, err = executable(u.code)
 	}

@@ -15,6 +15,8 @@ type lowering struct {
 	set     *flow.Set
 	helpers []abi.Func
 	calls   *abi.Call
+	// byNumber calls the helper whose number Go finds in the context; nil: there are no such calls.
+	byNumber abi.Func
 	// tailCall is the number of the helper that makes tail calls.
 	tailCall int64
 	// arena: the set has one; arenaUser is the upper half of its user addresses.
@@ -71,11 +73,15 @@ type unit struct {
 	marks                [][]engine.Mark // per program: which code belongs to which instruction
 }
 
-// lower compiles all programs of env, with jumps that reach far if they must or it is asked for.
-func lower(env *engine.Env, far bool) (unit, error) {
+// lower compiles all programs of env, with jumps that reach far if they must or it is asked for. CallReg leaves the number of
+// a helper in number.
+func lower(env *engine.Env, far bool, number *uint64) (unit, error) {
 	l := &lowering{a: &Asm{far: far}, set: flow.New(env), helpers: env.Helpers, calls: env.Call, tailCall: env.TailCall}
 	if env.Arena != nil {
 		l.arena, l.arenaUser = true, env.Arena.User()&^(1<<32-1)
+	}
+	if env.ByNumber {
+		l.byNumber = func(_ *abi.Call, a *abi.Args) uint64 { return engine.CallNumber(env, *number, a) }
 	}
 	u := l.pass(env)
 	code, ok := l.a.Code()

@@ -122,8 +122,19 @@ func (l *lowering) callSub(i int32, jump func()) {
 
 // callReg lowers callx: the entry comes from a table with an element for each instruction of the program.
 func (l *lowering) callReg(i int32, in *ir.Insn) {
-	a := l.a
-	bad := l.fault(i, exitTarget)
+	a, end := l.a, l.a.NewLabel()
+	var bad Label
+	if l.byNumber == nil {
+		bad = l.fault(i, exitTarget)
+	} else { // perhaps it is the number of a helper
+		bad = a.NewLabel()
+		l.later(func() {
+			a.Bind(bad)
+			a.Store(8, At(regContext, offValue), regT1)
+			l.callHost(i, l.byNumber, &l.calls.Helpers)
+			a.B(end)
+		})
+	}
 	a.MovRR(W64, regT1, hostReg[in.Dst]) // where Go finds it
 	a.MovRI(regT2, engine.CodeAddr(l.number, 0))
 	a.AluRR(Sub, W64, regT2, regT1, regT2)
@@ -139,6 +150,7 @@ func (l *lowering) callReg(i int32, in *ir.Insn) {
 	a.BZero(W64, regT2, false, bad) // no subprogram starts there
 	a.AluRR(Add, W64, regT3, regT3, regT2)
 	l.callSub(i, func() { a.Br(regT3) })
+	a.Bind(end)
 }
 
 // addresses puts the table of callReg here.

@@ -48,7 +48,7 @@ func (l *lab) lower(t *testing.T, far bool, p *ir.Program) []byte {
 	}
 	env := l.env
 	env.Progs = []engine.Prog{{Code: p, Info: &abi.Prog{}, Kfuncs: []abi.Func{nothing}}}
-	u, err := lower(&env, far)
+	u, err := lower(&env, far, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
