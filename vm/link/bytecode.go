@@ -60,8 +60,8 @@ func DecodeBytecode(raw []byte) (*Bytecode, error) {
 		}
 		switch {
 		case d.bad != "":
-			in = b.poison(here, d.bad)
-			in.Dst = ir.Reg(min(d.dst, 10))
+			in = d.invalid(len(b.Poison), here)
+			b.Poison = append(b.Poison, d.bad)
 		case in.Op == ir.CallHelper && (in.Imm == PoisonCore || in.Imm >= PoisonMap):
 			in = b.poison(here, fmt.Sprintf("invalid func unknown#%d", in.Imm))
 		case in.Op.IsJump():

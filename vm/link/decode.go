@@ -93,7 +93,7 @@ func (l *linker) decode(n int) (*code, error) {
 			return nil, fmt.Errorf("instruction %d: %w", here, err)
 		}
 		if d.bad != "" {
-			c.insns = append(c.insns, ir.Insn{Op: ir.Invalid, Dst: ir.Reg(min(d.dst, 10)), Imm: int64(len(c.poison)), Orig: here})
+			c.insns = append(c.insns, d.invalid(len(c.poison), here))
 			c.poison = append(c.poison, d.bad)
 			continue
 		}
@@ -421,13 +421,36 @@ var bySize = [4]ir.Op{2, 1, 0, 3}
 var atomicOps = map[int32]ir.Op{0x00: ir.AtomicAdd32, 0x40: ir.AtomicOr32, 0x50: ir.AtomicAnd32, 0xa0: ir.AtomicXor32,
 	0x01: ir.FetchAdd32, 0x41: ir.FetchOr32, 0x51: ir.FetchAnd32, 0xa1: ir.FetchXor32, 0xe1: ir.Xchg32, 0xf1: ir.CmpXchg32}
 
+// LegacyLoad is the poison of a load of packet data by a hidden function (BPF_ABS, BPF_IND): the machine has no packets. Off
+// of the instruction is the size of the load, negative if Src is added to its address.
+const LegacyLoad = "loads from a packet by an instruction of classic BPF"
+
+const (
+	modeABS = 0x20
+	modeIND = 0x40
+)
+
+// invalid is the instruction that stands for one that cannot be run, for a reason with the given number.
+func (d *decoder) invalid(reason int, slot int32) ir.Insn {
+	in := ir.Insn{Op: ir.Invalid, Dst: ir.Reg(min(d.dst, 10)), Imm: int64(reason), Orig: slot}
+	if d.bad == LegacyLoad {
+		in.Dst = 0
+		in.Off = 1 << (bySize[d.op>>3&3])
+		if d.op&0xe0 == modeIND {
+			in.Src, in.Off = ir.Reg(d.src), -in.Off
+		}
+	}
+	return in
+}
+
 func (d *decoder) memory(in *ir.Insn) error {
 	size, mode := bySize[d.op>>3&3], d.op&0xe0
 	switch d.op & 7 {
 	case classLD:
 		if d.op != opLdImm64 {
-			if mode == 0x20 || mode == 0x40 {
-				return fmt.Errorf("legacy packet load (opcode %#02x): %w", d.op, ErrUnsupported)
+			if (mode == modeABS || mode == modeIND) && size < 3 {
+				d.bad = LegacyLoad
+				return nil
 			}
 			return d.unknown()
 		}

@@ -125,7 +125,6 @@ func TestErrors(t *testing.T) {
 		{name: "unknown atomic", o: object(insn(0xdb, 1, 2, 0, 0x30), exit), want: "unknown atomic operation 0x30"},
 		{name: "exit with value", o: object(insn(0x95, 0, 0, 0, 1)), want: "uses reserved fields"},
 		{name: "cast to space 2", o: object(insn(0xbf, 1, 2, 1, 2), exit), want: "cast between address spaces 2 and 0"},
-		{name: "legacy load", o: object(insn(0x20, 0, 0, 0, 0), exit), want: "legacy packet load (opcode 0x20): not supported", unsupported: true},
 		{name: "indirect jump", o: object(insn(0x0d, 1, 0, 0, 0), exit), want: "indirect jump (gotox): not supported", unsupported: true},
 		{name: "jump before the start", o: object(insn(0x05, 0, 0, -2, 0), exit), want: "instruction 0: jump to -1, outside of the function (0 to 1)"},
 		{name: "jump behind the end", o: object(insn(0x05, 0, 0, 1, 0), exit), want: "instruction 0: jump to 2, outside"},

@@ -80,7 +80,8 @@ type verdict struct {
 	why             string
 }
 
-func checkObject(tb testing.TB, l *lab, file string, only func(p *link.Program) bool) []verdict {
+// object reads and links an object; nil if that cannot be done.
+func (l *lab) object(tb testing.TB, file string) (*link.Object, string) {
 	tb.Helper()
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -90,12 +91,21 @@ func checkObject(tb testing.TB, l *lab, file string, only func(p *link.Program) 
 	in, err := elf.Read(name, bytes.NewReader(raw))
 	if err != nil {
 		tb.Logf("%s: %v", name, err)
-		return nil
+		return nil, name
 	}
 	// The recorded verdicts are from a loader that leaves variables for enumerators zero.
 	o, err := link.Link(in, l, link.Options{KeepGoing: true})
 	if err != nil {
 		tb.Logf("%s: %v", name, err)
+		return nil, name
+	}
+	return o, name
+}
+
+func checkObject(tb testing.TB, l *lab, file string, only func(p *link.Program) bool) []verdict {
+	tb.Helper()
+	o, name := l.object(tb, file)
+	if o == nil {
 		return nil
 	}
 	var out []verdict
@@ -105,9 +115,12 @@ func checkObject(tb testing.TB, l *lab, file string, only func(p *link.Program) 
 		}
 		v := verdict{file: name, prog: p.Name, got: "success"}
 		at, err := l.places.Program(o, p)
-		if err != nil {
+		switch {
+		case errors.Is(err, attach.ErrUnsupported):
 			v.why = err.Error()
-		} else {
+		case err != nil:
+			v.got, v.err = "failure", &verifier.Error{Prog: p.Name, Insn: -1, Msg: err.Error(), Log: []string{err.Error()}}
+		default:
 			v.res, err = verifier.Check(o, p, at)
 			if err != nil {
 				v.got = "failure"

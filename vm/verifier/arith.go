@@ -298,9 +298,13 @@ func (v *verifier) pointerMath(in *ir.Insn, k aluKind, wide bool, ptr, off *reg)
 		return refuse(CodeNull, "R%d pointer arithmetic on %v prohibited, null-check it first", in.Dst, p.typ)
 	}
 	switch p.typ.base() {
-	case ptrToCtx, ptrToMapValue, ptrToMapKey, ptrToStack, ptrToBTF, ptrToMem, ptrToBuf, ptrToFunc, constPtrToDynptr:
+	case ptrToCtx, ptrToMapValue, ptrToMapKey, ptrToStack, ptrToBTF, ptrToMem, ptrToBuf, ptrToFunc, constPtrToDynptr, ptrToPacket, ptrToPacketMeta,
+		ptrToTPBuffer:
 	default:
-		if p.typ.base() == constPtrToMap && known && off.off() == 0 && k == aluAdd {
+		if p.typ == ptrToFlowKeys && known {
+			break
+		}
+		if (p.typ.base() == constPtrToMap || p.typ == ptrToFlowKeys) && known && off.off() == 0 && k == aluAdd {
 			break
 		}
 		return refuse(CodePointerMath, "R%d pointer arithmetic on %v prohibited", in.Dst, p.typ)
@@ -320,6 +324,9 @@ func (v *verifier) pointerMath(in *ir.Insn, k aluKind, wide bool, ptr, off *reg)
 	switch k {
 	case aluAdd:
 		d.r64, d.bits = p.r64.add(off.r64), p.bits.add(off.bits)
+		if p.typ.packet() {
+			v.movePacket(d, &p, known, false, 0)
+		}
 	case aluSub:
 		if !fromPtr {
 			return refuse(CodePointerMath, "R%d tried to subtract pointer from scalar", in.Dst)
@@ -327,7 +334,11 @@ func (v *verifier) pointerMath(in *ir.Insn, k aluKind, wide bool, ptr, off *reg)
 		if p.typ == ptrToStack {
 			return refuse(CodePointerMath, "R%d subtraction from stack pointer prohibited", in.Dst)
 		}
+		lo := off.smin()
 		d.r64, d.bits = p.r64.add(off.r64.neg()), p.bits.sub(off.bits)
+		if p.typ.packet() {
+			v.movePacket(d, &p, known, true, lo)
+		}
 	case aluAnd, aluOr, aluXor:
 		return refuse(CodePointerMath, "R%d bitwise operator %v on pointer prohibited", in.Dst, k)
 	default:

@@ -301,6 +301,17 @@ func (v *verifier) backtrackInsn(i, subsequent int32, e *histEntry) btResult {
 		if bt.regs[bt.frame]&argRegs != 0 {
 			return btBug
 		}
+		if op == ir.CallHelper && in.Imm == fnTailCall && subsequent != i+1 {
+			return bt.enter() // the program went on in another one, which returned for this function
+		}
+		return btGoOn
+	case v.legacyLoad(in):
+		if bt.has(0) {
+			return btGiveUp
+		}
+		if subsequent != i+1 {
+			return bt.enter()
+		}
 		return btGoOn
 	case op == ir.Exit:
 		fromCall := subsequent > 0 && v.insns[subsequent-1].Op == ir.CallSub
@@ -328,6 +339,15 @@ func (v *verifier) backtrackInsn(i, subsequent int32, e *histEntry) btResult {
 		}
 	}
 	v.syncLinked(e)
+	return btGoOn
+}
+
+// enter goes back into the function that the one at hand has called.
+func (bt *backtracker) enter() btResult {
+	if bt.frame == maxFrames-1 {
+		return btBug
+	}
+	bt.frame++
 	return btGoOn
 }
 

@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"fmt"
 	"math"
 	"strings"
 
@@ -26,9 +27,16 @@ func (v *verifier) stepCall(in *ir.Insn) (stepResult, error) {
 	}
 	switch in.Op {
 	case ir.CallHelper:
-		return stepNext, v.stepHelper(in)
+		v.left = false
+		if err := v.stepHelper(in); err != nil || !v.left {
+			return stepNext, err
+		}
+		return stepJump, nil
 	case ir.CallKfunc:
-		return stepNext, v.stepKfunc(in)
+		if err := v.stepKfunc(in); err != nil || !v.throws(v.insnIdx) {
+			return stepNext, err
+		}
+		return stepLeave, v.checkThrowLeaks()
 	case ir.CallSub:
 		return v.stepSub(in)
 	}
@@ -59,8 +67,17 @@ func (v *verifier) stepSub(in *ir.Insn) (stepResult, error) {
 		for i := range callerSaved {
 			caller.regs[i].markNotInit()
 		}
+		if s.movesPacket {
+			v.dropPackets()
+		}
 		if !v.subVoid(sub) {
 			caller.regs[0].markUnknown()
+		}
+		if s.throws {
+			if _, err := v.push(v.insnIdx+1, v.insnIdx); err != nil {
+				return 0, err
+			}
+			return stepLeave, v.checkThrowLeaks()
 		}
 		return stepNext, nil
 	}
@@ -490,12 +507,19 @@ func (r retRange) has(x *reg) bool {
 	return int64(r.lo) <= x.smin() && x.smax() <= int64(r.hi)
 }
 
-func badReturn(x *reg, r retRange, when string) error {
-	unknown := x.smin() == math.MinInt64 && x.smax() == math.MaxInt64
-	if unknown {
-		return refuse(CodeReturn, "%s the register R0 has unknown scalar value should have been in [%d, %d]", when, r.lo, r.hi)
+// badReturn follows verbose_invalid_scalar.
+func badReturn(x *reg, r retRange, when, name string) error {
+	has := ""
+	if x.smin() > math.MinInt64 {
+		has += fmt.Sprintf(" smin=%d", x.smin())
 	}
-	return refuse(CodeReturn, "%s the register R0 has smin=%d smax=%d should have been in [%d, %d]", when, x.smin(), x.smax(), r.lo, r.hi)
+	if x.smax() < math.MaxInt64 {
+		has += fmt.Sprintf(" smax=%d", x.smax())
+	}
+	if has == "" {
+		has = " unknown scalar value"
+	}
+	return refuse(CodeReturn, "%s the register %s has%s should have been in [%d, %d]", when, name, has, r.lo, r.hi)
 }
 
 // stepExit leaves a function or the program. It follows process_bpf_exit_full.
@@ -527,7 +551,7 @@ func (v *verifier) returnToCaller() error {
 			return err
 		}
 		if !callee.ret.has(r0) {
-			return badReturn(r0, callee.ret, "At callback return")
+			return badReturn(r0, callee.ret, "At callback return", "R0")
 		}
 		v.insnIdx = callee.callsite
 	} else {
@@ -547,10 +571,29 @@ func (v *verifier) returnToCaller() error {
 // check_return_code.
 func (v *verifier) checkReturn() error {
 	f := v.cur.cur()
+	if f.sub == 0 || f.inAsync || v.subs[f.sub].isException {
+		return v.checkReturnReg(0)
+	}
 	r0 := &f.regs[0]
+	switch {
+	case v.subVoid(f.sub):
+		return nil
+	case r0.typ == notInit:
+		return refuse(CodeUninitReg, "R0 !read_ok")
+	case r0.typ != scalar && r0.typ != ptrToArena:
+		return refuse(CodeReturn, "At subprogram exit the register R0 is not a scalar value (%v)", r0.typ)
+	}
+	return nil
+}
+
+// checkReturnReg checks what the program returns in a register. It follows check_return_code.
+func (v *verifier) checkReturnReg(n int) error {
+	f := v.cur.frames[0]
+	name := regName(n)
+	r0 := &v.regs()[n]
 	needs := func() error {
 		if r0.typ == notInit {
-			return refuse(CodeUninitReg, "R0 !read_ok")
+			return refuse(CodeUninitReg, "R%d !read_ok", n)
 		}
 		return nil
 	}
@@ -559,30 +602,18 @@ func (v *verifier) checkReturn() error {
 			return err
 		}
 		if r0.typ != scalar {
-			return refuse(CodeReturn, "%s the register R0 is not a known value (%v)", when, r0.typ)
+			return refuse(CodeReturn, "%s the register %s is not a known value (%v)", when, name, r0.typ)
 		}
-		if err := v.markPrecise(0); err != nil {
+		if err := v.markPrecise(n); err != nil {
 			return err
 		}
 		if !rr.has(r0) {
-			return badReturn(r0, rr, when)
+			return badReturn(r0, rr, when, name)
 		}
 		return nil
 	}
-	switch {
-	case f.inAsync:
+	if f.inAsync {
 		return inRange(f.ret, "At async callback return")
-	case f.sub != 0:
-		if v.subVoid(f.sub) {
-			return nil
-		}
-		if err := needs(); err != nil {
-			return err
-		}
-		if r0.typ != scalar && r0.typ != ptrToArena {
-			return refuse(CodeReturn, "At subprogram exit the register R0 is not a scalar value (%v)", r0.typ)
-		}
-		return nil
 	}
 	switch v.at.Return.Kind {
 	case ReturnVoid:

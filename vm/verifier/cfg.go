@@ -30,14 +30,20 @@ type subInfo struct {
 	called     bool // a global function that has to be verified
 	verified   bool
 	mightSleep bool
-	isCallback bool
-	isAsync    bool
-	noPrivate  bool // an asynchronous callback may reach it: it uses the normal stack
-	stack      int  // bytes
-	args       []subArg
-	argsErr    error
-	argsDone   bool
-	postorder  []int32
+	throws     bool
+	tailCall   bool
+	legacy     bool // loads packet data by LD_ABS or LD_IND
+	// movesPacket: packets may be elsewhere after a call.
+	movesPacket bool
+	isException bool
+	isCallback  bool
+	isAsync     bool
+	noPrivate   bool // an asynchronous callback may reach it: it uses the normal stack
+	stack       int  // bytes
+	args        []subArg
+	argsErr     error
+	argsDone    bool
+	postorder   []int32
 }
 
 // subAt is the number of the function that has the instruction.
@@ -149,6 +155,14 @@ func (v *verifier) checkCFG() error {
 		i := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		v.visit(i, push)
+	}
+	if n := v.prog.Code.Exception; n > 0 && !seen[v.subs[n].start] {
+		push(v.subs[n].start)
+		for len(todo) > 0 {
+			i := todo[len(todo)-1]
+			todo = todo[:len(todo)-1]
+			v.visit(i, push)
+		}
 	}
 	for i, ok := range seen {
 		if !ok {
@@ -365,79 +379,4 @@ func (v *verifier) computeSCC() {
 		}
 	}
 	v.visits = make([][]*sccVisit, scc)
-}
-
-// checkStackDepth sums the stacks along every chain of calls; asynchronous callbacks start a chain of their own. It follows
-// check_max_stack_depth (7.2): each function's stack is rounded to 16 bytes; with a private stack, functions with 64
-// bytes and more count for themselves.
-func (v *verifier) checkStackDepth() error {
-	for si := len(v.subs) - 1; si >= 0; si-- {
-		if si == 0 || v.subs[si].isAsync {
-			if err := v.checkStackChain(si); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (v *verifier) checkStackChain(root int) error {
-	private := root == 0 && v.at.PrivateStack
-	type level struct {
-		sub, frame, depth int
-		next              int32
-	}
-	var stack []level
-	enter := func(sub, frame, depth int) error {
-		own := (v.subs[sub].stack + stackRounding - 1) / stackRounding * stackRounding
-		if !private {
-			v.subs[sub].noPrivate = true
-		}
-		if !v.subs[sub].noPrivate && own >= minPrivStack {
-			if own > maxStack {
-				return refuse(CodeStackSize, "stack size of subprog %d is %d. Too large", sub, own)
-			}
-			v.result.MaxStackDepth = max(v.result.MaxStackDepth, own)
-		} else {
-			depth += own
-			v.result.MaxStackDepth = max(v.result.MaxStackDepth, depth)
-		}
-		stack = append(stack, level{sub, frame, depth, v.subs[sub].start})
-		if depth > maxStack {
-			return refuse(CodeStackSize, "combined stack size of %d calls is %d. Too large", len(stack), depth)
-		}
-		return nil
-	}
-	if err := enter(root, 0, 0); err != nil {
-		return err
-	}
-	steps := 0
-	for len(stack) > 0 {
-		top := &stack[len(stack)-1]
-		if top.next == v.subs[top.sub].end {
-			stack = stack[:len(stack)-1]
-			continue
-		}
-		i := top.next
-		top.next++
-		if steps++; steps > 64*maxInsns {
-			return refuse(CodeTooComplex, "too many chains of calls")
-		}
-		callee, ok := v.callee(i)
-		if !ok || v.subs[callee].isAsync && v.insns[i].Op != ir.CallSub {
-			continue
-		}
-		frame := top.frame + 1
-		if v.subs[callee].global {
-			frame = 0
-		}
-		v.insnIdx = i
-		if frame >= maxFrames || len(stack) >= 2*maxSubprogs {
-			return refuse(CodeCallDepth, "the call stack of %d frames is too deep !", frame)
-		}
-		if err := enter(callee, frame, top.depth); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -138,7 +138,7 @@ func Codes() []CodeInfo {
 			Example: ""},
 		{Code: CodeUnsupported, Rule: "This verifier knows what the program does.",
 			Fix:     "A kernel may well accept this program. docs/fidelity.md lists what schedsim does not model.",
-			Example: "r2 = map array\nr3 = 0\ncall tail_call\nr0 = 0\nexit"},
+			Example: "call #77\nr0 = 0\nexit"},
 	}
 }
 

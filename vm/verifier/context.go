@@ -26,6 +26,26 @@ type Attachment struct {
 	StructOps bool
 	// Tracing: objects with special fields may not be freed.
 	Tracing bool
+	// Packet tells how packets may be accessed.
+	Packet PacketAccess
+	// LegacyLoads: programs may load packet data by the instructions of classic BPF.
+	LegacyLoads bool
+	// SockMapUpdate and SockMapDelete: programs may change maps of sockets.
+	SockMapUpdate, SockMapDelete bool
+	// Event programs run where no lock may be taken (kprobes, tracepoints, raw tracepoints, perf events).
+	Event bool
+	// SocketFilter programs may not use maps with spin locks.
+	SocketFilter bool
+	// Retval is what bpf_get_retval gives and bpf_set_retval may set.
+	Retval Retval
+	// Form names the prototype of a helper where there are several, "" for the usual one. Nil: always the usual one.
+	Form func(id int32) string
+	// HookReturn are the values that a load of the hooked function's result gives. Nil: any.
+	HookReturn *Return
+	// CssTaskIter: programs that cannot sleep may walk the tasks of a cgroup, too.
+	CssTaskIter bool
+	// NoTailCalls: the program is not one of a type that tail calls may reach or leave.
+	NoTailCalls bool
 	// NrCPUs bounds bpf_get_smp_processor_id. 0: 8192.
 	NrCPUs uint32
 	// Helper tells whether the helper may be called. Nil: none.
@@ -40,6 +60,25 @@ type Attachment struct {
 type Kfunc struct {
 	Type  *btf.Func
 	Flags abi.KfuncFlags
+}
+
+// PacketAccess says what programs may do with packets.
+type PacketAccess uint8
+
+// The sorts of access to packets.
+const (
+	PacketNone PacketAccess = iota
+	PacketRead
+	PacketReadWrite
+	// PacketOption: what looks like a packet is a buffer of socket options.
+	PacketOption
+)
+
+// Retval is a rule for bpf_get_retval and bpf_set_retval.
+type Retval struct {
+	// Any: all values. Void: there is none to be set.
+	Any, Void bool
+	Lo, Hi    int32
 }
 
 // Return is a rule for return values.
@@ -74,11 +113,35 @@ type Context interface {
 
 // Field is what a load from the context gives: a number, or a pointer to Struct.
 type Field struct {
+	Kind                    FieldKind
 	Struct                  btf.Type
 	Trusted, Nullable       bool
 	RCU, UserMemory, PerCPU bool
 	// Unsupported: the kernel knows it, this verifier does not.
 	Unsupported string
+}
+
+// FieldKind is what a field of a context is, other than a pointer to a struct.
+type FieldKind uint8
+
+// The kinds of fields.
+const (
+	FieldNumber FieldKind = iota
+	FieldPacket
+	FieldPacketMeta
+	FieldPacketEnd
+	FieldFlowKeys
+	FieldSockCommon
+	FieldSocket
+	FieldTPBuffer // of a writable raw tracepoint
+	FieldBuf      // of an iterator
+	FieldBufRead
+	FieldReturn // a number: the result of the hooked function
+)
+
+func (k FieldKind) regType() regType {
+	return [...]regType{scalar, ptrToPacket, ptrToPacketMeta, ptrToPacketEnd, ptrToFlowKeys, ptrToSockCommon, ptrToSocket, ptrToTPBuffer,
+		ptrToBuf, ptrToBuf | rdonly, scalar}[k]
 }
 
 // Args is a context of arguments in slots of eight bytes, as struct_ops and tracing programs have it. It follows

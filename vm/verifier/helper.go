@@ -108,7 +108,35 @@ func (v *verifier) stepHelper(in *ir.Insn) error {
 	if err := v.helperResult(m); err != nil {
 		return err
 	}
-	return v.mapFunc(m)
+	if err := v.mapFunc(m); err != nil {
+		return err
+	}
+	return v.afterHelper(m)
+}
+
+// afterHelper is what follows from a call that went well: packets may have moved, the program may have ended.
+func (v *verifier) afterHelper(m *callMeta) error {
+	moves := m.h.movesPacket() || m.h.id == 202 && (m.dyn == dynSkb || m.dyn == dynSkbMeta)
+	if m.h.id == fnTailCall {
+		st := v.cur
+		if len(st.frames) == 1 {
+			return nil
+		}
+		if st.cur().inCallback {
+			return refuse(CodeCallback, "cannot tail call within callback")
+		}
+		if _, err := v.push(v.insnIdx+1, v.insnIdx); err != nil {
+			return err
+		}
+		v.dropPackets()
+		v.regs()[0].markUnknown()
+		v.left = true
+		return v.returnToCaller()
+	}
+	if moves {
+		v.dropPackets()
+	}
+	return nil
 }
 
 // releaseArg gives back what the released argument holds. It follows release_reg.
@@ -140,7 +168,16 @@ func (v *verifier) helperSpecial(m *callMeta) error {
 	regs := v.regs()
 	switch m.h.id {
 	case 12: // tail_call
-		return unsupported("tail call")
+		if err := v.checkLeaks(true, "tail_call"); err != nil {
+			return err
+		}
+	case 81: // get_local_storage
+		if !regs[2].isNull() {
+			return refuse(CodeArgValue, "get_local_storage() doesn't support non-zero flags")
+		}
+		return v.markPrecise(2)
+	case 187: // set_retval
+		return v.setRetval()
 	case 164:
 		return v.callCallback(m.sub, callbackSync, setMapElemArgs)
 	case 170:
@@ -226,6 +263,12 @@ func (v *verifier) helperResult(m *callMeta) error {
 			return refuse(CodeArgType, "unable to resolve the size of type '%s'", m.retType.TypeName())
 		}
 		r0.setPointer(ptrToMem|flags|rdonly, object{size: size})
+	case retSocket:
+		r0.setPointer(ptrToSocket|flags, object{})
+	case retSockCommon:
+		r0.setPointer(ptrToSockCommon|flags, object{})
+	case retTCPSock:
+		r0.setPointer(ptrToTCPSock|flags, object{})
 	case retBTF:
 		o := object{}
 		switch {
@@ -237,10 +280,8 @@ func (v *verifier) helperResult(m *callMeta) error {
 			if m.kptr.kind == fieldKptrPercpu {
 				flags |= percpu
 			}
-		case h.id == 175:
-			o.typ = v.kernelStruct("pt_regs")
 		default:
-			o.typ = v.kernelStruct(h.btf)
+			o.typ = v.kernelStruct(h.retBTF)
 		}
 		if o.typ == nil {
 			return unsupported("helper %s without the kernel's types", h.name)
@@ -253,13 +294,28 @@ func (v *verifier) helperResult(m *callMeta) error {
 	if r0.typ.has(maybeNull) && r0.typ != notInit {
 		r0.id = v.newID()
 	}
-	if h.id == 131 || h.id == 194 { // ringbuf_reserve, kptr_xchg
+	switch {
+	case h.castsSocket() && v.cur.findRef(m.refID):
+		// Releasing either one takes both away, so that they have one id; that the result is null is another path.
+		other, err := v.push(v.insnIdx+1, v.insnIdx)
+		if err != nil {
+			return err
+		}
+		other.cur().regs[0].setConst(0)
+		r0.typ &^= maybeNull
+		r0.id = m.refID
+	case h.acquires(m.m):
 		r0.id = v.acquireRef(0)
 	}
 	if h.id == 203 {
 		r0.parent = m.dynID
 	}
 	switch h.id {
+	case 186: // get_retval
+		if t := &v.at.Retval; !t.Any && !t.Void {
+			r0.r64, r0.r32 = srange[uint64](int64(t.Lo), int64(t.Hi)), srange[uint32](int64(t.Lo), int64(t.Hi))
+			r0.sync()
+		}
 	case 67, 141, 45, 115, 114:
 		r0.r64, r0.r32 = srange[uint64](-maxErrno, m.maxSize), srange[uint32](-maxErrno, m.maxSize)
 		r0.sync()
@@ -287,87 +343,6 @@ func (v *verifier) mapWriteAllowed(m *callMeta) error {
 		if m.m.flags&elf.FlagRdonlyProg != 0 || m.m.frozen {
 			return refuse(CodeReadOnly, "write into map forbidden")
 		}
-	}
-	return nil
-}
-
-// mapFunc tells which helpers go with which maps. It follows check_map_func_compatibility.
-func (v *verifier) mapFunc(m *callMeta) error {
-	if m.m == nil {
-		return nil
-	}
-	id, t := m.h.id, m.m.typ
-	in := func(ids ...int32) bool {
-		for _, x := range ids {
-			if x == id {
-				return true
-			}
-		}
-		return false
-	}
-	ok := true
-	switch t {
-	case mapProgArray:
-		ok = in(12)
-	case mapPerfArray:
-		ok = in(22, 25, 55)
-	case mapRingbuf:
-		ok = in(130, 131, 134, 198, 199, 200)
-	case mapUserRingbuf:
-		ok = in(209)
-	case mapStackTrace:
-		ok = in(27)
-	case mapCgroupArray:
-		ok = in(37)
-	case mapArrayOfMaps, mapHashOfMaps:
-		ok = in(1)
-	case mapQueue, mapStackMap:
-		ok = in(87, 88, 89)
-	case mapBloom:
-		ok = in(87, 89)
-	case mapTaskStorage:
-		ok = in(156, 157, 194)
-	case mapCgrpStorage:
-		ok = in(210, 211, 194)
-	case mapArena:
-		ok = false
-	case mapHash, mapArray, mapPercpuHash, mapPercpuArray, mapLRUHash, mapLRUPercpuHash, mapLPM:
-	default:
-		return unsupported("map type %d", t)
-	}
-	needs := func(types ...elf.MapType) {
-		found := false
-		for _, x := range types {
-			found = found || x == t
-		}
-		ok = ok && found
-	}
-	switch id {
-	case 22, 25, 55:
-		needs(mapPerfArray)
-	case 130, 131, 134, 198, 199, 200:
-		needs(mapRingbuf)
-	case 209:
-		needs(mapUserRingbuf)
-	case 27:
-		needs(mapStackTrace)
-	case 37:
-		needs(mapCgroupArray)
-	case 88:
-		needs(mapQueue, mapStackMap)
-	case 87, 89:
-		needs(mapQueue, mapStackMap, mapBloom)
-	case 195:
-		needs(mapPercpuArray, mapPercpuHash, mapLRUPercpuHash)
-	case 156, 157:
-		needs(mapTaskStorage)
-	case 210, 211:
-		needs(mapCgrpStorage)
-	case 164:
-		needs(mapHash, mapArray, mapPercpuHash, mapPercpuArray, mapLRUHash, mapLRUPercpuHash)
-	}
-	if !ok {
-		return refuse(CodeMapFunc, "cannot pass map_type %d into func bpf_%s#%d", t, m.h.name, id)
 	}
 	return nil
 }

@@ -9,8 +9,15 @@ import (
 func compatible(a argType) []regType {
 	switch a.base() {
 	case argMapKey, argMapValue, argMem:
-		return []regType{ptrToStack, ptrToMapKey, ptrToMapValue, ptrToMem, ptrToMem | ringbufMem, ptrToBuf, ptrToBTF | trusted, ptrToCtx}
-	case argSize, argSizeOrZero, argAllocSize:
+		return []regType{ptrToStack, ptrToPacket, ptrToPacketMeta, ptrToMapKey, ptrToMapValue, ptrToMem, ptrToMem | ringbufMem, ptrToBuf,
+			ptrToBTF | trusted, ptrToCtx}
+	case argSock:
+		return []regType{ptrToSockCommon, ptrToSocket, ptrToTCPSock, ptrToXDPSock}
+	case argSocket:
+		return []regType{ptrToSocket}
+	case argBTFSock:
+		return []regType{ptrToSockCommon, ptrToSocket, ptrToTCPSock, ptrToXDPSock, ptrToBTF, ptrToBTF | trusted}
+	case argSize, argSizeOrZero, argAllocSize, argScalar:
 		return []regType{scalar}
 	case argMap:
 		return []regType{constPtrToMap}
@@ -49,7 +56,7 @@ func (v *verifier) argSort(r *reg, n int, a argType, m *callMeta, want string) e
 		t &^= maybeNull
 	}
 	if a.base() == argMem {
-		t &^= dynLocalMem | dynRingbufMem
+		t &^= dynMem
 	}
 	xchg := m.h != nil && m.h.id == 194
 	if xchg && t.has(memAlloc) && n == 2 {
@@ -69,10 +76,13 @@ func (v *verifier) argSort(r *reg, n int, a argType, m *callMeta, want string) e
 	switch a.base() {
 	case argMapKey, argMapValue, argMem:
 		if !a.has(argRead) {
-			return refuse(CodeArgType, "helper may write into memory pointed by %s type=%v", name, r.typ)
+			return refuse(CodeArgType, "%s() may write into memory pointed by %s type=%v", m.h.kernelName(), name, r.typ)
 		}
 		return nil
-	case argBTF:
+	case argBTF, argBTFSock:
+		if a.base() == argBTFSock {
+			want = "sock_common"
+		}
 		if r.typ.has(maybeNull) && (!a.has(argNull) || a.has(argRelease)) {
 			return refuse(CodeNull, "Possibly NULL pointer passed to helper %s", name)
 		}
@@ -83,7 +93,8 @@ func (v *verifier) argSort(r *reg, n int, a argType, m *callMeta, want string) e
 			return err
 		}
 		need := v.kernelStruct(want)
-		if need == nil || r.obj.local || !idsMatch(r.obj.typ, r.off(), need, a.has(argRelease), !r.typ.has(memAlloc)) {
+		strict := a.has(argRelease) && m.h.id != 86 // sk_release: all begin with what they share
+		if need == nil || r.obj.local || !idsMatch(r.obj.typ, r.off(), need, strict, !r.typ.has(memAlloc)) {
 			return refuse(CodeArgType, "%s is of type %s but %s is expected", name, r.obj.typ.TypeName(), want)
 		}
 	}
@@ -112,7 +123,7 @@ func (v *verifier) argOff(r *reg, name string, a argType, btfOff bool) error {
 		}
 	}
 	switch r.typ {
-	case ptrToStack, ptrToMapKey, ptrToMapValue, ptrToMem, ptrToMem | rdonly, ptrToMem | ringbufMem, ptrToBuf, ptrToBuf | rdonly, ptrToArena, scalar:
+	case ptrToStack, ptrToPacket, ptrToPacketMeta, ptrToMapKey, ptrToMapValue, ptrToMem, ptrToMem | rdonly, ptrToMem | ringbufMem, ptrToBuf, ptrToBuf | rdonly, ptrToArena, scalar:
 		return nil
 	case ptrToBTF, ptrToBTF | memAlloc, ptrToBTF | trusted, ptrToBTF | rcuPtr, ptrToBTF | memAlloc | nonOwn, ptrToBTF | memAlloc | nonOwn | rcuPtr:
 		return fixedOff(r, name, btfOff)
@@ -136,8 +147,19 @@ func (v *verifier) helperArg(i int, m *callMeta) error {
 	if a == argAny {
 		return nil
 	}
-	if a.base() == argMapValue && m.m != nil && m.m.typ == mapBloom && m.h.id == 89 {
-		a = argMapValue
+	if r.typ.packet() && !v.packetAllowed(m.h, false) {
+		return refuse(CodeArgType, "helper access to the packet is not allowed")
+	}
+	if a.base() == argMapValue && m.m != nil {
+		switch {
+		case m.m.typ == mapBloom && m.h.id == 89:
+			a = argMapValue
+		case m.m.typ == mapSock || m.m.typ == mapSockHash:
+			if a != argMapValue {
+				return refuse(CodeMapFunc, "invalid arg_type for sockmap/sockhash")
+			}
+			a = argBTFSock
+		}
 	}
 	if r.isNull() && a.has(argNull) {
 		if err := v.markPrecise(n); err != nil {
@@ -154,7 +176,7 @@ func (v *verifier) helperArg(i int, m *callMeta) error {
 	if a.has(argRelease) {
 		m.release = n
 		if a.base() != argDynptr && !v.isReferenced(r) && !r.isNull() {
-			return refuse(CodeReference, "release helper bpf_%s expects referenced PTR_TO_BTF_ID passed to %s", m.h.name, name)
+			return refuse(CodeReference, "release helper %s expects referenced PTR_TO_BTF_ID passed to %s", m.h.kernelName(), name)
 		}
 	}
 	if v.isReferenced(r) {

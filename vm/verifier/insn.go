@@ -9,6 +9,8 @@ import (
 func (v *verifier) step() (stepResult, error) {
 	in := &v.insns[v.insnIdx]
 	switch op := in.Op; {
+	case v.legacyLoad(in):
+		return v.stepLegacyLoad(in)
 	case op == ir.Invalid:
 		return 0, v.invalid(in)
 	case op == ir.LdImm64:
@@ -22,7 +24,7 @@ func (v *verifier) step() (stepResult, error) {
 			return 0, err
 		}
 		r := &v.regs()[in.Src]
-		if r.typ == ptrToCtx || r.typ == ptrToBTF || r.typ.has(untrusted) {
+		if !atomicOK(r.typ) || r.typ == ptrToBTF || r.typ.has(untrusted) {
 			return 0, refuse(CodeAtomic, "BPF_ATOMIC loads from R%d %v is not allowed", in.Src, r.typ)
 		}
 		return stepNext, v.stepLoad(in, true)
@@ -75,7 +77,7 @@ func (v *verifier) samePointers(t regType, load bool) error {
 	}
 	picky := func(t regType) bool {
 		b := t.base()
-		return b == ptrToCtx || b == ptrToBTF || b == ptrToArena
+		return b == ptrToCtx || b == ptrToBTF || b == ptrToArena || t.socket()
 	}
 	if t == *prev || !picky(t) && !picky(*prev) {
 		return nil
@@ -134,10 +136,15 @@ func (v *verifier) stepStore(in *ir.Insn) error {
 		return err
 	}
 	v.prove(r)
-	if release && t == ptrToCtx {
+	if release && !atomicOK(t) {
 		return refuse(CodeAtomic, "BPF_ATOMIC stores into R%d %v is not allowed", in.Dst, t)
 	}
 	return v.samePointers(t, false)
+}
+
+// atomicOK: the kernel does not translate accesses through such pointers. It follows atomic_ptr_type_ok.
+func atomicOK(t regType) bool {
+	return t != ptrToCtx && !t.packet() && t != ptrToFlowKeys && !t.socket()
 }
 
 // stepAtomic follows check_atomic_rmw.
@@ -159,7 +166,7 @@ func (v *verifier) stepAtomic(in *ir.Insn) error {
 		load = int(in.Src)
 	}
 	t := regs[in.Dst].typ
-	if t == ptrToCtx {
+	if !atomicOK(t) {
 		return refuse(CodeAtomic, "BPF_ATOMIC stores into R%d %v is not allowed", in.Dst, t)
 	}
 	ptr := regs[in.Dst]

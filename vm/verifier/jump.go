@@ -9,6 +9,9 @@ func (v *verifier) pointerBranch(a, b *reg, k jmpKind, wide bool) verdict {
 	if !wide {
 		return either
 	}
+	if a.typ.packetOrEnd() && b.typ.packetOrEnd() {
+		return packetBranch(a, b, k)
+	}
 	if !b.isConst() {
 		k = k.flip()
 		a, b = b, a
@@ -31,7 +34,7 @@ func (v *verifier) surelyNotNull(r *reg) bool {
 		return false
 	}
 	switch r.typ.base() {
-	case ptrToBuf, ptrToMapValue, ptrToMapKey, constPtrToMap:
+	case ptrToBuf, ptrToMapValue, ptrToMapKey, constPtrToMap, ptrToSocket, ptrToTCPSock, ptrToXDPSock, ptrToSockCommon:
 		return true
 	case ptrToBTF:
 		return v.isTrusted(r)
@@ -142,6 +145,8 @@ func (v *verifier) stepJump(in *ir.Insn) (stepResult, error) {
 		id := d.id
 		v.markNullness(v.cur, id, k == jNe)
 		v.markNullness(other, id, k == jEq)
+	} else if byReg && wide {
+		v.comparePackets(in, k, v.cur, other)
 	}
 	return stepNext, nil
 }

@@ -159,6 +159,11 @@ func (v *verifier) stepKfunc(in *ir.Insn) error {
 	if err := v.kfuncArgs(k, m); err != nil {
 		return err
 	}
+	if k.name == "bpf_throw" && v.prog.Code.Exception == 0 { // the cookie is what the program returns
+		if err := v.checkReturnReg(1); err != nil {
+			return err
+		}
+	}
 	if k.callback != callbackNone {
 		set := setTimerArgs
 		if k.treeAdd() {
@@ -203,7 +208,7 @@ func (v *verifier) stepKfunc(in *ir.Insn) error {
 // kfuncKnown refuses functions with rules that are not checked here.
 func (v *verifier) kfuncKnown(k *kfunc) error {
 	switch k.name {
-	case "bpf_throw", "bpf_cast_to_kern_ctx", "bpf_dynptr_from_skb", "bpf_dynptr_from_xdp", "bpf_dynptr_from_skb_meta", "bpf_dynptr_from_file",
+	case "bpf_cast_to_kern_ctx", "bpf_dynptr_from_skb", "bpf_dynptr_from_xdp", "bpf_dynptr_from_skb_meta", "bpf_dynptr_from_file",
 		"bpf_dynptr_file_discard", "bpf_session_cookie", "bpf_session_is_return", "bpf_set_exception_callback", "bpf_get_kmem_cache":
 		return unsupported("kernel function %s", k.name)
 	case "__bpf_trap":

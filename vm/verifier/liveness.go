@@ -64,6 +64,11 @@ func (v *verifier) regUse(i int32) (use, def uint16) {
 		return use, 0
 	case v.callLike(in):
 		return v.argMask(i), 1<<callerSaved - 1
+	case v.legacyLoad(in):
+		if use = bit(6); in.Off < 0 {
+			use |= bit(in.Src)
+		}
+		return use, 1<<callerSaved - 1
 	case op == ir.Invalid:
 		return bit(in.Dst), bit(in.Dst)
 	}

@@ -22,20 +22,34 @@ const (
 	mapLPM           elf.MapType = 11
 	mapArrayOfMaps   elf.MapType = 12
 	mapHashOfMaps    elf.MapType = 13
+	mapDev           elf.MapType = 14
+	mapSock          elf.MapType = 15
+	mapCPU           elf.MapType = 16
+	mapXSK           elf.MapType = 17
+	mapSockHash      elf.MapType = 18
+	mapCgroupStorage elf.MapType = 19
+	mapReuseport     elf.MapType = 20
+	mapPercpuCgroup  elf.MapType = 21
 	mapQueue         elf.MapType = 22
 	mapStackMap      elf.MapType = 23
+	mapSkStorage     elf.MapType = 24
+	mapDevHash       elf.MapType = 25
+	mapStructOps     elf.MapType = 26
 	mapRingbuf       elf.MapType = 27
+	mapInodeStorage  elf.MapType = 28
 	mapTaskStorage   elf.MapType = 29
 	mapBloom         elf.MapType = 30
 	mapUserRingbuf   elf.MapType = 31
 	mapCgrpStorage   elf.MapType = 32
 	mapArena         elf.MapType = 33
+	mapInsnArray     elf.MapType = 34
+	mapRHash         elf.MapType = 35
 )
 
 func regName(n int) string { return fmt.Sprintf("R%d", n) }
 
 // inRange checks one end of an access. It follows __check_mem_access.
-func inRange(r *reg, off, size int64, mem uint32, zeroOK bool) error {
+func inRange(r *reg, name string, off, size int64, mem uint32, zeroOK bool) error {
 	if off >= 0 && (size > 0 || size == 0 && zeroOK) && off+size <= int64(mem) {
 		return nil
 	}
@@ -46,6 +60,8 @@ func inRange(r *reg, off, size int64, mem uint32, zeroOK bool) error {
 		return refuse(CodeBounds, "invalid access to map value, value_size=%d off=%d size=%d", mem, off, size)
 	case ptrToCtx:
 		return refuse(CodeCtxAccess, "invalid access to context, ctx_size=%d off=%d size=%d", mem, off, size)
+	case ptrToPacket, ptrToPacketMeta:
+		return refuse(CodeBounds, "invalid access to packet, off=%d size=%d, %s(id=%d,off=%d,r=%d)", off, size, name, r.id, off, mem)
 	}
 	return refuse(CodeBounds, "invalid access to memory, mem_size=%d off=%d size=%d", mem, off, size)
 }
@@ -55,14 +71,14 @@ func (v *verifier) region(r *reg, name string, off, size int64, mem uint32, zero
 	if lo := r.smin(); lo < 0 && (lo == minS64 || off+lo != int64(int32(off+lo)) || lo+off < 0) {
 		return refuse(CodeBounds, "%s min value is negative, either use unsigned index or do a if (index >=0) check.", name)
 	}
-	if err := inRange(r, r.smin()+off, size, mem, zeroOK); err != nil {
+	if err := inRange(r, name, r.smin()+off, size, mem, zeroOK); err != nil {
 		v.notef("%s", err)
 		return refuse(CodeBounds, "%s min value is outside of the allowed memory range", name)
 	}
 	if r.umax() >= maxVarOff {
 		return refuse(CodeBounds, "%s unbounded memory access, make sure to bounds check any such access", name)
 	}
-	if err := inRange(r, int64(r.umax())+off, size, mem, zeroOK); err != nil {
+	if err := inRange(r, name, int64(r.umax())+off, size, mem, zeroOK); err != nil {
 		v.notef("%s", err)
 		return refuse(CodeBounds, "%s max value is outside of the allowed memory range", name)
 	}
@@ -91,11 +107,21 @@ func aligned(r *reg, off int64, size int, strict bool) error {
 	case ptrToMapKey:
 		what = "key "
 	case ptrToMapValue:
-		what = "value "
+		what, strict = "value ", strict || r.obj.m.typ == mapInsnArray
 	case ptrToCtx:
 		what = "context "
 	case ptrToArena:
 		return nil
+	case ptrToFlowKeys:
+		what = "flow keys "
+	case ptrToSocket, ptrToSockCommon, ptrToTCPSock, ptrToXDPSock:
+		what = r.typ.String() + " "
+	case ptrToPacket, ptrToPacketMeta:
+		const ipAlign = 2 // NET_IP_ALIGN: headers start at an address that is aligned to 4, less 2
+		if !strict || size == 1 || r.bits.add(tnumConst(uint64(off+ipAlign))).isAligned(uint64(size)) {
+			return nil
+		}
+		return refuse(CodeAlignment, "misaligned packet access off %d+%v+%d size %d", ipAlign, r.bits, off, size)
 	}
 	if !strict || size == 1 || r.bits.add(tnumConst(uint64(off))).isAligned(uint64(size)) {
 		return nil
@@ -161,6 +187,19 @@ func (v *verifier) checkMem(a access) error {
 		if load {
 			d.markUnknown()
 		}
+	case r.typ.packet():
+		if a.write && !v.packetAllowed(nil, true) {
+			return refuse(CodeReadOnly, "cannot write into packet")
+		}
+		if err = v.accessPacket(r, a.name, a.off, int64(a.size), false); err == nil && load {
+			d.markUnknown()
+		}
+	case r.typ == ptrToFlowKeys:
+		err = v.accessFlowKeys(a, d)
+	case r.typ.socket() && !r.typ.has(maybeNull):
+		err = v.accessSocket(a, d)
+	case r.typ == ptrToTPBuffer, base == ptrToBuf && !r.typ.has(maybeNull):
+		err = v.accessBuffer(a, d)
 	default:
 		code := CodeBadPointer
 		if r.typ.has(maybeNull) {
@@ -371,7 +410,20 @@ func (v *verifier) accessCtx(a access, d *reg) error {
 		return unsupported("context field %s", f.Unsupported)
 	case !ok:
 		return refuse(CodeCtxAccess, "invalid bpf_context access off=%d size=%d", off, a.size)
+	case f.Kind.regType().packetOrEnd() && a.signed:
+		return refuse(CodeCtxAccess, "invalid bpf_context access off=%d size=%d", off, a.size)
 	case d == nil:
+		return nil
+	case f.Kind == FieldReturn && v.at.HookReturn != nil:
+		d.markUnknown()
+		d.limitS32(v.at.HookReturn.Lo, v.at.HookReturn.Hi)
+		return nil
+	case f.Kind.regType() != scalar:
+		d.setPointer(f.Kind.regType(), object{})
+		if f.Nullable {
+			d.typ |= maybeNull
+			d.id = v.newID()
+		}
 		return nil
 	case f.Struct == nil:
 		d.markUnknown()
@@ -504,6 +556,13 @@ func (v *verifier) helperMem(r *reg, name string, size int64, write, zeroOK bool
 			return refuse(CodeReadOnly, "%s cannot write into %v", name, r.typ)
 		}
 		return v.region(r, name, 0, size, r.obj.m.key, false)
+	case ptrToPacket, ptrToPacketMeta:
+		return v.accessPacket(r, name, 0, size, zeroOK)
+	case ptrToBuf:
+		if r.typ.has(maybeNull) {
+			break
+		}
+		return v.accessBuffer(access{r: r, name: name, size: int(size), write: write}, nil)
 	case ptrToMapValue:
 		if r.typ != ptrToMapValue {
 			break

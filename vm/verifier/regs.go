@@ -26,6 +26,16 @@ const (
 	ptrToFunc
 	ptrToBTF
 	constPtrToDynptr
+	ptrToPacket
+	ptrToPacketMeta
+	ptrToPacketEnd
+	ptrToFlowKeys
+	ptrToSocket
+	ptrToSockCommon
+	ptrToTCPSock
+	ptrToXDPSock
+	ptrToTPBuffer
+	ptrToInsn
 	baseMask regType = 0xff
 )
 
@@ -44,6 +54,13 @@ const (
 	// The sorts of dynptr that a slice of memory belongs to.
 	dynLocalMem
 	dynRingbufMem
+	dynSkbMem
+	dynXDPMem
+	dynSkbMetaMem
+	dynFileMem
+
+	dynMem       = dynLocalMem | dynRingbufMem | dynPacketMem | dynFileMem
+	dynPacketMem = dynSkbMem | dynXDPMem | dynSkbMetaMem
 )
 
 func (t regType) base() regType      { return t & baseMask }
@@ -64,7 +81,8 @@ func (t regType) String() string {
 			b.WriteString(f.name)
 		}
 	}
-	base := [...]string{"?", "scalar", "ctx", "map_ptr", "map_value", "map_key", "fp", "mem", "buf", "arena", "func", "ptr_", "dynptr_ptr"}
+	base := [...]string{"?", "scalar", "ctx", "map_ptr", "map_value", "map_key", "fp", "mem", "buf", "arena", "func", "ptr_", "dynptr_ptr",
+		"pkt", "pkt_meta", "pkt_end", "flow_keys", "sock", "sock_common", "tcp_sock", "xdp_sock", "tp_buffer", "insn"}
 	if i := int(t.base()); i < len(base) {
 		b.WriteString(base[i])
 	}
@@ -85,9 +103,18 @@ const (
 	dynInvalid dynKind = iota
 	dynLocal
 	dynRingbuf
+	dynSkb
+	dynXDP
+	dynSkbMeta
+	dynFile
 )
 
-func (k dynKind) referenced() bool { return k == dynRingbuf }
+func (k dynKind) referenced() bool { return k == dynRingbuf || k == dynFile }
+
+// mem is the flag of memory that belongs to a dynptr of this sort. It follows get_dynptr_type_flag.
+func (k dynKind) mem() regType {
+	return [...]regType{0, dynLocalMem, dynRingbufMem, dynSkbMem, dynXDPMem, dynSkbMetaMem, dynFileMem}[k]
+}
 
 // iterState is the state of an open-coded iterator.
 type iterState uint8
@@ -106,7 +133,8 @@ type object struct {
 	// iterator's struct.
 	typ   btf.Type
 	local bool
-	// size is that of memory; the number of a function.
+	// size is that of memory; the number of a function. Of a pointer into a packet, how many bytes behind it are known to
+	// be there, or pktEnd, pktBeyond.
 	size uint32
 	dyn  dynKind
 	// first: the slot is the first one of its dynptr.
@@ -193,6 +221,10 @@ func (r *reg) markNotNull() {
 	if r.typ.base() == ptrToMapValue {
 		m := r.obj.m
 		switch {
+		case m.typ == mapXSK:
+			r.typ = ptrToXDPSock
+		case m.typ == mapSock || m.typ == mapSockHash:
+			r.typ = ptrToSocket
 		case m.inner != nil:
 			r.typ = constPtrToMap
 			r.obj.m = m.inner

@@ -82,9 +82,15 @@ func (v *verifier) regSafe(old, cur *reg, ex exactness) bool {
 			return false
 		}
 		return v.ids.checkScalar(old.id, cur.id) && within(old, cur)
-	case ptrToMapKey, ptrToMapValue, ptrToMem, ptrToBuf:
+	case ptrToMapKey, ptrToMapValue, ptrToMem, ptrToBuf, ptrToTPBuffer:
 		return old.delta == cur.delta && old.obj == cur.obj && within(old, cur) &&
 			v.ids.check(old.id, cur.id) && v.ids.check(old.parent, cur.parent)
+	case ptrToPacket, ptrToPacketMeta:
+		a, b := old.packetRange(), cur.packetRange()
+		if (a < 0 || b < 0) && a != b || a > b {
+			return false
+		}
+		return v.ids.check(old.id, cur.id) && (old.id == 0 || old.r64.base == cur.r64.base) && within(old, cur)
 	case ptrToStack:
 		return v.regsExact(old, cur) && old.frame == cur.frame
 	case ptrToArena:

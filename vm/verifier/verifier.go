@@ -86,13 +86,15 @@ type verifier struct {
 	visits   [][]*sccVisit
 
 	insnIdx, prevIdx int32
-	histOpen         bool
-	bt               backtracker
-	ids              idMap
-	idGen            uint32
-	idCount          map[uint32]int
-	unbound          reg
-	callBuf          []int32
+	// left: the current instruction, a call, has set insnIdx to where its function returns.
+	left     bool
+	histOpen bool
+	bt       backtracker
+	ids      idMap
+	idGen    uint32
+	idCount  map[uint32]int
+	unbound  reg
+	callBuf  []int32
 
 	processed, jumps         int
 	prevProcessed, prevJumps int
@@ -151,6 +153,12 @@ func (v *verifier) check() error {
 	v.kfuncs = make([]*kfunc, len(v.prog.Code.Kfuncs))
 	v.explored = make([][]*state, v.slots())
 	if err := v.resolve(); err != nil {
+		return err
+	}
+	if err := v.checkEffects(); err != nil {
+		return err
+	}
+	if err := v.compatibleMaps(); err != nil {
 		return err
 	}
 	if err := v.checkCFG(); err != nil {
@@ -243,6 +251,11 @@ func (v *verifier) checkFunc(sub int) error {
 	st.frames = []*frame{f}
 	v.cur = st
 	v.insnIdx, v.prevIdx = s.start, -1
+	if s.isException {
+		if err := v.checkException(sub); err != nil {
+			return err
+		}
+	}
 	if sub == 0 {
 		f.regs[1].setPointer(ptrToCtx, object{})
 	} else if err := v.setGlobalArgs(sub, f); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/elf"
 	"github.com/schedsim/schedsim/vm/link"
+	"github.com/schedsim/schedsim/vm/progtype"
 	"github.com/schedsim/schedsim/vm/verifier"
 )
 
@@ -79,8 +80,8 @@ func (k *Kernel) Program(o *link.Object, p *link.Program) (verifier.Attachment, 
 }
 
 // base is what all programs have.
-func (k *Kernel) base(c kfuncs.Context) verifier.Attachment {
-	return verifier.Attachment{Kernel: k.types, Sleepable: c.Sleepable, NrCPUs: k.CPUs, Helper: k.helpers, Kfunc: k.kfunc(c)}
+func (k *Kernel) base(c kfuncs.Context, hook progtype.Hook) verifier.Attachment {
+	return verifier.Attachment{Kernel: k.types, Sleepable: c.Sleepable, NrCPUs: k.CPUs, Helper: k.helpers, Kfunc: k.kfunc(c, hook)}
 }
 
 // Member says how a struct_ops program attaches to a member of a struct of the kernel. For those of sched_ext it follows
@@ -101,13 +102,13 @@ func (k *Kernel) Member(typ, member string, sleepable bool) (verifier.Attachment
 		case sleepable && !row.Sleepable:
 			return at, fmt.Errorf("struct %s: a sleepable program cannot implement %s", typ, member)
 		}
-		at = k.base(kfuncs.StructOps(row.ID, cid, sleepable))
+		at = k.base(kfuncs.StructOps(row.ID, cid, sleepable), progtype.HookStructOps)
 		for i := range args.Nullable {
 			args.Nullable[i] = i < len(row.Args) && row.Args[i].Kind == ops.ArgTaskNullable
 		}
 		at.Store = k.store
 	} else {
-		at = k.base(kfuncs.ForeignStructOps(typ, sleepable))
+		at = k.base(kfuncs.ForeignStructOps(typ, sleepable), progtype.HookStructOps)
 	}
 	at.Context, at.StructOps = args, true
 	if _, void := proto.Return.(*btf.Void); void {
@@ -172,11 +173,14 @@ func (k *Kernel) store(typ string, off, size uint32) bool {
 
 // kfunc is verifier.Attachment.Kfunc for a place. That a function may sleep is for the verifier to judge, which knows what
 // the program holds where it calls.
-func (k *Kernel) kfunc(c kfuncs.Context) func(string) (verifier.Kfunc, error) {
+func (k *Kernel) kfunc(c kfuncs.Context, hook progtype.Hook) func(string) (verifier.Kfunc, error) {
 	return func(name string) (verifier.Kfunc, error) {
 		flags, ok := k.flags[name]
 		if !ok {
-			return verifier.Kfunc{}, fmt.Errorf("calling kernel function %s is not allowed", name)
+			// Not one that schedulers need: what 7.2 says of the rest.
+			if flags, ok = progtype.Kfunc(name, hook); !ok {
+				return verifier.Kfunc{}, fmt.Errorf("calling kernel function %s is not allowed", name)
+			}
 		}
 		if r := k.rows[name]; r != nil {
 			var d *kfuncs.Denied

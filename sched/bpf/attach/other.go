@@ -10,6 +10,7 @@ import (
 	"github.com/schedsim/schedsim/kfuncs"
 	"github.com/schedsim/schedsim/vm/elf"
 	"github.com/schedsim/schedsim/vm/link"
+	"github.com/schedsim/schedsim/vm/progtype"
 	"github.com/schedsim/schedsim/vm/verifier"
 )
 
@@ -28,7 +29,7 @@ func (k *Kernel) Other(p *link.Program) (verifier.Attachment, error) {
 	if !ok {
 		return verifier.Attachment{}, fmt.Errorf("section %q: %w", p.Section, ErrUnsupported)
 	}
-	at := k.base(c)
+	at := k.base(c, hook(p))
 	switch p.Kind {
 	case elf.KindSyscall:
 		at.Context = &verifier.Flat{Size: maxSyscallCtx, Writable: true, Variable: true, Aligned: true}
@@ -53,11 +54,35 @@ func (k *Kernel) Other(p *link.Program) (verifier.Attachment, error) {
 		events(&at, &perfData{}, "bpf_perf_event_data")
 		at.Helper = helperSet(traceHelpers, eventHelpers, perfHelpers)
 	case elf.KindOther:
-		return at, network(&at, p)
+		if at, ok := progtype.Network(p.Section, k.types); ok {
+			at.NrCPUs = k.CPUs
+			return at, nil
+		}
+		return at, fmt.Errorf("programs of section %s: %w", section(p), ErrUnsupported)
 	default:
 		return at, fmt.Errorf("%s programs: %w", p.Kind, ErrUnsupported)
 	}
 	return at, nil
+}
+
+// hook is where the kernel looks up the functions that a program may call.
+func hook(p *link.Program) progtype.Hook {
+	switch p.Kind {
+	case elf.KindSyscall:
+		return progtype.HookSyscall
+	case elf.KindKprobe, elf.KindKretprobe:
+		if strings.HasSuffix(section(p), ".session") {
+			return progtype.HookKprobe | progtype.HookSession
+		}
+		return progtype.HookKprobe
+	case elf.KindIter:
+		return progtype.HookTracing | progtype.HookIter
+	case elf.KindLSM:
+		return progtype.HookTracing | progtype.HookLSM
+	case elf.KindFsession:
+		return progtype.HookTracing | progtype.HookSession
+	}
+	return progtype.HookTracing
 }
 
 // events is what programs of events have in common.
@@ -167,56 +192,5 @@ func (k *Kernel) iterator(at *verifier.Attachment, p *link.Program) error {
 	}
 	at.Context = verifier.NewArgs(&btf.FuncProto{Params: params}, true)
 	at.Return = verifier.Return{Kind: verifier.ReturnRange, Hi: 1}
-	return nil
-}
-
-// skb stands for the contexts of networking programs: numbers at some offsets, everything else is not modelled.
-type skb struct{ size int }
-
-func (s skb) Region() uint32 { return 0 }
-func (s skb) Movable() bool  { return false }
-
-func (s skb) Access(off, size int, write bool) (verifier.Field, bool) {
-	if off < 0 || off+size > s.size || off%size != 0 {
-		return verifier.Field{}, false
-	}
-	if s.size == skbSize && !write && size <= 4 && off < 48 {
-		return verifier.Field{}, true
-	}
-	return verifier.Field{Unsupported: "of networking"}, false
-}
-
-const skbSize = 192 // of struct __sk_buff
-
-// network attaches to the network, cgroups and sockets.
-func network(at *verifier.Attachment, p *link.Program) error {
-	size := 4096
-	more := [][]string{skbHelpers[:1]}
-	sec := section(p)
-	switch sec {
-	case "socket", "tc", "tcx", "classifier", "action", "cgroup_skb", "sk_skb", "lwt_in", "lwt_out", "lwt_xmit":
-		size = skbSize
-		more = append(more, skbHelpers)
-	case "lsm_cgroup":
-		return fmt.Errorf("programs of section %s: %w", sec, ErrUnsupported)
-	}
-	switch sec {
-	case "tc", "action", "classifier", "tcx":
-		// Helpers that the verifier does not know are let through, so that it says so.
-		more = append(more, tcHelpers)
-	case "cgroup", "cgroup_skb", "sk_lookup", "netfilter", "sockops":
-		at.Return = verifier.Return{Kind: verifier.ReturnRange, Hi: 1}
-		switch {
-		case strings.HasSuffix(p.Section, "egress"), strings.Contains(p.Section, "/bind"):
-			at.Return.Hi = 3
-		case strings.Contains(p.Section, "recvmsg"), strings.Contains(p.Section, "getpeername"), strings.Contains(p.Section, "getsockname"):
-			at.Return.Lo = 1
-		}
-	}
-	at.Helper = helperSet(more...)
-	at.Context, at.CtxType = skb{size}, "__sk_buff"
-	if sec == "xdp" {
-		at.CtxType = "xdp_md"
-	}
 	return nil
 }
