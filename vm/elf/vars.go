@@ -14,7 +14,22 @@ import (
 // char arrays, a slice or array of integers for arrays of them, or exactly the variable's size in []byte for any type.
 // Name may lead into the variable: "cfg.limit", "table[3].weight".
 func (o *Object) SetVar(name string, value any) error {
-	var in *Map
+	in, v, b, err := o.encodeVar(name, value)
+	if err != nil {
+		return err
+	}
+	in.Data = Patch(in.Data, v.Off, b)
+	return nil
+}
+
+// CheckVar tells whether SetVar would take name and value, and changes nothing.
+func (o *Object) CheckVar(name string, value any) error {
+	_, _, _, err := o.encodeVar(name, value)
+	return err
+}
+
+// encodeVar finds a variable and the bytes of its value.
+func (o *Object) encodeVar(name string, value any) (in *Map, v Var, b []byte, err error) {
 	var find Finder
 	for _, m := range o.Maps {
 		if m.Section != ".kconfig" && find.In(m.Vars, name) {
@@ -22,17 +37,14 @@ func (o *Object) SetVar(name string, value any) error {
 		}
 	}
 	if in == nil {
-		return fmt.Errorf("%s: variable %s: there is none%s", o.Name, quote(name), find.Hint(name))
+		return nil, Var{}, nil, fmt.Errorf("%s: variable %s: there is none%s", o.Name, quote(name), find.Hint(name))
 	}
-	v, err := find.Var.At(name)
-	if err == nil {
-		var b []byte
+	if v, err = find.Var.At(name); err == nil {
 		if b, err = v.Encode(value); err == nil {
-			in.Data = Patch(in.Data, v.Off, b)
-			return nil
+			return in, v, b, nil
 		}
 	}
-	return fmt.Errorf("%s: variable %s: %w", o.Name, quote(name), err)
+	return nil, Var{}, nil, fmt.Errorf("%s: variable %s: %w", o.Name, quote(name), err)
 }
 
 // Finder looks for a variable in one data section after the other: one with exactly the name (which may hold dots: the

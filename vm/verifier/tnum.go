@@ -148,4 +148,13 @@ func (a tnum) next(z uint64) uint64 {
 }
 
 // String is the kernel's notation.
-func (a tnum) String() string { return fmt.Sprintf("(%#x; %#x)", a.value, a.mask) }
+// String is a constant as a number, others as value and mask (tnum_strn).
+func (a tnum) String() string {
+	if a.isConst() {
+		if a.value < 1<<16 {
+			return unum(a.value)
+		}
+		return snum(int64(a.value))
+	}
+	return fmt.Sprintf("(%#x; %#x)", a.value, a.mask)
+}

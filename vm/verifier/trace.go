@@ -49,6 +49,9 @@ func (t *trace) start() {
 func (t *trace) cut(path int) {
 	if t != nil {
 		t.steps = t.steps[:min(len(t.steps), max(0, path-t.from))]
+		if n := len(t.steps); n > 0 {
+			t.steps[n-1].after = "" // that of the branch that was followed first
+		}
 		t.all, t.fresh, t.leaving = true, false, ""
 	}
 }
@@ -71,6 +74,9 @@ func (t *trace) arrive(v *verifier, here int32) {
 	s := &t.steps[pos]
 	s.before, s.after = nil, ""
 	switch {
+	case t.frames != 0 && depth > t.frames && v.insns[v.path[len(v.path)-1]].Op != ir.CallSub:
+		// A callback: the log has the state alone.
+		t.all, t.fresh = true, false
 	case t.frames != 0 && depth > t.frames:
 		s.before = append(s.before, "caller:", stateText(v.cur, depth-2, everything), "callee:", stateText(v.cur, depth-1, everything))
 		t.all, t.fresh = true, false
@@ -90,7 +96,7 @@ func (t *trace) arrive(v *verifier, here int32) {
 	if !t.all {
 		show = t.changed(v, f)
 	}
-	if text := stateText(v.cur, depth-1, show); text != "" || t.all {
+	if text := stateText(v.cur, depth-1, show); show.any && (text != "" || t.all) {
 		if n := len(v.notes); t.fresh && pos > 0 && (n == 0 || v.notes[n-1].at < len(v.path)) {
 			t.steps[pos-1].after = text
 		} else {
@@ -112,30 +118,31 @@ func (t *trace) remember(f *frame, depth int) {
 
 // shown chooses registers and slots of the stack.
 type shown struct {
-	reg  func(i int) bool
-	slot func(i int) bool
+	reg, slot func(i int) bool
+	any       bool // there is something to show: what is held too
 }
 
 func yes(int) bool { return true }
 
-var everything = shown{yes, yes}
+var everything = shown{yes, yes, true}
 
 // changed are those that the last instruction of the path read or wrote, or that it changed.
 func (t *trace) changed(v *verifier, f *frame) shown {
 	var used [11]bool
+	some := false
 	if n := len(v.path); n > 0 {
 		in := &v.insns[v.path[n-1]]
 		for _, r := range touched(in) {
-			used[r] = true
+			used[r], some = true, true
 		}
 	}
-	same := len(f.stack) > 0
 	return shown{
 		func(i int) bool {
 			a, b := &f.regs[i], &t.regs[i]
 			return used[i] || a.regBody != b.regBody || a.id != b.id || a.parent != b.parent
 		},
-		func(i int) bool { return same && (i >= len(t.stack) || f.stack[i] != t.stack[i]) },
+		func(i int) bool { return i >= len(t.stack) || f.stack[i] != t.stack[i] },
+		some,
 	}
 }
 
@@ -183,15 +190,15 @@ func stateText(st *state, frame int, show shown) string {
 	if frame == len(st.frames)-1 {
 		sep := " refs="
 		for _, r := range st.refs {
-			if r.kind == refPtr && b.Len() > 0 {
+			if r.id != 0 {
 				fmt.Fprintf(&b, "%s%d", sep, r.id)
 				sep = ","
 			}
 		}
-		if f.inCallback && b.Len() > 0 {
+		if f.inCallback {
 			b.WriteString(" cb")
 		}
-		if f.inAsync && b.Len() > 0 {
+		if f.inAsync {
 			b.WriteString(" async_cb")
 		}
 	}

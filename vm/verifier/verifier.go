@@ -261,7 +261,12 @@ func (v *verifier) checkFunc(sub int) error {
 	} else if err := v.setGlobalArgs(sub, f); err != nil {
 		return err
 	}
-	return v.follow()
+	if err := v.follow(); err != nil {
+		return err
+	}
+	// What is refused later is not on any path.
+	v.path, v.notes = v.path[:0], v.notes[:0]
+	return nil
 }
 
 func (v *verifier) newFrame(callsite int32, no uint8, sub int) *frame {
