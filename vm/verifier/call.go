@@ -362,7 +362,7 @@ func (v *verifier) globalCallArgs(sub int, caller *frame) error {
 			if err := v.argOff(r, name, argDynptr, true); err != nil {
 				return err
 			}
-			if err := v.dynptrArg(r, name, argDynptr, &callMeta{}); err != nil {
+			if err := v.dynptrArg(r, name, argDynptr, dynInvalid, &callMeta{}); err != nil {
 				return err
 			}
 		case a.typ.base() == argBTF:
@@ -451,6 +451,16 @@ func setTimerArgs(_ *verifier, caller, f *frame) error {
 	f.regs[2].setPointer(ptrToMapKey, o)
 	f.regs[3].setPointer(ptrToMapValue, o)
 	f.inAsync = true
+	return nil
+}
+
+func setTaskWorkArgs(_ *verifier, caller, f *frame) error {
+	o := object{m: caller.regs[3].obj.m, uid: caller.regs[3].obj.uid}
+	f.regs[1].setPointer(constPtrToMap, o)
+	f.regs[2].setPointer(ptrToMapKey, o)
+	f.regs[3].setPointer(ptrToMapValue, o)
+	f.inAsync = true
+	f.ret = retRange{lo: math.MinInt32, hi: math.MaxInt32}
 	return nil
 }
 

@@ -16,6 +16,8 @@ type Attachment struct {
 	Context Context
 	// CtxType is the struct that pointers to the context have in the types of global functions, "" for none.
 	CtxType string
+	// KernCtx is the kernel's struct behind the context, for bpf_cast_to_kern_ctx; "" if unknown.
+	KernCtx string
 	// Return is the rule for the return value.
 	Return Return
 	// Sleepable programs may call functions that sleep.

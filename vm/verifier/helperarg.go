@@ -244,7 +244,7 @@ func (v *verifier) helperArg(i int, m *callMeta) error {
 	case argKptrDest:
 		return v.kptrDest(r, n, m)
 	case argDynptr:
-		return v.dynptrArg(r, name, a, m)
+		return v.dynptrArg(r, name, a, dynInvalid, m)
 	}
 	return nil
 }

@@ -35,8 +35,26 @@ func (k *kfunc) objNew() bool     { return k.base() == "bpf_obj_new" }
 func (k *kfunc) percpuNew() bool  { return k.base() == "bpf_percpu_obj_new" }
 func (k *kfunc) refAcquire() bool { return k.base() == "bpf_refcount_acquire" }
 func (k *kfunc) listPush() bool {
-	return k.base() == "bpf_list_push_front" || k.base() == "bpf_list_push_back"
+	return k.base() == "bpf_list_push_front" || k.base() == "bpf_list_push_back" || k.name == "bpf_list_add"
 }
+
+// dynptr is the sort that the function makes or takes, dynInvalid for any.
+func (k *kfunc) dynptr() dynKind {
+	switch k.name {
+	case "bpf_dynptr_from_skb":
+		return dynSkb
+	case "bpf_dynptr_from_xdp":
+		return dynXDP
+	case "bpf_dynptr_from_skb_meta":
+		return dynSkbMeta
+	case "bpf_dynptr_from_file", "bpf_dynptr_file_discard":
+		return dynFile
+	}
+	return dynInvalid
+}
+
+func (k *kfunc) taskWork() bool { return strings.HasPrefix(k.name, "bpf_task_work_schedule") }
+
 func (k *kfunc) treeAdd() bool { return k.base() == "bpf_rbtree_add" }
 func (k *kfunc) tree() bool    { return strings.HasPrefix(k.name, "bpf_rbtree_") }
 func (k *kfunc) list() bool    { return strings.HasPrefix(k.name, "bpf_list_") }
@@ -123,6 +141,7 @@ type kfuncMeta struct {
 	iterSlot   int
 	argType    btf.Type // of an allocated object
 	argLocal   bool
+	argOwned   bool   // the program holds the object whose count goes up
 	root       *field // list head or tree root
 	rootRec    *record
 }
@@ -166,8 +185,11 @@ func (v *verifier) stepKfunc(in *ir.Insn) error {
 	}
 	if k.callback != callbackNone {
 		set := setTimerArgs
-		if k.treeAdd() {
+		switch {
+		case k.treeAdd():
 			set = setTreeArgs
+		case k.taskWork():
+			set = setTaskWorkArgs
 		}
 		if err := v.callCallback(m.sub, k.callback, set); err != nil {
 			return err
@@ -199,6 +221,9 @@ func (v *verifier) stepKfunc(in *ir.Insn) error {
 	if err != nil {
 		return err
 	}
+	if k.name == "bpf_xdp_pull_data" {
+		v.dropPackets()
+	}
 	if k.iterNext() {
 		return v.iterNext(m)
 	}
@@ -208,14 +233,8 @@ func (v *verifier) stepKfunc(in *ir.Insn) error {
 // kfuncKnown refuses functions with rules that are not checked here.
 func (v *verifier) kfuncKnown(k *kfunc) error {
 	switch k.name {
-	case "bpf_cast_to_kern_ctx", "bpf_dynptr_from_skb", "bpf_dynptr_from_xdp", "bpf_dynptr_from_skb_meta", "bpf_dynptr_from_file",
-		"bpf_dynptr_file_discard", "bpf_session_cookie", "bpf_session_is_return", "bpf_set_exception_callback", "bpf_get_kmem_cache":
-		return unsupported("kernel function %s", k.name)
 	case "__bpf_trap":
 		return refuse(CodeKfunc, "unexpected __bpf_trap() due to uninitialized variable?")
-	}
-	if strings.HasPrefix(k.name, "bpf_task_work_schedule") {
-		return unsupported("kernel function %s", k.name)
 	}
 	if len(k.params) > 5 {
 		return unsupported("kernel function %s with %d arguments", k.name, len(k.params))
@@ -304,6 +323,9 @@ func (v *verifier) kfuncResult(k *kfunc, m *kfuncMeta) error {
 		}
 	case !isStruct(to):
 		size, read := m.bufSize, m.bufRead
+		if k.name == "bpf_session_cookie" {
+			size = regSize
+		}
 		if size == 0 {
 			if size, ok = sizeOf(to); !ok {
 				return refuse(CodeKfunc, "kernel function %s returns pointer type %s %s is not supported", k.name, kindWord(to), to.TypeName())
@@ -321,12 +343,14 @@ func (v *verifier) kfuncResult(k *kfunc, m *kfuncMeta) error {
 		r0.parent = m.refID
 	default:
 		t := ptrToBTF | trusted
-		if k.rcuProtected() || k.iterNext() && v.cur.frames[m.iterFrame].stack[m.iterSlot].reg.typ.has(rcuPtr) {
+		if k.name == "bpf_get_kmem_cache" {
+			t = ptrToBTF | untrusted
+		} else if k.rcuProtected() || k.iterNext() && v.cur.frames[m.iterFrame].stack[m.iterSlot].reg.typ.has(rcuPtr) {
 			t = ptrToBTF | rcuPtr
 		}
 		r0.setPointer(t, object{typ: to})
 	}
-	if k.has(abi.RetNull) && r0.typ != scalar {
+	if k.has(abi.RetNull) && r0.typ != scalar && !(k.refAcquire() && m.argOwned) {
 		r0.typ |= maybeNull
 		r0.id = v.newID()
 	}
@@ -378,6 +402,12 @@ func (v *verifier) kfuncSpecial(k *kfunc, m *kfuncMeta, to btf.Type, r0 *reg) (b
 		}
 		r0.setPointer(ptrToBTF|memAlloc, object{typ: m.root.typ, local: true})
 		r0.num = knownNum(uint64(m.root.node))
+	case k.name == "bpf_cast_to_kern_ctx":
+		t := v.kernelStruct(v.at.KernCtx)
+		if v.at.KernCtx == "" || t == nil {
+			return false, unsupported("kernel function %s for this type of program", k.name)
+		}
+		r0.setPointer(ptrToBTF|trusted, object{typ: t})
 	case k.name == "bpf_rdonly_cast":
 		if m.constant == 0 {
 			r0.setPointer(ptrToMem|rdonly|untrusted, object{})
@@ -395,16 +425,10 @@ func (v *verifier) kfuncSpecial(k *kfunc, m *kfuncMeta, to btf.Type, r0 *reg) (b
 		}
 		r0.setPointer(ptrToBTF|untrusted, object{typ: t})
 	case k.name == "bpf_dynptr_slice" || k.name == "bpf_dynptr_slice_rdwr":
-		t := ptrToMem
-		switch m.dyn {
-		case dynLocal:
-			t |= dynLocalMem
-		case dynRingbuf:
-			t |= dynRingbufMem
-		}
+		t := ptrToMem | m.dyn.mem()
 		if k.name == "bpf_dynptr_slice" {
 			t |= rdonly
-		} else {
+		} else if !v.packetAllowed(nil, true) {
 			return false, refuse(CodeReadOnly, "the prog does not allow writes to packet data")
 		}
 		if !m.constFound || m.constant > 1<<31 {

@@ -29,6 +29,8 @@ const (
 	kfMap
 	kfTimer
 	kfWork
+	kfTaskWork
+	kfCtx
 	kfIRQ
 	kfResLock
 )
@@ -117,6 +119,13 @@ func (v *verifier) kfuncScalar(r *reg, n int, param string, m *kfuncMeta) error 
 func (v *verifier) kfuncPtr(k *kfunc, i int, r *reg, ptr *btf.Pointer, nullable bool) (kfArg, error) {
 	p := &k.params[i]
 	sized := i+1 < len(k.params) && isSizeParam(k.params[i+1].Name) && v.regs()[i+2].typ == scalar
+	switch k.name {
+	case "bpf_cast_to_kern_ctx", "bpf_session_is_return", "bpf_session_cookie":
+		return kfCtx, nil
+	}
+	if v.at.CtxType != "" && isNamed(ptr, v.at.CtxType) {
+		return kfCtx, nil
+	}
 	if nullable && r.isNull() && !sized {
 		return kfNull, nil
 	}
@@ -145,13 +154,15 @@ func (v *verifier) kfuncPtr(k *kfunc, i int, r *reg, ptr *btf.Pointer, nullable 
 		return kfWork, nil
 	case isNamed(ptr, "bpf_timer"):
 		return kfTimer, nil
+	case isNamed(ptr, "bpf_task_work"):
+		return kfTaskWork, nil
 	case strings.HasSuffix(p.Name, "__irq_flag"):
 		return kfIRQ, nil
 	case isNamed(ptr, "bpf_res_spin_lock"):
 		return kfResLock, nil
 	}
 	to := skipMods(ptr.Target)
-	if r.typ.base() == ptrToBTF || r.typ.base() == constPtrToMap {
+	if _, own := kernelName(r.typ); own || r.typ.base() == ptrToBTF {
 		if !isStruct(to) {
 			return 0, refuse(CodeArgType, "kernel function %s %s pointer type %s %s is not supported", k.name, regName(i+1), kindWord(to), to.TypeName())
 		}
@@ -177,6 +188,9 @@ func (v *verifier) kfuncPtrArg(k *kfunc, i int, kind kfArg, r *reg, ptr *btf.Poi
 	}
 	if kind == kfMap || kind == kfAlloc || kind == kfBTF {
 		if kind == kfMap && m.m != nil && (m.m != r.obj.m || m.uid != r.obj.uid) && r.obj.m.rec.has(fieldWorkqueue|fieldTaskWork) {
+			if r.obj.m.rec.has(fieldTaskWork) {
+				return refuse(CodeArgType, "bpf_task_work pointer in R2 map_uid=%d doesn't match map pointer in R3 map_uid=%d", m.uid, r.obj.uid)
+			}
 			return refuse(CodeArgType, "workqueue pointer in R1 map_uid=%d doesn't match map pointer in R2 map_uid=%d", m.uid, r.obj.uid)
 		}
 		if !v.isTrusted(r) {
@@ -194,6 +208,8 @@ func (v *verifier) kfuncPtrArg(k *kfunc, i int, kind kfArg, r *reg, ptr *btf.Poi
 		a = argDynptr
 	case kfRefcounted:
 		a = argBTF
+	case kfCtx:
+		a = argCtx
 	}
 	if n == m.release {
 		a |= argRelease
@@ -205,20 +221,25 @@ func (v *verifier) kfuncPtrArg(k *kfunc, i int, kind kfArg, r *reg, ptr *btf.Poi
 	case kfAlloc:
 		return v.allocArg(k, r, name, m)
 	case kfDynptr:
-		d := argDynptr
+		d, want := argDynptr, k.dynptr()
 		if strings.HasSuffix(k.params[i].Name, "__uninit") {
 			d |= argUninit
 			if k.name == "bpf_dynptr_clone" {
-				if m.dyn == dynRingbuf {
-					d |= argRingbuf
-				} else {
-					d |= argLocal
-				}
+				want = m.dyn
 			}
+		} else if k.name == "bpf_dynptr_file_discard" {
+			d |= argRelease
 		}
-		return v.dynptrArg(r, name, d, &m.callMeta)
+		return v.dynptrArg(r, name, d, want, &m.callMeta)
+	case kfCtx:
+		if r.typ != ptrToCtx {
+			return refuse(CodeArgType, "%s expected pointer to ctx, but got %v", name, r.typ)
+		}
+		return nil
+	case kfTaskWork:
+		return v.fieldArg(r, name, fieldTaskWork, &m.callMeta)
 	case kfIter:
-		if k.name == "bpf_iter_css_task_new" && !v.cur.sleepable {
+		if k.name == "bpf_iter_css_task_new" && !v.cur.sleepable && !v.at.CssTaskIter {
 			return refuse(CodeIter, "css_task_iter is only allowed in bpf_lsm, bpf_iter and sleepable progs")
 		}
 		return v.iterArg(r, name, k, i, m)
@@ -253,6 +274,7 @@ func (v *verifier) kfuncPtrArg(k *kfunc, i int, kind kfArg, r *reg, ptr *btf.Poi
 			return refuse(CodeArgType, "%s doesn't point to a type with bpf_refcount field", name)
 		}
 		m.argType, m.argLocal = r.obj.typ, r.obj.local
+		m.argOwned = !r.typ.has(nonOwn) && v.isReferenced(r)
 		return nil
 	case kfStr:
 		if r.typ != ptrToMapValue {
@@ -327,25 +349,40 @@ func (v *verifier) allocArg(k *kfunc, r *reg, name string, m *kfuncMeta) error {
 
 // btfArg checks that a pointer is of the type that the function wants. It follows process_kf_arg_ptr_to_btf_id.
 func (v *verifier) btfArg(k *kfunc, r *reg, name string, ptr *btf.Pointer) error {
-	if r.typ.base() == constPtrToMap {
-		if !isNamed(ptr, "bpf_map") {
-			return refuse(CodeArgType, "kernel function %s %s expected pointer to STRUCT %s but %s has a pointer to STRUCT bpf_map", k.name, name, skipMods(ptr.Target).TypeName(), name)
+	have := r.obj.typ
+	own := false
+	if n, ok := kernelName(r.typ); ok {
+		if have, own = v.kernelStruct(n), true; have == nil {
+			return unsupported("a pointer to struct %s", n)
 		}
-		return nil
 	}
-	if r.typ.base() != ptrToBTF || unsafeFlags(r.typ) && !r.typ.has(rcuPtr) {
+	if !own && r.typ.base() != ptrToBTF || !own && unsafeFlags(r.typ) && !r.typ.has(rcuPtr) {
 		return refuse(CodeUntrusted, "%s is %v expected a trusted pointer or socket", name, r.typ)
 	}
 	need := skipMods(ptr.Target)
-	have := r.obj.typ
 	strict := k.has(abi.Release) && v.isReferenced(r) || noCastAlias(have.TypeName(), need.TypeName())
-	if r.obj.local && !r.typ.has(memAlloc) || !r.obj.local && r.typ.has(memAlloc) {
+	if !own && (r.obj.local && !r.typ.has(memAlloc) || !r.obj.local && r.typ.has(memAlloc)) {
 		return bug("an object that is local and not")
 	}
 	if (r.obj.local || !idsMatch(have, r.off(), need, strict, !r.typ.has(memAlloc))) && !projection(need.TypeName(), have.TypeName()) {
 		return refuse(CodeArgType, "kernel function %s %s expected pointer to %s %s but %s has a pointer to %s %s", k.name, name, kindWord(need), need.TypeName(), name, kindWord(have), have.TypeName())
 	}
 	return nil
+}
+
+// kernelName is the struct of the kernel behind a pointer that is not one by type. It follows reg2btf_ids.
+func kernelName(t regType) (string, bool) {
+	switch t.base() {
+	case ptrToSocket:
+		return "sock", true
+	case ptrToSockCommon:
+		return "sock_common", true
+	case ptrToTCPSock:
+		return "tcp_sock", true
+	case constPtrToMap:
+		return "bpf_map", true
+	}
+	return "", false
 }
 
 // noCastAlias: types like nf_conn___init must not be mixed with nf_conn though they start alike.

@@ -179,10 +179,7 @@ func (v *verifier) checkMem(a access) error {
 	case base == ptrToBTF && !r.typ.has(maybeNull):
 		err = v.accessBTF(a, d)
 	case r.typ == constPtrToMap:
-		if a.write {
-			return refuse(CodeReadOnly, "only read from bpf_map is supported")
-		}
-		return unsupported("access to a map's fields")
+		err = v.accessMap(a, d)
 	case r.typ == ptrToArena:
 		if load {
 			d.markUnknown()
@@ -535,8 +532,8 @@ func (v *verifier) isTrusted(r *reg) bool {
 	if v.isReferenced(r) {
 		return true
 	}
-	if r.typ.base() == constPtrToMap {
-		return !unsafeFlags(r.typ)
+	if _, ok := kernelName(r.typ); ok && !unsafeFlags(r.typ) {
+		return true
 	}
 	return r.typ.has(memAlloc|trusted|nonOwn) && !unsafeFlags(r.typ)
 }

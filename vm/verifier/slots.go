@@ -66,12 +66,11 @@ func (v *verifier) clones(parent uint32) (n int) {
 	return n
 }
 
-// dynptrArg follows process_dynptr_func.
-func (v *verifier) dynptrArg(r *reg, name string, a argType, m *callMeta) error {
+// dynptrArg follows process_dynptr_func. want is the sort of dynptr that the function takes or makes, if a does not say it.
+func (v *verifier) dynptrArg(r *reg, name string, a argType, want dynKind, m *callMeta) error {
 	if r.typ != ptrToStack && r.typ != constPtrToDynptr {
 		return refuse(CodeDynptr, "%s expected pointer to stack or const struct bpf_dynptr", name)
 	}
-	want := dynInvalid
 	switch {
 	case a.has(argLocal):
 		want = dynLocal
@@ -103,7 +102,9 @@ func (v *verifier) dynptrArg(r *reg, name string, a argType, m *callMeta) error 
 	return nil
 }
 
-func dynName(k dynKind) string { return [...]string{"invalid", "local", "ringbuf"}[k] }
+func dynName(k dynKind) string {
+	return [...]string{"invalid", "local", "ringbuf", "skb", "xdp", "skb_meta", "file"}[k]
+}
 
 func (v *verifier) newDynptr(r *reg, name string, kind dynKind, m *callMeta) error {
 	f, n, err := v.objSlot(r, "dynptr", dynptrSlots, CodeDynptr)

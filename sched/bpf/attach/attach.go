@@ -176,11 +176,18 @@ func (k *Kernel) store(typ string, off, size uint32) bool {
 func (k *Kernel) kfunc(c kfuncs.Context, hook progtype.Hook) func(string) (verifier.Kfunc, error) {
 	return func(name string) (verifier.Kfunc, error) {
 		flags, ok := k.flags[name]
-		if !ok {
-			// Not one that schedulers need: what 7.2 says of the rest.
-			if flags, ok = progtype.Kfunc(name, hook); !ok {
+		// Functions that are not sched_ext's go by the type of the program.
+		if known, general := progtype.Kfunc(name, 0); general {
+			if _, allowed := progtype.Kfunc(name, hook); !allowed {
 				return verifier.Kfunc{}, fmt.Errorf("calling kernel function %s is not allowed", name)
 			}
+			if !ok {
+				flags = known
+			}
+			return verifier.Kfunc{Type: k.fn(name), Flags: flags}, nil
+		}
+		if !ok {
+			return verifier.Kfunc{}, fmt.Errorf("calling kernel function %s is not allowed", name)
 		}
 		if r := k.rows[name]; r != nil {
 			var d *kfuncs.Denied
