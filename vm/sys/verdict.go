@@ -42,7 +42,7 @@ func (k *checker) verify() error {
 		}
 		return &verdict{e}
 	}
-	k.facts(&res)
+	k.judged = true
 	return nil
 }
 
@@ -55,9 +55,12 @@ func (k *checker) unjudged(err error, e abi.Errno) error {
 	return &unjudgedError{err, e}
 }
 
-// facts gives the code what verification has found out.
-func (k *checker) facts(res *verifier.Result) {
-	code := k.lp.Code
+// facts gives the code what verification has found out. Analysis of the code comes before, which knows less.
+func (k *checker) facts() {
+	if !k.judged {
+		return
+	}
+	code, res := k.lp.Code, &k.p.result
 	for i := range code.Insns {
 		in := &code.Insns[i]
 		in.Proved = res.Proved[i] && !k.c.k.opt.Checked

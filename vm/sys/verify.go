@@ -27,6 +27,8 @@ type checker struct {
 	code *link.Bytecode
 	lp   *link.Program
 	log  []string // of the verifier, when it refused
+	// judged: the verifier has accepted the program.
+	judged bool
 }
 
 // check decodes and checks the program and sets everything that running it needs. Maps that it holds stay in p when it is
@@ -85,6 +87,7 @@ func (k *checker) check() error {
 			return err
 		}
 	}
+	k.facts()
 	if err := k.calls(); err != nil {
 		return err
 	}
