@@ -120,12 +120,12 @@ func (s *Set) DropOwner(addr uint64) { s.maps.DropOwner(addr) }
 func (s *Set) Insns() uint64 { return s.env.State.Insns }
 
 // Calls is the number of helpers and kernel functions called so far.
-func (s *Set) Calls() uint64 { return s.env.Call.Kfuncs + s.env.Call.Helpers }
+func (s *Set) Calls() uint64 { return s.env.Call.Calls }
 
 // Work is Insns and Calls.
 func (s *Set) Work() (insns, calls uint64) {
 	e := s.env
-	return e.State.Insns, e.Call.Kfuncs + e.Call.Helpers
+	return e.State.Insns, e.Call.Calls
 }
 
 // TakeFault returns the first violation of an asynchronous callback (a timer's) since it was called last, nil if there was

@@ -47,8 +47,8 @@ type Call struct {
 	Prog *Prog
 	// Fault, when set by a helper or kfunc, ends the program: the violation, in words.
 	Fault string
-	// Kfuncs and Helpers count the calls of each sort since the host last cleared them.
-	Kfuncs, Helpers uint64
+	// Calls counts the calls of helpers and kernel functions since the host last cleared it.
+	Calls uint64
 	// Next, when a helper or kernel function sets it, says where the program goes on instead of behind the call; see
 	// engine.Env. Tails is how many tail calls there were since the invocation began. Both are the engine's to reset.
 	Next  Next

@@ -30,7 +30,7 @@ const (
 type Env struct {
 	Mem *mem.Space
 	// Call is handed to every helper and kfunc. The engine sets Call.Sub once, keeps Call.Prog at the program that runs
-	// (restoring it when a nested one ends), counts Call.Kfuncs and Call.Helpers, and looks at Call.Fault after each call:
+	// (restoring it when a nested one ends), counts Call.Calls, and looks at Call.Fault after each call:
 	// when it is not empty it clears it and ends the program with a Fault at the call. When a callback faults, Call.Sub
 	// keeps its Fault, sets Call.Fault to the message and returns 0; back at the call, the program ends with the kept
 	// Fault, which says where in the callback it happened.

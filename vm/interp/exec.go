@@ -563,7 +563,7 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 			call := c.env.Call
 			var fn abi.Func
 			if in.Op == ir.CallKfunc {
-				call.Kfuncs++
+				call.Calls++
 				fn = lv.p.kfuncs[in.Imm]
 			} else {
 				if uint64(in.Imm) < uint64(len(c.env.Helpers)) {
@@ -572,7 +572,7 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 				if fn == nil {
 					return c.fault(lv, pc, engine.HelperFault(in.Imm))
 				}
-				call.Helpers++
+				call.Calls++
 			}
 			regs[0] = fn(call, (*abi.Args)(regs[1:6]))
 			if call.Next != abi.NextCaller && call.Fault == "" {

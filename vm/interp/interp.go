@@ -357,7 +357,7 @@ func (c *code) callFault(lv *level, pc int) (uint64, *engine.Fault) {
 func (c *code) callNumber(lv *level, n uint64) string {
 	call := c.env.Call
 	c.env.State.Insns = lv.insns
-	call.Helpers++
+	call.Calls++
 	r0 := engine.CallNumber(c.env, n, (*abi.Args)(lv.regs[1:6]))
 	lv.insns = c.env.State.Insns
 	copy(lv.regs[:6], []uint64{r0, 0, 0, 0, 0, 0})

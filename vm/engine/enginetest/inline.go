@@ -198,8 +198,8 @@ func Inlines(t *testing.T, ref, e engine.Engine, leaves func(*World) int) {
 			if want.R0 != tc.r0 || want.Fault != nil {
 				t.Fatalf("reference: r0 = %#x, %v; want %#x", want.R0, want.Fault, tc.r0)
 			}
-			if got := w.Run(0, 0); got.R0 != tc.r0 || got.Fault != nil || got.Helper != 1 || got.Insns != 6 {
-				t.Errorf("r0 = %#x, %v, %d helpers, %d instructions; want %#x", got.R0, got.Fault, got.Helper, got.Insns, tc.r0)
+			if got := w.Run(0, 0); got.R0 != tc.r0 || got.Fault != nil || got.Calls != 1 || got.Insns != 6 {
+				t.Errorf("r0 = %#x, %v, %d helpers, %d instructions; want %#x", got.R0, got.Fault, got.Calls, got.Insns, tc.r0)
 			}
 			if n := leaves(w); n != 0 {
 				t.Errorf("%d calls leave machine code", n)

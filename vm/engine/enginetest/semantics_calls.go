@@ -61,8 +61,8 @@ func callCases(data uint64) []semantic {
 				k(ir.LdImm64, 7, int64(engine.CodeAddr(0, 8))), k(ir.CallReg, 7, 0), exit}, []ir.Insn{exit})},
 			r0: fold(&abi.Args{data}) + 1,
 			check: func(w *World) string {
-				if w.Env.Call.Helpers != 1 {
-					return fmt.Sprintf("%d calls of helpers", w.Env.Call.Helpers)
+				if w.Env.Call.Calls != 1 {
+					return fmt.Sprintf("%d calls of helpers", w.Env.Call.Calls)
 				}
 				return ""
 			},
@@ -107,8 +107,8 @@ func callCases(data uint64) []semantic {
 			progs: []*ir.Program{program("p", []ir.Insn{k(ir.Mov64K, 1, 1), k(ir.Mov64K, 2, 2), k(ir.Mov64K, 3, 3), k(ir.Mov64K, 4, 4), k(ir.Mov64K, 5, 5),
 				kfunc(1), kfunc(0), helper(HelperFold), k(ir.Mov64K, 0, 0), exit})},
 			check: func(w *World) string {
-				if c := w.Env.Call; c.Kfuncs != 2 || c.Helpers != 1 {
-					return fmt.Sprintf("%d kfuncs and %d helpers counted, want 2 and 1", c.Kfuncs, c.Helpers)
+				if c := w.Env.Call; c.Calls != 3 {
+					return fmt.Sprintf("%d calls counted, want 3", c.Calls)
 				}
 				return cmp.Diff([]TraceEntry{
 					{ir.CallKfunc, 1, abi.Args{1, 2, 3, 4, 5}, "p", 6},

@@ -267,8 +267,7 @@ type Result struct {
 	R0     uint64
 	Fault  *engine.Fault
 	Insns  uint64
-	Kfuncs uint64
-	Helper uint64
+	Calls  uint64
 	Memory uint64 // a hash of all simulated memory, stacks and arena included
 	Trace  []TraceEntry
 	Inner  []engine.Fault
@@ -295,5 +294,5 @@ func (w *World) result(r0 uint64, f *engine.Fault) Result {
 		}
 	}
 	c := w.Env.Call
-	return Result{r0, f, w.Env.State.Insns, c.Kfuncs, c.Helpers, h.Sum64(), w.Trace, w.Inner}
+	return Result{r0, f, w.Env.State.Insns, c.Calls, h.Sum64(), w.Trace, w.Inner}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/schedsim/schedsim/vm/engine/enginetest"
 	"github.com/schedsim/schedsim/vm/interp"
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/jit/native"
 )
 
 //go:noinline
@@ -27,14 +28,12 @@ func BenchmarkEntry(b *testing.B) {
 	})
 	b.Run("enter", func(b *testing.B) {
 		w := enginetest.New(b, engines(b)["default"], enginetest.Options{}, p)
-		c := w.Code.(*code)
-		w.Code.Run(0, 0)   // sets the context
-		c.x.left = 1 << 60 // a fault would change it
+		c := w.Code.(*native.Code)
+		c.Run(0, 0) // sets the context
 		for b.Loop() {
-			enter(c.x)
-		}
-		if c.x.exit != exitDone {
-			b.Fatal(c.x.exit)
+			if !c.Enter() {
+				b.Fatal("the program did not end")
+			}
 		}
 	})
 	for name, e := range map[string]engine.Engine{"Run": engines(b)["default"], "Run interp": interp.Engine{}} {

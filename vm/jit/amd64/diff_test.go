@@ -8,12 +8,21 @@ import (
 
 	"github.com/schedsim/schedsim/vm/engine/enginetest"
 	"github.com/schedsim/schedsim/vm/interp"
+	"github.com/schedsim/schedsim/vm/jit/native"
 )
 
 var (
 	programs = flag.Int("programs", 2000, "number of random program sets that TestDifferential compares")
 	first    = flag.Int("first", 0, "number of the first of them")
 )
+
+func newEngine(t testing.TB, o Options) *Engine {
+	e, err := New(o)
+	if err != nil {
+		t.Skip(err)
+	}
+	return e
+}
 
 func TestDifferential(t *testing.T) {
 	for i, name := range []string{"default", "no BMI2"} {
@@ -32,7 +41,7 @@ func TestPairs(t *testing.T) {
 }
 
 func TestInlines(t *testing.T) {
-	enginetest.Inlines(t, interp.Engine{}, newEngine(t, Options{}), func(w *enginetest.World) int { return len(w.Code.(*code).sites) })
+	enginetest.Inlines(t, interp.Engine{}, newEngine(t, Options{}), func(w *enginetest.World) int { return w.Code.(*native.Code).Sites() })
 }
 
 func TestHammer(t *testing.T) { enginetest.Hammer(t, newEngine(t, Options{})) }

@@ -6,12 +6,8 @@
 // r12 is the host address of simulated address 0, so that *(R1 + 8) is [r12+rdi+8]; r9 holds the instructions left of the
 // budget; r10 and r11 are temporaries within one instruction.
 //
-// Machine code runs on a private stack, entered by a jump and left by one RET, with a reason in the context, a struct just
-// below the simulated address space. A call of a helper or kfunc is such an exit: Go looks at the reason, calls the
-// function and enters again. Designs that were measured and rejected: cgo (42 ns instead of 3 for an entry), CALL into
-// machine code with a RET per exit (28 ns instead of 5 for a host call, since the processor mispredicts the returns), and
-// machine code on the goroutine's stack (which a helper may move). An optimizing compiler gains at most 15 % over the
-// fixed sequences on the code that compilers emit for BPF.
+// Machine code runs on a private stack, entered and left as package native says. An optimizing compiler gains at most 15 %
+// over the fixed sequences on the code that compilers emit for BPF.
 //
 // Functions that say in code what they do (abi.Inline) run that code in place; lookups in arrays are arithmetic; lookups and
 // updates in hashes and local storage follow the maps' tables (abi.Index), which lie in Go's memory where no program can
@@ -19,11 +15,9 @@
 // ordinary the function is called after all, so that faults and their messages have one source.
 //
 // Programs are input: whatever they do ends in a value or a Fault. Every access is checked against the size of the space
-// unless it is provably inside (a constant address, the own stack frame); code is mapped either writable or executable.
+// unless it is provably inside (a constant address, the own stack frame; see package flow) or verification has proved it
+// (ir.Insn.Proved); code is mapped either writable or executable.
 //
-// Machine code gets the budget in slices (sliceInsns) and returns to Go after each, where the runtime can stop the goroutine:
-// the garbage collector waits for a slice at most, about 100 µs.
-//
-// Read engine_linux_amd64.go for the life of a program, lower.go for its translation (lower_inline.go, lower_table.go and
-// lower_loop.go for what needs no call), asm.go for the bytes.
+// Read lower.go for the translation (lower_inline.go, lower_table.go and lower_loop.go for what needs no call), asm.go for the
+// bytes.
 package amd64

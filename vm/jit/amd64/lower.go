@@ -5,6 +5,8 @@ import (
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/jit/flow"
+	"github.com/schedsim/schedsim/vm/jit/native"
+	"github.com/schedsim/schedsim/vm/mem"
 )
 
 // lowering turns the programs of a set into one piece of machine code, instruction by instruction.
@@ -14,7 +16,6 @@ type lowering struct {
 	slot    int // the number of the set's context
 	set     *flow.Set
 	helpers []abi.Func
-	calls   *abi.Call
 	// byNumber calls the helper whose number Go finds in the context; nil: there are no such calls.
 	byNumber abi.Func
 	// tailCall is the number of the helper that makes tail calls.
@@ -24,7 +25,7 @@ type lowering struct {
 	arenaUser uint64
 	// analyses are those of all subprograms in order: the second pass uses those of the first.
 	analyses []*flow.Sub
-	sites    []site
+	sites    []native.Site
 
 	// The common ends of all programs; see runtime.
 	done, call, leave, yield Label
@@ -43,10 +44,8 @@ type lowering struct {
 	thunk   Label           // where an activation with one argument begins
 
 	needCPU bool  // whether it asks for the processor
-	need    words // and which words
-	// wordOf has the numbers of words, words what returns them.
-	wordOf map[*abi.Word]int
-	words  []func() uint64
+	need    uint8 // and which words
+	words   native.WordSet
 
 	// The subprogram being lowered.
 	saved     []Reg // registers that it gives back
@@ -59,38 +58,9 @@ type lowering struct {
 	known0    []*flow.Sub // those of the program, by number of the subprogram
 }
 
-// words is a set of words, by their numbers; volatile: one of them is.
-type words struct {
-	bits     uint8
-	volatile bool
-}
-
-// site is a place that calls a helper or kfunc.
-type site struct {
-	fn    abi.Func
-	count *uint64 // the counter of calls of its sort
-	insn  int32   // number of the instruction in the set
-}
-
-// unit is the result: code with the offsets of its parts.
-type unit struct {
-	code    []byte
-	entry   int32           // where the activation of any subprogram begins
-	again   int32           // where to go on after a slice of the budget
-	thunks  []int32         // per program: where an activation of it with one argument begins
-	subs    [][]int32       // per program and instruction: where a subprogram begins that starts there, else 0
-	ends    []int32         // per program: end of its code
-	bases   []int32         // per program: number of its first instruction
-	marks   [][]engine.Mark // per program: which code belongs to which instruction
-	sites   []site
-	needCPU []bool // per program: it asks for the processor
-	need    []words
-	words   []func() uint64
-}
-
 // lower compiles all programs of env for a context in the given slot. CallReg leaves the number of a helper in number.
-func lower(env *engine.Env, slot int, bmi2 bool, number *uint64) unit {
-	l := &lowering{a: new(Asm), bmi2: bmi2, slot: slot, set: flow.New(env), helpers: env.Helpers, calls: env.Call, tailCall: env.TailCall}
+func lower(env *engine.Env, slot int, bmi2 bool, number *uint64) native.Unit {
+	l := &lowering{a: new(Asm), bmi2: bmi2, slot: slot, set: flow.New(env), helpers: env.Helpers, tailCall: env.TailCall}
 	if env.Arena != nil {
 		l.arena, l.arenaUser = true, env.Arena.User()&^(1<<32-1)
 	}
@@ -100,47 +70,32 @@ func lower(env *engine.Env, slot int, bmi2 bool, number *uint64) unit {
 	u := l.pass(env)
 	l.a.Again() // with what is known now, most jumps get short
 	u = l.pass(env)
-	u.code = l.a.Code()
+	u.Code = l.a.Code()
 	return u
 }
 
-func (l *lowering) pass(env *engine.Env) unit {
+func (l *lowering) pass(env *engine.Env) native.Unit {
 	l.sites, l.base, l.subNumber = nil, 0, 0
-	u := unit{}
-	u.entry, u.again = l.runtime()
+	u := native.Unit{}
+	u.Entry, u.Again = l.runtime()
 	for i := range env.Progs {
 		p := &env.Progs[i]
-		u.bases = append(u.bases, l.base)
 		l.program(i, p)
 		starts := make([]int32, len(p.Code.Insns))
 		for at, label := range l.subs {
 			starts[at] = l.a.Offset(label)
 		}
-		u.subs = append(u.subs, starts)
-		u.ends = append(u.ends, l.a.Pos())
-		u.marks = append(u.marks, l.marks)
-		u.thunks = append(u.thunks, l.a.Offset(l.thunk))
-		u.needCPU = append(u.needCPU, l.needCPU)
-		u.need = append(u.need, l.need)
+		u.Progs = append(u.Progs, native.Prog{Thunk: l.a.Offset(l.thunk), End: l.a.Pos(), Base: l.base, Subs: starts, Marks: l.marks,
+			NeedCPU: l.needCPU, Words: l.need})
 		l.base += int32(len(p.Code.Insns))
 	}
-	u.sites, u.words = l.sites, l.words
+	u.Sites, u.Words = l.sites, l.words.Asks()
 	return u
 }
 
 // subAt finds the subprogram of the program at a code address and returns its first instruction.
 func (l *lowering) subAt(addr uint64) (at int32, ok bool) {
-	off := addr - engine.CodeAddr(l.number, 0)
-	if off&7 != 0 || off>>3 >= uint64(len(l.prog.Code.Insns)) {
-		return 0, false
-	}
-	at = int32(off >> 3)
-	for i := range l.prog.Code.Subs {
-		if l.prog.Code.Subs[i].Start == at {
-			return at, true
-		}
-	}
-	return 0, false
+	return flow.SubAt(l.prog.Code, addr-engine.CodeAddr(l.number, 0))
 }
 
 // later puts code behind the program, which belongs to the subprogram that is being lowered now.
@@ -155,7 +110,7 @@ func (l *lowering) later(f func()) {
 
 // program lowers one program.
 func (l *lowering) program(number int, p *engine.Prog) {
-	l.number, l.prog, l.callees, l.needCPU, l.need, l.stubs, l.marks = number, p, false, false, words{}, nil, nil
+	l.number, l.prog, l.callees, l.needCPU, l.need, l.stubs, l.marks = number, p, false, false, 0, nil, nil
 	l.targets, l.subs = map[int32]Label{}, map[int32]Label{}
 	l.thunk = l.a.NewLabel()
 	called := map[int32]bool{p.Code.Subs[p.Code.Exception].Start: p.Code.Exception != 0}
@@ -235,6 +190,12 @@ func (l *lowering) sub(s *ir.Sub) {
 		in := &insns[i]
 		reached = in.Op != ir.Ja && in.Op != ir.Exit && in.Op != ir.Invalid
 		switch {
+		case i+1 < s.End && l.pointsToFrame(i, in, &insns[i+1]):
+			l.framePointer(hostReg[in.Dst], int32(insns[i+1].Imm))
+			l.set.Step(&l.facts, i, in)
+			i++
+			l.mark(i)
+			in = &insns[i]
 		case l.alu(in), l.memory(i, in):
 		case in.Op.IsJump():
 			if i+1 < s.End && l.skips(i, in, &insns[i+1]) {
@@ -251,7 +212,7 @@ func (l *lowering) sub(s *ir.Sub) {
 			l.settle(i + 1)
 			l.epilogue()
 		default:
-			a.Jmp(l.fault(i, exitPoison))
+			a.Jmp(l.fault(i, native.ExitPoison))
 		}
 		l.set.Step(&l.facts, i, in)
 	}
@@ -297,13 +258,13 @@ func (l *lowering) start1(known *flow.Sub, called bool) {
 		switch {
 		case !known.Reads(r):
 		case r == 1:
-			a.Load(8, hostReg[r], l.field(offArgs))
+			a.Load(8, hostReg[r], l.field(native.OffArgs))
 		default:
 			a.Zero(hostReg[r])
 		}
 	}
 	a.ZeroHelpers()
-	a.Load(8, RBP, l.field(offFP))
+	a.Load(8, RBP, l.field(native.OffFP))
 	if called {
 		a.LeaLabel(regT1, l.done)
 		a.Push(regT1)
@@ -353,7 +314,7 @@ func (l *lowering) fault(i int32, kind int32) Label { return l.faultAfter(i, kin
 // faultAfter is fault with n instructions still to count.
 func (l *lowering) faultAfter(i int32, kind, n int32) Label {
 	a, label := l.a, l.a.NewLabel()
-	code := (l.base+i)<<exitBits | kind
+	code := (l.base+i)<<native.ExitBits | kind
 	l.later(func() {
 		a.Bind(label)
 		l.subtract(n)
@@ -361,4 +322,15 @@ func (l *lowering) faultAfter(i int32, kind, n int32) Label {
 		a.Jmp(l.leave)
 	})
 	return label
+}
+
+// contextBase is the simulated address of the control page as a displacement.
+const contextBase = -1 << 31
+
+// The constant is right only if the control page begins 2 GiB below the top of the address space.
+var _ [0]struct{} = [mem.Base - mem.PageSize - (1<<64 - 1<<31)]struct{}{}
+
+// field is the operand of a field of the context.
+func (l *lowering) field(off int32) Mem {
+	return At(regBias, contextBase+int32(l.slot)*native.ContextSize+off)
 }

@@ -6,7 +6,9 @@ import (
 	"github.com/schedsim/schedsim/vm/ir"
 )
 
-// hostReg is the machine register of each BPF register, as in the kernel's JIT for this machine.
+// hostReg is the machine register of each BPF register, as in the kernel's JIT for this machine. That of R10 holds the host
+// address of what R10 points to: processors forward what was stored at [rbp+8] to a load from there at once, but not where an
+// address has an index. Instructions that want the value of R10 make it.
 var hostReg = [11]Reg{RAX, RDI, RSI, RDX, RCX, R8, RBX, R13, R14, R15, RBP}
 
 // The registers that have no BPF register.
@@ -33,6 +35,40 @@ func operand(w Width, imm int64) int64 {
 
 // alu lowers an arithmetic instruction; false: it is none.
 func (l *lowering) alu(in *ir.Insn) bool {
+	switch {
+	case in.Src != 10 || in.Op.IsJump() || in.Op.IsCall() || in.Op.Size() > 0:
+		return l.compute(in)
+	case in.Op == ir.Mov64X:
+		l.framePointer(hostReg[in.Dst], 0)
+		return true
+	}
+	l.simulated()
+	done := l.compute(in)
+	l.hosted()
+	return done
+}
+
+// framePointer is d = R10 + off.
+func (l *lowering) framePointer(d Reg, off int32) {
+	if off == 0 {
+		l.a.MovRR(W64, d, RBP)
+	} else {
+		l.a.Lea(W64, d, At(RBP, off))
+	}
+	l.a.AluRR(Sub, W64, d, regBias)
+}
+
+// simulated makes rbp the value of R10, hosted the host address that it is otherwise; the latter keeps the flags.
+func (l *lowering) simulated() { l.a.AluRR(Sub, W64, RBP, regBias) }
+func (l *lowering) hosted()    { l.a.Lea(W64, RBP, AtIndex(RBP, regBias, 0)) }
+
+// pointsToFrame tells whether in, instruction i, and next set a register to R10 and add a constant to it.
+func (l *lowering) pointsToFrame(i int32, in, next *ir.Insn) bool {
+	_, target := l.targets[i+1]
+	return in.Op == ir.Mov64X && in.Src == 10 && next.Op == ir.Add64K && next.Dst == in.Dst && fits32(next.Imm) && !target
+}
+
+func (l *lowering) compute(in *ir.Insn) bool {
 	a, d := l.a, hostReg[in.Dst]
 	s := hostReg[in.Src]
 	switch op := in.Op; {

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/jit/native"
 	"github.com/schedsim/schedsim/vm/mem"
 )
 
@@ -17,19 +18,19 @@ func (l *lowering) arenaAccess(in *ir.Insn) {
 		l.operate(in, m)
 		return
 	}
-	r, other, access, done := hostReg[base], a.NewLabel(), a.NewLabel(), a.NewLabel()
-	a.Lea(W64, regT2, At(r, in.Off))
-	a.AluRM(Cmp, W64, regT2, l.field(offArenaEnd+8*int32(bits.TrailingZeros(uint(size)))))
+	other, access, done := a.NewLabel(), a.NewLabel(), a.NewLabel()
+	l.address(regT2, base, in.Off)
+	a.AluRM(Cmp, W64, regT2, l.field(native.OffArenaEnd+8*int32(bits.TrailingZeros(uint(size)))))
 	a.Jcc(CondAE, other)
 	a.Bind(access)
-	l.operate(in, AtIndex(regBias, r, in.Off))
+	l.operate(in, operandAt(base, in.Off))
 	a.Bind(done)
 	l.later(func() {
 		none := a.NewLabel()
 		a.Bind(other)
 		l.compareSpace(base, in.Off, size)
 		a.Jcc(CondBE, access)
-		a.Lea(W64, regT2, At(r, in.Off))
+		l.address(regT2, base, in.Off)
 		a.MovRR(W64, regT1, regT2)
 		a.ShiftRI(Shr, W64, regT1, pageBits)
 		a.AluRI(Cmp, W64, regT1, mem.MaxArenaPages)
@@ -62,7 +63,7 @@ var _ [0]struct{} = [mem.PageSize - 1<<pageBits]struct{}{}
 
 // testPage tests whether the page regT1 is mapped and changes regT1.
 func (l *lowering) testPage() {
-	l.a.AluRM(Add, W64, regT1, l.field(offArenaTable))
+	l.a.AluRM(Add, W64, regT1, l.field(native.OffArenaTable))
 	l.a.Load(1, regT1, At(regT1, 0))
 	l.a.TestRR(W32, regT1, regT1)
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/jit/native"
 )
 
 // conditions are those of the conditional jumps, in groups of four.
@@ -78,6 +79,10 @@ func (l *lowering) compare(in *ir.Insn) Cond {
 		a.AluMI(Sub, W64, At(RSP, 0), 1)
 		return CondS
 	}
+	if in.Dst == 10 || in.Src == 10 {
+		l.simulated()
+		defer l.hosted()
+	}
 	w, imm := form(in.Op, ir.JEq64X)
 	test := in.Op >= ir.JSet64X
 	s, k := hostReg[in.Src], operand(w, in.Imm)
@@ -112,17 +117,17 @@ func (l *lowering) callInsn(i int32, in *ir.Insn) {
 	case ir.CallReg:
 		l.callReg(i, in)
 	case ir.CallKfunc:
-		l.callHost(i, l.prog.Kfuncs[in.Imm], &l.calls.Kfuncs)
+		l.callHost(i, l.prog.Kfuncs[in.Imm])
 	default:
 		var fn abi.Func
 		if uint64(in.Imm) < uint64(len(l.helpers)) {
 			fn = l.helpers[in.Imm]
 		}
 		if fn == nil {
-			l.a.Jmp(l.fault(i, exitHelper))
+			l.a.Jmp(l.fault(i, native.ExitHelper))
 			return
 		}
-		l.callHost(i, fn, &l.calls.Helpers)
+		l.callHost(i, fn)
 	}
 }
 
@@ -130,8 +135,8 @@ func (l *lowering) callInsn(i int32, in *ir.Insn) {
 // predicts a return to this place instead, the misprediction costs more than the whole way to Go and back.
 func (l *lowering) callSub(i int32, jump func()) {
 	a, back := l.a, l.a.NewLabel()
-	a.AluRM(Cmp, W64, RBP, l.field(offCallLow))
-	a.Jcc(CondBE, l.fault(i, exitDepth))
+	a.AluRM(Cmp, W64, RBP, l.field(native.OffCallLow))
+	a.Jcc(CondBE, l.fault(i, native.ExitDepth))
 	a.LeaLabel(regT1, back)
 	a.Push(regT1)
 	a.AluRI(Sub, W64, RBP, engine.FrameSize)
@@ -145,17 +150,20 @@ func (l *lowering) callReg(i int32, in *ir.Insn) {
 	a, end := l.a, l.a.NewLabel()
 	var bad Label
 	if l.byNumber == nil {
-		bad = l.fault(i, exitTarget)
+		bad = l.fault(i, native.ExitTarget)
 	} else { // perhaps it is the number of a helper
 		bad = a.NewLabel()
 		l.later(func() {
 			a.Bind(bad)
-			a.Store(8, l.field(offValue), regT2)
-			l.callHost(i, l.byNumber, &l.calls.Helpers)
+			a.Store(8, l.field(native.OffValue), regT2)
+			l.callHost(i, l.byNumber)
 			a.Jmp(end)
 		})
 	}
 	a.MovRR(W64, regT2, hostReg[in.Dst]) // where Go finds it
+	if in.Dst == 10 {
+		a.AluRR(Sub, W64, regT2, regBias)
+	}
 	a.MovRI(regT1, -int64(engine.CodeAddr(l.number, 0)))
 	a.AluRR(Add, W64, regT1, regT2)
 	a.AluRI(Cmp, W64, regT1, int32(len(l.prog.Code.Insns))*8)
@@ -173,8 +181,8 @@ func (l *lowering) callReg(i int32, in *ir.Insn) {
 	a.MovRR(W64, regT1, RAX)
 	a.Pop(RAX)
 	a.Jcc(CondE, bad)
-	a.AluRM(Cmp, W64, RBP, l.field(offCallLow))
-	a.Jcc(CondBE, l.fault(i, exitDepth))
+	a.AluRM(Cmp, W64, RBP, l.field(native.OffCallLow))
+	a.Jcc(CondBE, l.fault(i, native.ExitDepth))
 	back := a.NewLabel()
 	a.LeaLabel(regT2, back)
 	a.Push(regT2)
@@ -201,13 +209,13 @@ func (l *lowering) addresses() {
 
 // callHost leaves for Go, which calls fn and comes back. What the program wants back stays on the private stack, so that
 // another program can run below.
-func (l *lowering) callHost(i int32, fn abi.Func, count *uint64) {
+func (l *lowering) callHost(i int32, fn abi.Func) {
 	a, back := l.a, l.a.NewLabel()
 	n := int64(len(l.sites))
-	l.sites = append(l.sites, site{fn, count, l.base + i})
+	l.sites = append(l.sites, native.Site{Fn: fn, Insn: l.base + i})
 	keep := l.push(i, func(ir.Reg) bool { return true })
 	a.LeaLabel(regT1, back)
-	a.MovRI(regT2, n<<exitBits|exitCall)
+	a.MovRI(regT2, n<<native.ExitBits|native.ExitCall)
 	a.Jmp(l.call)
 	a.Bind(back)
 	l.pop(keep)
@@ -220,11 +228,11 @@ func (l *lowering) callHost(i int32, fn abi.Func, count *uint64) {
 // leaveNow makes a subprogram return after a tail call that was made (goBack).
 func (l *lowering) leaveNow() {
 	a, leaves := l.a, l.a.NewLabel()
-	a.AluMI(Cmp, W64, l.field(offLeaves), 0)
+	a.AluMI(Cmp, W64, l.field(native.OffLeaves), 0)
 	a.Jcc(CondNE, leaves)
 	l.later(func() {
 		a.Bind(leaves)
-		a.StoreImm(8, l.field(offLeaves), 0)
+		a.StoreImm(8, l.field(native.OffLeaves), 0)
 		for r := ir.Reg(1); r <= 5; r++ {
 			a.Zero(hostReg[r])
 		}
@@ -255,7 +263,7 @@ func (l *lowering) pop(kept []Reg) {
 // when the slice of the budget is used up: Go makes a fault of it or comes back. All instructions are counted.
 func (l *lowering) exhausted(i int32, to Label) Label {
 	a, label := l.a, l.a.NewLabel()
-	code := (l.base+i)<<exitBits | exitBudget
+	code := (l.base+i)<<native.ExitBits | native.ExitBudget
 	l.later(func() {
 		a.Bind(label)
 		a.MovRI(regT1, int64(code))
@@ -278,24 +286,24 @@ func (l *lowering) runtime() (entry, again int32) {
 	// A new activation of the subprogram at context.value.
 	entry = a.Pos()
 	for i, r := range args {
-		a.Load(8, r, l.field(offArgs+8*int32(i)))
+		a.Load(8, r, l.field(native.OffArgs+8*int32(i)))
 	}
 	for _, r := range []Reg{RAX, RBX, R13, R14, R15} {
 		a.Zero(r)
 	}
 	a.ZeroHelpers()
-	a.Load(8, RBP, l.field(offFP))
+	a.Load(8, RBP, l.field(native.OffFP))
 	a.LeaLabel(regT1, l.done)
 	a.Push(regT1)
-	a.JmpM(l.field(offValue))
+	a.JmpM(l.field(native.OffValue))
 
 	// The end of an activation.
 	a.Bind(l.done)
 	a.Lea(W64, regT2, l.field(0))
-	a.Store(8, At(regT2, offR0), RAX)
-	a.Store(8, At(regT2, offLeft), regLeft)
-	a.StoreHelpers(At(regT2, offInlined))
-	a.StoreImm(8, At(regT2, offExit), exitDone)
+	a.Store(8, At(regT2, native.OffR0), RAX)
+	a.Store(8, At(regT2, native.OffLeft), regLeft)
+	a.StoreHelpers(At(regT2, native.OffCalls))
+	a.StoreImm(8, At(regT2, native.OffExit), native.ExitDone)
 	l.toGo()
 
 	// A call: regT1 is where to come back to, regT2 the reason. The arguments lie on the top of the private stack. Go comes
@@ -307,10 +315,10 @@ func (l *lowering) runtime() (entry, again int32) {
 		a.Push(args[i])
 	}
 	a.Lea(W64, regT1, l.field(0))
-	a.Store(8, At(regT1, offExit), regT2)
-	a.Store(8, At(regT1, offLeft), regLeft)
-	a.StoreHelpers(At(regT1, offInlined))
-	a.Store(8, At(regT1, offSP), RSP)
+	a.Store(8, At(regT1, native.OffExit), regT2)
+	a.Store(8, At(regT1, native.OffLeft), regLeft)
+	a.StoreHelpers(At(regT1, native.OffCalls))
+	a.Store(8, At(regT1, native.OffSP), RSP)
 	l.toGo()
 
 	// The end of a slice: regT1 is the reason, regT2 where to go on.
@@ -320,10 +328,10 @@ func (l *lowering) runtime() (entry, again int32) {
 		a.Push(r)
 	}
 	a.Lea(W64, regT2, l.field(0))
-	a.Store(8, At(regT2, offExit), regT1)
-	a.Store(8, At(regT2, offLeft), regLeft)
-	a.StoreHelpers(At(regT2, offInlined))
-	a.Store(8, At(regT2, offSP), RSP)
+	a.Store(8, At(regT2, native.OffExit), regT1)
+	a.Store(8, At(regT2, native.OffLeft), regLeft)
+	a.StoreHelpers(At(regT2, native.OffCalls))
+	a.Store(8, At(regT2, native.OffSP), RSP)
 	l.toGo()
 	again = a.Pos()
 	for i := len(all) - 1; i >= 0; i-- {
@@ -334,11 +342,11 @@ func (l *lowering) runtime() (entry, again int32) {
 
 	// A fault: regT1 is the reason, regT2 the detail.
 	a.Bind(l.leave)
-	a.Store(8, l.field(offExit), regT1)
-	a.Store(8, l.field(offLeft), regLeft)
-	a.Store(8, l.field(offValue), regT2)
-	a.Store(8, l.field(offFaultFP), RBP)
-	a.StoreHelpers(l.field(offInlined))
+	a.Store(8, l.field(native.OffExit), regT1)
+	a.Store(8, l.field(native.OffLeft), regLeft)
+	a.Store(8, l.field(native.OffValue), regT2)
+	a.Store(8, l.field(native.OffFaultFP), RBP)
+	a.StoreHelpers(l.field(native.OffCalls))
 	l.toGo()
 	return entry, again
 }

@@ -2,12 +2,12 @@ package amd64
 
 import (
 	"math/bits"
-	"unsafe"
 
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/jit/flow"
+	"github.com/schedsim/schedsim/vm/jit/native"
 )
 
 // inlined lowers calls of helpers that need no call (engine.Inline); false: this one does.
@@ -26,7 +26,7 @@ func (l *lowering) inlined(i int32, in *ir.Insn) bool {
 	}
 	if l.set.IsCPUID(in) {
 		l.needCPU = true
-		l.a.Load(4, RAX, l.field(offCPU))
+		l.a.Load(4, RAX, l.field(native.OffCPU))
 		l.inlineEnd(i)
 		return true
 	}
@@ -41,45 +41,23 @@ func (l *lowering) inlined(i int32, in *ir.Insn) bool {
 	case t == nil:
 		return false
 	case in.Op == ir.CallKfunc:
-		return l.template(i, t, l.prog.Kfuncs[in.Imm], &l.calls.Kfuncs)
+		return l.template(i, t, l.prog.Kfuncs[in.Imm])
 	}
-	return l.template(i, t, l.helpers[in.Imm], &l.calls.Helpers)
-}
-
-// word returns the number of the word t; ok is false if there is no room for it.
-func (l *lowering) word(t *abi.Word) (n int, ok bool) {
-	n, ok = l.wordOf[t]
-	if !ok && len(l.words) < nrWords {
-		if l.wordOf == nil {
-			l.wordOf = map[*abi.Word]int{}
-		}
-		n, ok = len(l.words), true
-		l.wordOf[t] = n
-		l.words = append(l.words, t.Ask)
-	}
-	return n, ok
+	return l.template(i, t, l.helpers[in.Imm])
 }
 
 // template lowers the call at instruction i of a function that t describes; false: the function must be called.
-func (l *lowering) template(i int32, t *abi.Inline, fn abi.Func, count *uint64) bool {
-	e := expansion{l, t, 0, l.behind(i, fn, count)}
+func (l *lowering) template(i int32, t *abi.Inline, fn abi.Func) bool {
+	e := expansion{l, t, 0, l.behind(i, fn)}
 	if t.Word != nil {
 		var ok bool
-		if e.word, ok = l.word(t.Word); !ok {
+		if e.word, ok = l.words.Number(t.Word); !ok {
 			return false
 		}
-		l.need.bits |= 1 << e.word
-		l.need.volatile = l.need.volatile || t.Word.Volatile
+		l.need |= 1 << e.word
 	}
 	flow.Expand(l.set, e, &l.facts, i, t)
-	if count == &l.calls.Helpers {
-		l.a.CountHelper()
-	} else {
-		// Safety: the counter is part of Env.Call, which the code keeps alive, and objects of the heap do not move.
-		l.a.MovRI(regT1, int64(uintptr(unsafe.Pointer(count))))
-		l.a.AluMI(Add, W64, At(regT1, 0), 1)
-	}
-	l.zeroArgs(i)
+	l.inlineEnd(i)
 	l.a.Bind(e.slow.join)
 	return true
 }
@@ -103,10 +81,10 @@ func (e expansion) Branch(in *ir.Insn, to Label) { e.a.Jcc(e.compare(in), to) }
 
 func (e expansion) Word(in *ir.Insn) {
 	if e.t.Word.Volatile {
-		e.a.AluMI(Cmp, W64, e.field(offFresh), 0)
+		e.a.AluMI(Cmp, W64, e.field(native.OffFresh), 0)
 		e.a.Jcc(CondE, e.Call())
 	}
-	e.a.Load(8, hostReg[in.Dst], e.field(offWords+8*int32(e.word)))
+	e.a.Load(8, hostReg[in.Dst], e.field(native.OffWords+8*int32(e.word)))
 }
 
 func (e expansion) Operate(in *ir.Insn) {
@@ -118,11 +96,10 @@ func (e expansion) Operate(in *ir.Insn) {
 // behind is code behind the program that calls a function which is not called on the straight way. It is made when it is first
 // asked for.
 type behind struct {
-	l     *lowering
-	i     int32
-	fn    abi.Func
-	count *uint64
-	owed  int32 // instructions that are not counted yet
+	l    *lowering
+	i    int32
+	fn   abi.Func
+	owed int32 // instructions that are not counted yet
 	// before and after are code around the call, nil: none.
 	before, after func()
 	join          Label // where it goes on
@@ -131,8 +108,8 @@ type behind struct {
 }
 
 // behind prepares the call of fn for instruction i; the straight way goes on at its join.
-func (l *lowering) behind(i int32, fn abi.Func, count *uint64) *behind {
-	return &behind{l: l, i: i, fn: fn, count: count, owed: l.count.Owed(i + 1), join: l.a.NewLabel(), at: l.a.NewLabel()}
+func (l *lowering) behind(i int32, fn abi.Func) *behind {
+	return &behind{l: l, i: i, fn: fn, owed: l.count.Owed(i + 1), join: l.a.NewLabel(), at: l.a.NewLabel()}
 }
 
 // call is where the code is.
@@ -148,7 +125,7 @@ func (b *behind) call() Label {
 			b.before()
 		}
 		l.subtract(b.owed)
-		l.callHost(b.i, b.fn, b.count)
+		l.callHost(b.i, b.fn)
 		l.subtract(-b.owed)
 		if b.after != nil {
 			b.after()
@@ -163,7 +140,7 @@ func (b *behind) call() Label {
 func (l *lowering) lookup(i int32, in *ir.Insn, m *engine.Array) {
 	a := l.a
 	none, done := a.NewLabel(), a.NewLabel()
-	slow := l.behind(i, l.helpers[in.Imm], &l.calls.Helpers)
+	slow := l.behind(i, l.helpers[in.Imm])
 	slow.after = func() { a.Zero(RAX) } // code behind relies on an element or null
 	a.Load(4, RAX, l.checked(2, 0, 4, slow.call))
 	a.AluRI(Cmp, W32, RAX, int32(m.Entries))
@@ -173,7 +150,7 @@ func (l *lowering) lookup(i int32, in *ir.Insn, m *engine.Array) {
 			a.MovRR(W32, regT1, RDX)
 		} else {
 			l.needCPU = true
-			a.Load(4, regT1, l.field(offCPU))
+			a.Load(4, regT1, l.field(native.OffCPU))
 		}
 		a.AluRI(Cmp, W32, regT1, int32(m.CPUs))
 		a.Jcc(CondAE, none)

@@ -5,6 +5,7 @@ import (
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/jit/flow"
+	"github.com/schedsim/schedsim/vm/jit/native"
 )
 
 // loop lowers a call of bpf_loop by instruction i whose callback is the subprogram at instruction at: a loop around a call. A
@@ -21,8 +22,8 @@ func (l *lowering) loop(i, at int32) {
 	a.MovRR(W32, RDI, RDI)
 	a.TestRR(W32, RDI, RDI)
 	a.Jcc(CondE, none)
-	a.AluRM(Cmp, W64, RBP, l.field(offCallLow))
-	a.Jcc(CondBE, l.faultAfter(at, exitDepth, 0))
+	a.AluRM(Cmp, W64, RBP, l.field(native.OffCallLow))
+	a.Jcc(CondBE, l.faultAfter(at, native.ExitDepth, 0))
 
 	var callee *flow.Sub
 	for _, s := range l.known0 {
@@ -34,13 +35,13 @@ func (l *lowering) loop(i, at int32) {
 	kept := l.push(i, callee.Reads)
 	// The place of the callback around this loop, the number of rounds, the callback's context and the number of this round lie
 	// on the private stack.
-	a.Load(8, regT1, l.field(offLoopFP))
+	a.Load(8, regT1, l.field(native.OffLoopFP))
 	a.Push(regT1)
 	a.Push(RDI)
 	a.Push(RDX)
 	a.PushImm(0)
 	a.AluRI(Sub, W64, RBP, engine.FrameSize)
-	a.Store(8, l.field(offLoopFP), RBP)
+	a.Store(8, l.field(native.OffLoopFP), RBP)
 	round, back, stop, end := a.NewLabel(), a.NewLabel(), a.NewLabel(), a.NewLabel()
 	a.Bind(round)
 	a.Load(8, RDI, At(RSP, 0))
@@ -64,7 +65,7 @@ func (l *lowering) loop(i, at int32) {
 	a.Bind(end)
 	a.AluRI(Add, W64, RSP, 24)
 	a.Pop(regT1)
-	a.Store(8, l.field(offLoopFP), regT1)
+	a.Store(8, l.field(native.OffLoopFP), regT1)
 	a.AluRI(Add, W64, RBP, engine.FrameSize)
 	l.pop(kept)
 	a.Bind(done)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/jit/flow"
+	"github.com/schedsim/schedsim/vm/jit/native"
 	"github.com/schedsim/schedsim/vm/mem"
 )
 
@@ -20,7 +21,7 @@ func (l *lowering) memory(i int32, in *ir.Insn) bool {
 	case in.Proved:
 		m, ok := l.sure(baseOf(in), in.Off, size)
 		if !ok {
-			m = AtIndex(regBias, hostReg[baseOf(in)], in.Off)
+			m = operandAt(baseOf(in), in.Off)
 		}
 		l.operate(in, m)
 	case in.Probe:
@@ -39,6 +40,23 @@ func baseOf(in *ir.Insn) ir.Reg {
 	return in.Dst
 }
 
+// operandAt is the operand at r + off.
+func operandAt(r ir.Reg, off int32) Mem {
+	if r == 10 {
+		return At(RBP, off)
+	}
+	return AtIndex(regBias, hostReg[r], off)
+}
+
+// address is dst = r + off, the simulated address.
+func (l *lowering) address(dst Reg, r ir.Reg, off int32) {
+	if r == 10 {
+		l.framePointer(dst, off)
+	} else {
+		l.a.Lea(W64, dst, At(hostReg[r], off))
+	}
+}
+
 // operate does what a memory instruction does, on the operand m, which uses no temporaries.
 func (l *lowering) operate(in *ir.Insn, m Mem) {
 	a, size := l.a, in.Op.Size()
@@ -55,10 +73,19 @@ func (l *lowering) operate(in *ir.Insn, m Mem) {
 			a.StoreImm(size, m, int32(in.Imm))
 		}
 	case op.IsStore():
-		a.Store(size, m, hostReg[in.Src])
+		a.Store(size, m, l.stored(in))
 	default:
 		l.atomic(in, m)
 	}
+}
+
+// stored is the register with the value of in.Src, perhaps regT1.
+func (l *lowering) stored(in *ir.Insn) Reg {
+	if in.Src != 10 {
+		return hostReg[in.Src]
+	}
+	l.framePointer(regT1, 0)
+	return regT1
 }
 
 // probe lowers a load that yields 0 where there is no memory.
@@ -80,7 +107,7 @@ func (l *lowering) probe(in *ir.Insn) {
 // access returns the operand for size bytes at reg + off, after a check that they may be accessed unless that is known.
 // It changes regT2 and the flags. The operand does not use the temporaries.
 func (l *lowering) access(i int32, reg ir.Reg, off int32, size int) Mem {
-	return l.checked(reg, off, size, func() Label { return l.fault(i, exitMemory) })
+	return l.checked(reg, off, size, func() Label { return l.fault(i, native.ExitMemory) })
 }
 
 // checked is access with a label to go to when the check fails.
@@ -90,18 +117,18 @@ func (l *lowering) checked(reg ir.Reg, off int32, size int, fail func() Label) M
 	}
 	l.compareSpace(reg, off, size)
 	l.a.Jcc(CondA, fail())
-	return AtIndex(regBias, hostReg[reg], off)
+	return operandAt(reg, off)
 }
 
 // sure returns the operand for size bytes at reg + off if it is known that they may be accessed.
 func (l *lowering) sure(reg ir.Reg, off int32, size int) (Mem, bool) {
 	switch place, at := l.set.PlaceOf(&l.facts, reg, off, size); place {
 	case flow.Frame:
-		return AtIndex(regBias, RBP, int32(at)), true
+		return At(RBP, int32(at)), true
 	case flow.Fixed: // the address sign-extends from 32 bits
 		return At(regBias, int32(mem.Base+uint64(at))), true
 	case flow.Inside:
-		return AtIndex(regBias, hostReg[reg], off), true
+		return operandAt(reg, off), true
 	}
 	return Mem{}, false
 }
@@ -109,20 +136,20 @@ func (l *lowering) sure(reg ir.Reg, off int32, size int) (Mem, bool) {
 // compareSpace compares the place of size bytes at reg + off with the last one in the space: above, they are not in it. It
 // changes regT2.
 func (l *lowering) compareSpace(reg ir.Reg, off int32, size int) {
-	a, r := l.a, hostReg[reg]
+	a := l.a
 	const minusBase = int64(^mem.Base + 1) // fits 32 bits
 	if d := int64(off) + minusBase; d <= math.MaxInt32 {
-		a.Lea(W64, regT2, At(r, int32(d)))
+		l.address(regT2, reg, int32(d))
 	} else {
-		a.Lea(W64, regT2, At(r, off))
+		l.address(regT2, reg, off)
 		a.AluRI(Add, W64, regT2, int32(minusBase))
 	}
-	a.AluRM(Cmp, W64, regT2, l.field(offLimit+8*int32(bits.TrailingZeros(uint(size)))))
+	a.AluRM(Cmp, W64, regT2, l.field(native.OffLimit+8*int32(bits.TrailingZeros(uint(size)))))
 }
 
 // atomic lowers an atomic operation on m. Nothing runs beside a program, so that plain instructions do.
 func (l *lowering) atomic(in *ir.Insn, m Mem) {
-	a, s, size := l.a, hostReg[in.Src], in.Op.Size()
+	a, s, size := l.a, l.stored(in), in.Op.Size()
 	w := Width(size == 8)
 	// The operations come in pairs, 32 and 64 bits, in the same order with and without fetch.
 	alu := [4]Alu{Add, Or, And, Xor}

@@ -6,18 +6,7 @@ import (
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
-)
-
-// Displacements in an abi.Index: the parts of its slices, and the fields of an element.
-const (
-	indexBuckets = int32(unsafe.Offsetof(abi.Index{}.Buckets))
-	indexLen     = indexBuckets + 8
-	indexElems   = int32(unsafe.Offsetof(abi.Index{}.Elems))
-	elemSize     = int32(unsafe.Sizeof(abi.IndexElem{}))
-	elemNext     = int32(unsafe.Offsetof(abi.IndexElem{}.Next))
-	elemHash     = int32(unsafe.Offsetof(abi.IndexElem{}.Hash))
-	elemAddr     = int32(unsafe.Offsetof(abi.IndexElem{}.Addr))
-	elemKey      = int32(unsafe.Offsetof(abi.IndexElem{}.Key))
+	"github.com/schedsim/schedsim/vm/jit/native"
 )
 
 // find lowers the lookup at instruction i in a table, or the update of a value that is there. R2-R4 keep their values for the
@@ -25,7 +14,7 @@ const (
 func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	a := l.a
 	none, done := a.NewLabel(), a.NewLabel()
-	slow := l.behind(i, l.helpers[in.Imm], &l.calls.Helpers)
+	slow := l.behind(i, l.helpers[in.Imm])
 	slow.before = func() { a.MovRI(RDI, int64(t.Map)) }
 	if t.Storage == 0 && !update {
 		slow.after = func() { a.Zero(RAX) } // code behind relies on an element or null
@@ -53,7 +42,7 @@ func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	}
 	if t.CPUs != 0 {
 		l.needCPU = true
-		a.AluMI(Cmp, W32, l.field(offCPU), int32(t.CPUs))
+		a.AluMI(Cmp, W32, l.field(native.OffCPU), int32(t.CPUs))
 		a.Jcc(CondAE, outside)
 	}
 	if t.Storage != 0 {
@@ -79,30 +68,30 @@ func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	}
 	// Safety: Env keeps the index alive, and objects of the heap do not move; its slices are read each time.
 	a.MovRI(regT1, int64(uintptr(unsafe.Pointer(t.Index))))
-	a.Load(4, RDI, At(regT1, indexLen))
+	a.Load(4, RDI, At(regT1, native.IndexLen))
 	a.AluRI(Sub, W32, RDI, 1)
 	a.AluRR(And, W32, RDI, RAX)
 	a.ShiftRI(Shl, W64, RDI, 2)
-	a.AluRM(Add, W64, RDI, At(regT1, indexBuckets))
+	a.AluRM(Add, W64, RDI, At(regT1, native.IndexBuckets))
 	a.LoadSX(4, R8, At(RDI, 0))
 	loop, next := a.NewLabel(), a.NewLabel()
 	a.Bind(loop)
 	a.TestRR(W64, R8, R8)
 	a.Jcc(CondS, none)
-	a.IMulRI(W64, R8, R8, elemSize)
-	a.AluRM(Add, W64, R8, At(regT1, indexElems))
-	a.AluRM(Cmp, W32, RAX, At(R8, elemHash))
+	a.IMulRI(W64, R8, R8, native.ElemSize)
+	a.AluRM(Add, W64, R8, At(regT1, native.IndexElems))
+	a.AluRM(Cmp, W32, RAX, At(R8, native.ElemHash))
 	a.Jcc(CondNE, next)
-	a.Load(8, RDI, At(R8, elemAddr))
+	a.Load(8, RDI, At(R8, native.ElemAddr))
 	if t.Storage != 0 {
-		a.AluRM(Cmp, W64, regT2, At(R8, elemKey))
+		a.AluRM(Cmp, W64, regT2, At(R8, native.ElemKey))
 	} else {
 		a.AluRM(Cmp, w, regT2, AtIndex(regBias, RDI, 0))
 	}
 	a.Jcc(CondNE, next)
 	a.Lea(W64, RAX, At(RDI, int32(t.Value)))
 	if t.CPUs != 0 {
-		a.Load(4, RDI, l.field(offCPU))
+		a.Load(4, RDI, l.field(native.OffCPU))
 		l.times(RDI, t.Stride)
 		a.AluRR(Add, W64, RAX, RDI)
 	}
@@ -119,7 +108,7 @@ func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	}
 	l.later(func() {
 		a.Bind(next)
-		a.LoadSX(4, R8, At(R8, elemNext))
+		a.LoadSX(4, R8, At(R8, native.ElemNext))
 		a.Jmp(loop)
 		a.Bind(none)
 		switch {
@@ -153,6 +142,3 @@ func (l *lowering) copyValue(to, from Reg, n int) {
 
 // signed is v as an operand.
 func signed(v uint64) int64 { return int64(v) }
-
-// The length of a slice is its second word.
-var _ [0]struct{} = [unsafe.Sizeof([]int32{}) - 24]struct{}{}

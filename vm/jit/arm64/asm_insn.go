@@ -207,6 +207,9 @@ func (a *Asm) MSub(w Width, dst, n, m, x Reg) { a.three(w, 0x1b008000|uint32(x)<
 // Mul is dst = n * m.
 func (a *Asm) Mul(w Width, dst, n, m Reg) { a.MAdd(w, dst, n, m, XZR) }
 
+// UMulH is dst = the upper half of the unsigned product n * m of 128 bits.
+func (a *Asm) UMulH(dst, n, m Reg) { a.three(W64, 0x1bc07c00, dst, n, m) }
+
 // ShiftImm is dst = n shifted by count, which is less than the width's bits, in the manner of op: Lsl, Lsr or Asr.
 func (a *Asm) ShiftImm(op Alu, w Width, dst, n Reg, count uint32) {
 	last := w.bits() - 1

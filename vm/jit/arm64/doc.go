@@ -14,8 +14,10 @@
 // predictions of returns stay right when one of them leaves for Go. A call of a helper or kfunc is such an exit: Go looks at
 // the reason, calls the function and enters again.
 //
-// Programs are input: whatever they do ends in a value or a Fault. Every access is checked against the size of the space
-// unless it is provably inside (vm/jit/flow); code is mapped either writable or executable.
+// What needs no call is done in place, as on the other machine (see package amd64).
 //
-// Read engine_linux_arm64.go for the life of a program, lower.go for its translation, asm.go for the bytes.
+// Programs are input: whatever they do ends in a value or a Fault. Every access is checked against the size of the space
+// unless it is provably inside (vm/jit/flow) or verification has proved it; code is mapped either writable or executable.
+//
+// Read package native for the life of a program, lower.go for its translation, asm.go for the bytes.
 package arm64

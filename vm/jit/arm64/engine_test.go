@@ -8,6 +8,7 @@ import (
 
 	"github.com/schedsim/schedsim/vm/engine/enginetest"
 	"github.com/schedsim/schedsim/vm/interp"
+	"github.com/schedsim/schedsim/vm/jit/native"
 )
 
 var (
@@ -45,7 +46,7 @@ func TestFacts(t *testing.T) { enginetest.Facts(t, interp.Engine{}, newEngine(t,
 func TestPairs(t *testing.T) { enginetest.Pairs(t, interp.Engine{}, newEngine(t, Options{})) }
 
 func TestInlines(t *testing.T) {
-	enginetest.Inlines(t, interp.Engine{}, newEngine(t, Options{}), func(w *enginetest.World) int { return len(w.Code.(*code).sites) })
+	enginetest.Inlines(t, interp.Engine{}, newEngine(t, Options{}), func(w *enginetest.World) int { return w.Code.(*native.Code).Sites() })
 }
 
 func TestDifferential(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/jit/flow"
+	"github.com/schedsim/schedsim/vm/jit/native"
 )
 
 // lowering turns the programs of a set into one piece of machine code, instruction by instruction.
@@ -14,7 +15,6 @@ type lowering struct {
 	a       *Asm
 	set     *flow.Set
 	helpers []abi.Func
-	calls   *abi.Call
 	// byNumber calls the helper whose number Go finds in the context; nil: there are no such calls.
 	byNumber abi.Func
 	// tailCall is the number of the helper that makes tail calls.
@@ -24,7 +24,7 @@ type lowering struct {
 	arenaUser uint64
 	// analyses are those of all subprograms in order: a second pass uses those of the first.
 	analyses []*flow.Sub
-	sites    []site
+	sites    []native.Site
 
 	// The common ends of all programs; see runtime.
 	done, call, leave, spent Label
@@ -40,43 +40,27 @@ type lowering struct {
 	stubs   []func()        // code to put behind the program
 	marks   []engine.Mark   // which instruction the code belongs to
 	at      int32           // the instruction being lowered
+	thunk   Label           // where an activation with one argument begins
 
-	needCPU bool // whether it asks for the processor
+	needCPU bool  // whether it asks for the processor
+	need    uint8 // and which words
+	words   native.WordSet
 
 	// The subprogram being lowered.
 	saved     []Reg // registers that it gives back, an even number
 	loops     bool  // its frame has a counter for MayGoto
 	called    bool  // other programs' code may call it
-	start     int32 // the first instruction that is not counted yet
+	count     flow.Counter
 	facts     flow.Facts
 	known     *flow.Sub
-	subNumber int // its number in the set
-}
-
-// site is a place that calls a helper or kfunc.
-type site struct {
-	fn    abi.Func
-	count *uint64 // the counter of calls of its sort
-	insn  int32   // number of the instruction in the set
-}
-
-// unit is the result: code with the offsets of its parts.
-type unit struct {
-	code []byte
-	// entry, resume and again are where Go enters a new activation, after a call, and with another slice of the budget.
-	entry, resume, again int32
-	subs                 [][]int32 // per program and instruction: where a subprogram begins that starts there, else 0
-	ends                 []int32   // per program: end of its code
-	bases                []int32   // per program: number of its first instruction
-	sites                []site
-	needCPU              []bool          // per program: it asks for the processor
-	marks                [][]engine.Mark // per program: which code belongs to which instruction
+	subNumber int         // its number in the set
+	known0    []*flow.Sub // those of the program, by number of the subprogram
 }
 
 // lower compiles all programs of env, with jumps that reach far if they must or it is asked for. CallReg leaves the number of
 // a helper in number.
-func lower(env *engine.Env, far bool, number *uint64) (unit, error) {
-	l := &lowering{a: &Asm{far: far}, set: flow.New(env), helpers: env.Helpers, calls: env.Call, tailCall: env.TailCall}
+func lower(env *engine.Env, far bool, number *uint64) (native.Unit, error) {
+	l := &lowering{a: &Asm{far: far}, set: flow.New(env), helpers: env.Helpers, tailCall: env.TailCall}
 	if env.Arena != nil {
 		l.arena, l.arenaUser = true, env.Arena.User()&^(1<<32-1)
 	}
@@ -89,39 +73,37 @@ func lower(env *engine.Env, far bool, number *uint64) (unit, error) {
 		l.a.Again()
 		u = l.pass(env)
 		if code, ok = l.a.Code(); !ok {
-			return unit{}, fmt.Errorf("%d bytes of machine code, more than a jump reaches", l.a.Pos())
+			return native.Unit{}, fmt.Errorf("%d bytes of machine code, more than a jump reaches", l.a.Pos())
 		}
 	}
-	u.code = code
+	u.Code = code
 	return u, nil
 }
 
-func (l *lowering) pass(env *engine.Env) unit {
+func (l *lowering) pass(env *engine.Env) native.Unit {
 	l.sites, l.base, l.subNumber = nil, 0, 0
-	u := unit{}
-	u.entry, u.resume, u.again = l.runtime()
+	u := native.Unit{}
+	u.Entry, u.Resume, u.Again = l.runtime()
 	for i := range env.Progs {
 		p := &env.Progs[i]
-		u.bases = append(u.bases, l.base)
 		l.program(i, p)
 		starts := make([]int32, len(p.Code.Insns))
 		for at, label := range l.subs {
 			starts[at] = l.a.Offset(label)
 		}
-		u.subs = append(u.subs, starts)
-		u.ends = append(u.ends, l.a.Pos())
-		u.marks = append(u.marks, l.marks)
-		u.needCPU = append(u.needCPU, l.needCPU)
+		u.Progs = append(u.Progs, native.Prog{Thunk: l.a.Offset(l.thunk), End: l.a.Pos(), Base: l.base, Subs: starts, Marks: l.marks,
+			NeedCPU: l.needCPU, Words: l.need})
 		l.base += int32(len(p.Code.Insns))
 	}
-	u.sites = l.sites
+	u.Sites, u.Words = l.sites, l.words.Asks()
 	return u
 }
 
-// later puts code behind the program.
+// later puts code behind the program, which belongs to the subprogram that is being lowered now.
 func (l *lowering) later(f func()) {
-	at := l.at
+	known, saved, called, loops, at := l.known, l.saved, l.called, l.loops, l.at
 	l.stubs = append(l.stubs, func() {
+		l.known, l.saved, l.called, l.loops = known, saved, called, loops
 		l.mark(at)
 		f()
 	})
@@ -129,8 +111,9 @@ func (l *lowering) later(f func()) {
 
 // program lowers one program.
 func (l *lowering) program(number int, p *engine.Prog) {
-	l.number, l.prog, l.callees, l.needCPU, l.stubs, l.marks = number, p, false, false, nil, nil
+	l.number, l.prog, l.callees, l.needCPU, l.need, l.stubs, l.marks = number, p, false, false, 0, nil, nil
 	l.targets, l.subs = map[int32]Label{}, map[int32]Label{}
+	l.thunk = l.a.NewLabel()
 	called := map[int32]bool{p.Code.Subs[p.Code.Exception].Start: p.Code.Exception != 0}
 	for i := range p.Code.Insns {
 		switch in := &p.Code.Insns[i]; {
@@ -142,6 +125,10 @@ func (l *lowering) program(number int, p *engine.Prog) {
 			called[in.Target] = true
 		case in.Op == ir.CallReg:
 			l.callees = true
+		case in.Op == ir.LdImm64: // perhaps a callback
+			if at, ok := l.subAt(uint64(in.Imm)); ok {
+				called[at] = true
+			}
 		}
 	}
 	for i := range p.Code.Subs {
@@ -151,9 +138,20 @@ func (l *lowering) program(number int, p *engine.Prog) {
 		l.table = l.a.NewLabel()
 	}
 	for i := range p.Code.Subs {
+		if l.subNumber+i == len(l.analyses) {
+			s := &p.Code.Subs[i]
+			l.analyses = append(l.analyses, l.set.Analyze(p.Code, s, l.callees || called[s.Start]))
+		}
+	}
+	l.known0 = l.analyses[l.subNumber:]
+	for i := range p.Code.Subs {
 		s := &p.Code.Subs[i]
 		l.called = l.callees || called[s.Start]
 		l.sub(s)
+		if i == 0 {
+			l.at = 0
+			l.later(l.start1)
+		}
 	}
 	for len(l.stubs) > 0 {
 		f := l.stubs[0]
@@ -177,33 +175,38 @@ func (l *lowering) sub(s *ir.Sub) {
 	a, insns := l.a, l.prog.Code.Insns
 	l.mark(s.Start)
 	l.prologue(s)
-	if l.subNumber == len(l.analyses) {
-		l.analyses = append(l.analyses, l.set.Analyze(l.prog.Code, s, l.called))
-	}
+	l.count.Begin(s.Start, insns[s.Start:s.End])
 	l.known = l.analyses[l.subNumber]
 	l.subNumber++
 	l.facts.Forget()
+	reached := true // the straight way leads to the instruction
 	for i := s.Start; i < s.End; i++ {
 		l.mark(i)
 		if t, ok := l.targets[i]; ok {
-			l.count(i)
+			l.subtract(l.count.Land(i, reached), false)
 			a.Bind(t)
 			l.facts = l.known.At(i)
 		}
 		in := &insns[i]
+		reached = in.Op != ir.Ja && in.Op != ir.Exit && in.Op != ir.Invalid
 		switch {
 		case l.alu(in), l.memory(i, in):
 		case in.Op.IsJump():
+			if i+1 < s.End && l.skips(i, in, &insns[i+1]) {
+				l.jumpUnless(i, in, &insns[i+1])
+				l.mark(i + 1)
+				i++
+				continue
+			}
 			l.jump(i, in)
 			l.facts.Branch(in, false)
 		case in.Op.IsCall():
 			l.callInsn(i, in)
 		case in.Op == ir.Exit:
-			l.count(i + 1)
+			l.settle(i + 1)
 			l.epilogue()
 		default:
-			a.B(l.fault(i, exitPoison))
-			l.start = i + 1
+			a.B(l.fault(i, native.ExitPoison))
 		}
 		l.set.Step(&l.facts, i, in)
 	}
@@ -213,7 +216,6 @@ func (l *lowering) sub(s *ir.Sub) {
 func (l *lowering) prologue(s *ir.Sub) {
 	a := l.a
 	a.Bind(l.subs[s.Start])
-	l.start = s.Start
 	a.CmpImm(W64, regLeft, 0)
 	begin := a.NewLabel()
 	a.BCond(LE, l.budget(s.Start, begin))
@@ -229,7 +231,7 @@ func (l *lowering) prologue(s *ir.Sub) {
 		}
 		l.loops = l.loops || in.Op == ir.MayGoto
 	}
-	l.saved = l.saved[:0]
+	l.saved = nil
 	for r := ir.Reg(6); r <= 9 && l.called; r++ {
 		if written>>r&1 != 0 {
 			l.saved = append(l.saved, hostReg[r])
@@ -245,6 +247,33 @@ func (l *lowering) prologue(s *ir.Sub) {
 		a.MovRI(regT1, engine.MaxLoops)
 		a.Push(regStack, regT1)
 	}
+}
+
+// start1 emits the beginning of an activation of the program with one argument. Of the registers only those matter that the
+// program reads before it writes them.
+func (l *lowering) start1() {
+	a := l.a
+	a.Bind(l.thunk)
+	l.begin()
+	for r := ir.Reg(0); r <= 9; r++ {
+		switch {
+		case !l.known.Reads(r):
+		case r == 1:
+			a.Load(8, hostReg[r], At(regContext, native.OffArgs))
+		default:
+			a.MovRI(hostReg[r], 0)
+		}
+	}
+	if l.called {
+		a.Adr(regT1, l.done)
+		a.Push(regStack, regT1)
+	}
+	a.B(l.subs[0])
+}
+
+// subAt finds the subprogram of the program at a code address and returns its first instruction.
+func (l *lowering) subAt(addr uint64) (at int32, ok bool) {
+	return flow.SubAt(l.prog.Code, addr-engine.CodeAddr(l.number, 0))
 }
 
 // epilogue ends a subprogram.
@@ -264,22 +293,32 @@ func (l *lowering) epilogue() {
 	a.Br(regT1)
 }
 
-// count takes the instructions before end that are not counted yet off the budget.
-func (l *lowering) count(end int32) { l.subtract(end-l.start, false); l.start = end }
+// settle takes the instructions before end that are not counted yet off the budget.
+func (l *lowering) settle(end int32) { l.subtract(l.count.Take(end), false) }
 
-// countFlags is count with at least one instruction; the flags are those of a comparison of the rest with zero.
-func (l *lowering) countFlags(end int32) { l.subtract(end-l.start, true); l.start = end }
+// settleFlags is settle; the flags are those of a comparison of the rest with zero.
+func (l *lowering) settleFlags(end int32) {
+	if n := l.count.Take(end); n != 0 {
+		l.subtract(n, true)
+	} else {
+		l.a.CmpImm(W64, regLeft, 0)
+	}
+}
 
+// subtract takes n instructions off the budget.
 func (l *lowering) subtract(n int32, flags bool) {
-	if n > 0 {
+	if n != 0 {
 		l.a.AddImm(W64, regLeft, regLeft, -int64(n), flags) // a program has 1<<20 instructions at most
 	}
 }
 
 // fault returns the label of code that leaves with a fault at instruction i, which counts.
-func (l *lowering) fault(i int32, kind uint64) Label {
-	a, label, n := l.a, l.a.NewLabel(), i+1-l.start
-	code := uint64(l.base+i)<<exitBits | kind
+func (l *lowering) fault(i int32, kind uint64) Label { return l.faultAfter(i, kind, l.count.Owed(i+1)) }
+
+// faultAfter is fault with n instructions still to count.
+func (l *lowering) faultAfter(i int32, kind uint64, n int32) Label {
+	a, label := l.a, l.a.NewLabel()
+	code := uint64(l.base+i)<<native.ExitBits | kind
 	l.later(func() {
 		a.Bind(label)
 		l.subtract(n, false)
@@ -293,7 +332,7 @@ func (l *lowering) fault(i int32, kind uint64) Label {
 // up; if it is only a slice, the program goes on at next.
 func (l *lowering) budget(i int32, next Label) Label {
 	a, label := l.a, l.a.NewLabel()
-	code := uint64(l.base+i)<<exitBits | exitBudget
+	code := uint64(l.base+i)<<native.ExitBits | native.ExitBudget
 	l.later(func() {
 		a.Bind(label)
 		a.Adr(regT1, next)

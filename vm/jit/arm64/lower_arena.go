@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/jit/native"
 	"github.com/schedsim/schedsim/vm/mem"
 )
 
@@ -26,7 +27,7 @@ func (l *lowering) arenaAccess(in *ir.Insn) {
 			a.AluRR(Add, W64, regT1, regT1, hostReg[base])
 		}
 	}
-	a.Load(8, regT2, At(regContext, offArenaEnd+8*int32(bits.TrailingZeros(uint(size)))))
+	a.Load(8, regT2, At(regContext, native.OffArenaEnd+8*int32(bits.TrailingZeros(uint(size)))))
 	a.CmpRR(W64, address, regT2)
 	a.BCond(HS, other)
 	a.Bind(access)
@@ -38,7 +39,7 @@ func (l *lowering) arenaAccess(in *ir.Insn) {
 		a.AluRR(Sub, W64, regT2, address, regSpace)
 		a.CmpRR(W64, regT2, lastOf(size))
 		a.BCond(LS, access)
-		a.Load(8, regT3, At(regContext, offArenaTable))
+		a.Load(8, regT3, At(regContext, native.OffArenaTable))
 		a.ShiftImm(Lsr, W64, regT2, address, pageBits)
 		a.CmpImm(W64, regT2, mem.MaxArenaPages)
 		a.BCond(HS, none)

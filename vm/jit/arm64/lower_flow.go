@@ -4,6 +4,7 @@ import (
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/jit/native"
 	"github.com/schedsim/schedsim/vm/mem"
 )
 
@@ -15,44 +16,75 @@ func (l *lowering) jump(i int32, in *ir.Insn) {
 	a, to := l.a, l.targets[in.Target]
 	switch back := in.Target <= i; {
 	case in.Op == ir.Ja && back:
-		l.countFlags(i + 1)
+		l.settleFlags(i + 1)
 		a.BCond(LE, l.budget(i, to))
 		a.B(to)
 	case in.Op == ir.Ja:
-		l.count(i + 1)
+		l.subtract(l.count.Jump(i+1, in.Target, 0), false)
 		if in.Target != i+1 {
 			a.B(to)
 		}
 	case back:
-		// Where the budget is used up, the jump leaves instead.
-		l.countFlags(i + 1)
-		last, next := a.NewLabel(), a.NewLabel()
-		out := l.budget(i, to)
-		a.BCond(LE, last)
-		l.branch(in, to)
-		a.Bind(next)
-		l.later(func() {
-			a.Bind(last)
-			l.branch(in, out)
-			a.B(next)
-		})
+		l.settleFlags(i + 1)
+		l.jumpBack(i, in, to, false)
 	default:
-		l.count(i + 1)
-		l.branch(in, to)
+		l.subtract(l.count.Jump(i+1, in.Target, 0), false)
+		l.branch(in, to, false)
 	}
 }
 
-// branch goes to l if the condition of in holds.
-func (l *lowering) branch(in *ir.Insn, to Label) {
+// jumpBack goes to the label of an instruction that comes before i if the condition of in holds, or with not if it does not.
+// The flags are those of a comparison of the budget with zero: where it is used up, instruction i leaves instead of jumping.
+func (l *lowering) jumpBack(i int32, in *ir.Insn, to Label, not bool) {
+	a := l.a
+	last, next := a.NewLabel(), a.NewLabel()
+	out := l.budget(i, to)
+	a.BCond(LE, last)
+	l.branch(in, to, not)
+	a.Bind(next)
+	l.later(func() {
+		a.Bind(last)
+		l.branch(in, out, not)
+		a.B(next)
+	})
+}
+
+// skips tells whether all that the conditional jump in at instruction i does is to skip a jump, next.
+func (l *lowering) skips(i int32, in, next *ir.Insn) bool {
+	_, target := l.targets[i+1]
+	return in.Op != ir.Ja && in.Target == i+2 && next.Op == ir.Ja && next.Target != i+2 && !target
+}
+
+// jumpUnless lowers the two instructions of skips: one jump for the opposite condition.
+func (l *lowering) jumpUnless(i int32, in, next *ir.Insn) {
+	to := l.targets[next.Target]
+	if next.Target <= i+1 {
+		// Who does not jump has not executed the second.
+		l.settleFlags(i + 2)
+		l.jumpBack(i+1, in, to, true)
+		l.count.Owe(i+2, -1)
+		return
+	}
+	l.subtract(l.count.Jump(i+1, next.Target, 1), false)
+	l.branch(in, to, true)
+	l.count.Owe(i+2, l.count.Owed(i+1))
+}
+
+// branch goes to l if the condition of in holds, or with not if it does not.
+func (l *lowering) branch(in *ir.Insn, to Label, not bool) {
 	a, d := l.a, hostReg[in.Dst]
+	flip := Cond(0)
+	if not {
+		flip = 1
+	}
 	if in.Op == ir.MayGoto {
 		a.Load(8, regT1, At(regStack, 0))
 		a.AddImm(W64, regT1, regT1, -1, true)
 		a.Store(8, At(regStack, 0), regT1)
-		a.BCond(MI, to)
+		a.BCond(MI^flip, to)
 		return
 	}
-	cond := conditions[(in.Op-ir.JEq64X)/4]
+	cond := conditions[(in.Op-ir.JEq64X)/4] ^ flip
 	w, imm := form(in.Op, ir.JEq64X)
 	test := in.Op >= ir.JSet64X
 	if imm {
@@ -80,24 +112,24 @@ func (l *lowering) callInsn(i int32, in *ir.Insn) {
 	if l.inlined(i, in) {
 		return
 	}
-	l.count(i + 1)
+	l.settle(i + 1)
 	switch in.Op {
 	case ir.CallSub:
 		l.callSub(i, func() { l.a.B(l.subs[in.Target]) })
 	case ir.CallReg:
 		l.callReg(i, in)
 	case ir.CallKfunc:
-		l.callHost(i, l.prog.Kfuncs[in.Imm], &l.calls.Kfuncs)
+		l.callHost(i, l.prog.Kfuncs[in.Imm])
 	default:
 		var fn abi.Func
 		if uint64(in.Imm) < uint64(len(l.helpers)) {
 			fn = l.helpers[in.Imm]
 		}
 		if fn == nil {
-			l.a.B(l.fault(i, exitHelper))
+			l.a.B(l.fault(i, native.ExitHelper))
 			return
 		}
-		l.callHost(i, fn, &l.calls.Helpers)
+		l.callHost(i, fn)
 	}
 }
 
@@ -105,9 +137,9 @@ func (l *lowering) callInsn(i int32, in *ir.Insn) {
 // leaves for Go and the processor predicts a return to this place instead, that costs more than the whole way.
 func (l *lowering) callSub(i int32, jump func()) {
 	a, back, fp := l.a, l.a.NewLabel(), hostReg[10]
-	a.Load(8, regT1, At(regContext, offCallLow))
+	a.Load(8, regT1, At(regContext, native.OffCallLow))
 	a.CmpRR(W64, fp, regT1)
-	a.BCond(LS, l.fault(i, exitDepth))
+	a.BCond(LS, l.fault(i, native.ExitDepth))
 	a.Adr(regT1, back)
 	a.Push(regStack, regT1)
 	for _, r := range []Reg{fp, regFrame} {
@@ -125,13 +157,13 @@ func (l *lowering) callReg(i int32, in *ir.Insn) {
 	a, end := l.a, l.a.NewLabel()
 	var bad Label
 	if l.byNumber == nil {
-		bad = l.fault(i, exitTarget)
+		bad = l.fault(i, native.ExitTarget)
 	} else { // perhaps it is the number of a helper
 		bad = a.NewLabel()
 		l.later(func() {
 			a.Bind(bad)
-			a.Store(8, At(regContext, offValue), regT1)
-			l.callHost(i, l.byNumber, &l.calls.Helpers)
+			a.Store(8, At(regContext, native.OffValue), regT1)
+			l.callHost(i, l.byNumber)
 			a.B(end)
 		})
 	}
@@ -168,20 +200,20 @@ func (l *lowering) addresses() {
 }
 
 // callHost leaves for Go, which calls fn and comes back.
-func (l *lowering) callHost(i int32, fn abi.Func, count *uint64) {
+func (l *lowering) callHost(i int32, fn abi.Func) {
 	a, back := l.a, l.a.NewLabel()
 	n := uint64(len(l.sites))
-	l.sites = append(l.sites, site{fn, count, l.base + i})
+	l.sites = append(l.sites, native.Site{Fn: fn, Insn: l.base + i})
 	a.Adr(regT1, back)
-	a.MovRI(regT2, n<<exitBits|exitCall)
+	a.MovRI(regT2, n<<native.ExitBits|native.ExitCall)
 	a.B(l.call)
 	a.Bind(back)
 	if in := &l.prog.Code.Insns[i]; l.called && in.Op == ir.CallHelper && in.Imm == l.tailCall {
 		// After a tail call that was made the subprogram returns.
 		stays := a.NewLabel()
-		a.Load(8, regT1, At(regContext, offLeaves))
+		a.Load(8, regT1, At(regContext, native.OffLeaves))
 		a.BZero(W64, regT1, false, stays)
-		a.Store(8, At(regContext, offLeaves), XZR)
+		a.Store(8, At(regContext, native.OffLeaves), XZR)
 		l.epilogue()
 		a.Bind(stays)
 	}
@@ -189,7 +221,7 @@ func (l *lowering) callHost(i int32, fn abi.Func, count *uint64) {
 
 // What a call of Go puts on the private stack: the arguments, R10, R9 to R6, and where to go on.
 const (
-	callFP    = 5 * 8
+	callFP    = native.CallFP
 	callSaved = callFP + 8
 	callBack  = callSaved + 4*8
 	callSize  = callBack + 8
@@ -204,41 +236,27 @@ func (l *lowering) runtime() (entry, resume, again int32) {
 	l.done, l.call, l.leave, l.spent = a.NewLabel(), a.NewLabel(), a.NewLabel(), a.NewLabel()
 	fp, r0 := hostReg[10], hostReg[0]
 	field := func(off int32) Mem { return At(regContext, off) }
-	// begin loads what does not change within an activation, and R10 is known.
-	begin := func() {
-		a.LoadPair(regBias, regHost, regContext, offBias)
-		a.LoadPair(regLimit, regLimit+1, regContext, offLimit)
-		a.LoadPair(regLimit+2, regLimit+3, regContext, offLimit+16)
-		a.Load(8, regLeft, field(offLeft))
-		a.MovRI(regSpace, mem.Base)
-		a.MovRI(regInlined, 0)
-		a.AluRR(Add, W64, regFrame, regBias, fp)
-		a.AddImm(W64, regFrame, regFrame, -engine.FrameSize, false)
-	}
-
 	// A new activation of the subprogram at context.value.
 	entry = a.Pos()
-	a.Load(8, fp, field(offFP))
-	a.Load(8, regStack, field(offSP))
-	begin()
+	l.begin()
 	for i := range int32(2) {
-		a.LoadPair(hostReg[1+2*i], hostReg[2+2*i], regContext, offArgs+16*i)
+		a.LoadPair(hostReg[1+2*i], hostReg[2+2*i], regContext, native.OffArgs+16*i)
 	}
-	a.Load(8, hostReg[5], field(offArgs+32))
+	a.Load(8, hostReg[5], field(native.OffArgs+32))
 	for _, r := range []int{0, 6, 7, 8, 9} {
 		a.MovRI(hostReg[r], 0)
 	}
 	a.Adr(regT1, l.done)
 	a.Push(regStack, regT1)
-	a.Load(8, regT2, field(offValue))
+	a.Load(8, regT2, field(native.OffValue))
 	a.Br(regT2)
 
 	// After a call, with context.r0: what the call put on the stack comes back, and R1 to R5 become zero.
 	resume = a.Pos()
-	a.Load(8, regStack, field(offSP))
-	a.Load(8, r0, field(offR0))
+	a.Load(8, regStack, field(native.OffSP))
+	a.Load(8, r0, field(native.OffR0))
 	a.LoadPair(fp, hostReg[9], regStack, callFP)
-	begin()
+	l.constants()
 	a.LoadPair(hostReg[8], hostReg[7], regStack, callSaved+8)
 	a.LoadPair(hostReg[6], regT1, regStack, callSaved+24)
 	a.AddImm(W64, regStack, regStack, callSize, false)
@@ -249,9 +267,9 @@ func (l *lowering) runtime() (entry, resume, again int32) {
 
 	// Another slice of the budget.
 	again = a.Pos()
-	a.Load(8, regStack, field(offSP))
+	a.Load(8, regStack, field(native.OffBase))
 	a.LoadPair(fp, regT1, regStack, spentSize-16)
-	begin()
+	l.constants()
 	for i := range 5 {
 		a.LoadPair(hostReg[2*i], hostReg[2*i+1], regStack, int32(16*i))
 	}
@@ -260,8 +278,8 @@ func (l *lowering) runtime() (entry, resume, again int32) {
 
 	// The end of an activation.
 	a.Bind(l.done)
-	a.Store(8, field(offR0), r0)
-	a.Store(8, field(offExit), XZR)
+	a.Store(8, field(native.OffR0), r0)
+	a.Store(8, field(native.OffExit), XZR)
 	l.toGo()
 
 	// A call: regT1 is where to come back to, regT2 the reason. The private stack keeps what the program wants back, so
@@ -273,8 +291,8 @@ func (l *lowering) runtime() (entry, resume, again int32) {
 	a.StorePair(regStack, callSaved, hostReg[9], hostReg[8])
 	a.StorePair(regStack, callSaved+16, hostReg[7], hostReg[6])
 	a.Store(8, At(regStack, callBack), regT1)
-	a.Store(8, field(offSP), regStack)
-	a.Store(8, field(offExit), regT2)
+	a.Store(8, field(native.OffSP), regStack)
+	a.Store(8, field(native.OffExit), regT2)
 	l.toGo()
 
 	// A slice of the budget is used up: regT1 is where to go on, regT2 the reason.
@@ -284,22 +302,42 @@ func (l *lowering) runtime() (entry, resume, again int32) {
 		a.StorePair(regStack, int32(16*i), hostReg[2*i], hostReg[2*i+1])
 	}
 	a.StorePair(regStack, spentSize-16, fp, regT1)
-	a.Store(8, field(offSP), regStack)
-	a.Store(8, field(offExit), regT2)
+	a.Store(8, field(native.OffSP), regStack)
+	a.Store(8, field(native.OffExit), regT2)
 	l.toGo()
 
 	// A fault: regT1 is the detail, regT2 the reason.
 	a.Bind(l.leave)
-	a.Store(8, field(offExit), regT2)
-	a.Store(8, field(offValue), regT1)
-	a.Store(8, field(offFP), fp)
+	a.Store(8, field(native.OffExit), regT2)
+	a.Store(8, field(native.OffValue), regT1)
+	a.Store(8, field(native.OffFaultFP), fp)
 	l.toGo()
 	return entry, resume, again
 }
 
+// begin begins an activation but for its arguments.
+func (l *lowering) begin() {
+	l.a.Load(8, hostReg[10], At(regContext, native.OffFP))
+	l.a.Load(8, regStack, At(regContext, native.OffBase))
+	l.constants()
+}
+
+// constants loads what does not change within an activation, and the frame that ends at R10.
+func (l *lowering) constants() {
+	a := l.a
+	a.LoadPair(regBias, regHost, regContext, native.OffBias)
+	a.LoadPair(regLimit, regLimit+1, regContext, native.OffLimit)
+	a.LoadPair(regLimit+2, regLimit+3, regContext, native.OffLimit+16)
+	a.Load(8, regLeft, At(regContext, native.OffLeft))
+	a.MovRI(regSpace, mem.Base)
+	a.MovRI(regInlined, 0)
+	a.AluRR(Add, W64, regFrame, regBias, hostReg[10])
+	a.AddImm(W64, regFrame, regFrame, -engine.FrameSize, false)
+}
+
 // toGo returns to Go.
 func (l *lowering) toGo() {
-	l.a.Store(8, At(regContext, offLeft), regLeft)
-	l.a.Store(8, At(regContext, offInlined), regInlined)
+	l.a.Store(8, At(regContext, native.OffLeft), regLeft)
+	l.a.Store(8, At(regContext, native.OffCalls), regInlined)
 	l.a.Ret()
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/jit/flow"
+	"github.com/schedsim/schedsim/vm/jit/native"
 )
 
 // memory lowers a load, store or atomic operation; false: it is none.
@@ -16,6 +17,12 @@ func (l *lowering) memory(i int32, in *ir.Insn) bool {
 		return false
 	case in.Arena && l.arena:
 		l.arenaAccess(in)
+	case in.Proved:
+		m, ok := l.sure(baseOf(in), in.Off, size)
+		if !ok {
+			m = l.inside(baseOf(in), in.Off, size)
+		}
+		l.operate(in, m)
 	case in.Probe:
 		l.probe(in)
 	default:
@@ -73,7 +80,7 @@ func (l *lowering) probe(in *ir.Insn) {
 // access returns the operand for size bytes at reg + off, after a check that they may be accessed unless that is known.
 // It uses regT1, as the operand may, and the flags.
 func (l *lowering) access(i int32, reg ir.Reg, off int32, size int) Mem {
-	return l.checked(reg, off, size, func() Label { return l.fault(i, exitMemory) })
+	return l.checked(reg, off, size, func() Label { return l.fault(i, native.ExitMemory) })
 }
 
 // checked is access with a label to go to when the check fails; regT1 is the offset in the space then.
@@ -99,17 +106,23 @@ func (l *lowering) sure(reg ir.Reg, off int32, size int) (Mem, bool) {
 		return l.displaced(regFrame, at+engine.FrameSize, size), true
 	case place == flow.Fixed:
 		return l.displaced(regHost, at, size), true
-	case place == flow.Inside && off == 0:
-		return AtIndex(regBias, hostReg[reg]), true
 	case place == flow.Inside:
-		l.a.AluRR(Add, W64, regT1, regBias, hostReg[reg])
-		if !Reaches(size, int64(off)) {
-			l.add(regT1, off)
-			off = 0
-		}
-		return At(regT1, off), true
+		return l.inside(reg, off, size), true
 	}
 	return Mem{}, false
+}
+
+// inside returns the operand for size bytes at reg + off, which may be accessed.
+func (l *lowering) inside(reg ir.Reg, off int32, size int) Mem {
+	if off == 0 {
+		return AtIndex(regBias, hostReg[reg])
+	}
+	l.a.AluRR(Add, W64, regT1, regBias, hostReg[reg])
+	if !Reaches(size, int64(off)) {
+		l.add(regT1, off)
+		off = 0
+	}
+	return At(regT1, off)
 }
 
 // displaced is the operand [base + disp] for a constant of any size.

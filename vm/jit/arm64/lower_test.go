@@ -52,7 +52,7 @@ func (l *lab) lower(t *testing.T, far bool, p *ir.Program) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return u.code[u.subs[0][0]:u.ends[0]]
+	return u.Code[u.Progs[0].Subs[0]:u.Progs[0].End]
 }
 
 func one(insns ...ir.Insn) *ir.Program {

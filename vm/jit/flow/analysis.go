@@ -171,3 +171,17 @@ func registers(in *ir.Insn) (reads, writes uint16) {
 	}
 	return 1<<in.Dst | 1<<in.Src | 1, 0
 }
+
+// SubAt finds the subprogram of p whose code address is off behind that of the program, and returns its first instruction.
+func SubAt(p *ir.Program, off uint64) (at int32, ok bool) {
+	if off&7 != 0 || off>>3 >= uint64(len(p.Insns)) {
+		return 0, false
+	}
+	at = int32(off >> 3)
+	for i := range p.Subs {
+		if p.Subs[i].Start == at {
+			return at, true
+		}
+	}
+	return 0, false
+}

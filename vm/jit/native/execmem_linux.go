@@ -1,4 +1,6 @@
-package arm64
+//go:build linux && (amd64 || arm64)
+
+package native
 
 import (
 	"fmt"
@@ -9,7 +11,7 @@ import (
 
 // executable copies code to memory that can be executed and not written.
 func executable(code []byte) ([]byte, error) {
-	page := unix.Getpagesize() // up to 64 KiB on this machine
+	page := unix.Getpagesize() // up to 64 KiB
 	b, err := unix.Mmap(-1, 0, (len(code)+page-1)&^(page-1), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		return nil, fmt.Errorf("memory for machine code: %w", err)

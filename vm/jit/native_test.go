@@ -1,6 +1,6 @@
-//go:build linux && amd64
+//go:build linux && (amd64 || arm64)
 
-package amd64
+package jit
 
 import (
 	"bytes"
@@ -12,24 +12,13 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/engine/enginetest"
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/jit/native"
 )
 
-// enter has the offsets of these fields as numbers.
-func TestContextLayout(t *testing.T) {
-	got := []int32{offBase, offSP, offPC, offLeft, offR0, offBias}
-	for i, off := range got {
-		if off != int32(8*i) {
-			t.Errorf("field %d of context is at %d", i, off)
-		}
-	}
-	if n := unsafe.Sizeof(context{}); n > contextSize {
-		t.Errorf("context has %d bytes", n)
-	}
-}
-
-func newEngine(t testing.TB, o Options) *Engine {
+func newTestEngine(t *testing.T, o Options) engine.Engine {
 	e, err := New(o)
 	if err != nil {
 		t.Skip(err)
@@ -37,9 +26,39 @@ func newEngine(t testing.TB, o Options) *Engine {
 	return e
 }
 
+// A space has room for a number of sets; more are refused, and a closed one makes room.
+func TestManySets(t *testing.T) {
+	e := newTestEngine(t, Options{})
+	w := enginetest.New(t, e, enginetest.Options{}, enginetest.LoopCall(1))
+	var sets []engine.Code
+	var err error
+	for range native.Contexts {
+		var c engine.Code
+		if c, err = e.Compile(w.Env); err != nil {
+			break
+		}
+		sets = append(sets, c)
+	}
+	if len(sets) != native.Contexts-1 || err == nil || !strings.Contains(err.Error(), "share an address space") {
+		t.Errorf("%d more sets, then %v", len(sets), err)
+	}
+	for i, c := range sets {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if i == 0 {
+			if c, err := e.Compile(w.Env); err != nil {
+				t.Error(err)
+			} else {
+				c.Close()
+			}
+		}
+	}
+}
+
 func TestPerfMap(t *testing.T) {
 	var b bytes.Buffer
-	enginetest.New(t, newEngine(t, Options{PerfMap: &b}), enginetest.Options{}, enginetest.LoopCall(1))
+	enginetest.New(t, newTestEngine(t, Options{PerfMap: &b}), enginetest.Options{}, enginetest.LoopCall(1))
 	if !regexp.MustCompile(`^[0-9a-f]+ [0-9a-f]+ bpf:loop\n[0-9a-f]+ [0-9a-f]+ bpf:loop/s\n$`).MatchString(b.String()) {
 		t.Errorf("perf map:\n%s", &b)
 	}
@@ -47,7 +66,7 @@ func TestPerfMap(t *testing.T) {
 
 // No mapping of the process is both writable and executable, and Close gives code back.
 func TestMappings(t *testing.T) {
-	e := newEngine(t, Options{})
+	e := newTestEngine(t, Options{})
 	text := func() (n int) {
 		maps, err := os.ReadFile("/proc/self/maps")
 		if err != nil {
@@ -65,26 +84,24 @@ func TestMappings(t *testing.T) {
 		return n
 	}
 	before := text()
-	t.Run("open", func(t *testing.T) {
-		p := &ir.Program{Insns: []ir.Insn{{Op: ir.Exit}}, Subs: []ir.Sub{{End: 1}}}
-		w := enginetest.New(t, e, enginetest.Options{}, p)
-		if n := text(); n != before+1 {
-			t.Errorf("%d anonymous executable mappings with code, %d before", n, before)
-		}
-		if err := w.Code.Close(); err != nil {
-			t.Error(err)
-		}
-		if n := text(); n != before {
-			t.Errorf("%d anonymous executable mappings after Close, %d before", n, before)
-		}
-	})
+	p := &ir.Program{Insns: []ir.Insn{{Op: ir.Exit}}, Subs: []ir.Sub{{End: 1}}}
+	w := enginetest.New(t, e, enginetest.Options{}, p)
+	if n := text(); n != before+1 {
+		t.Errorf("%d anonymous executable mappings with code, %d before", n, before)
+	}
+	if err := w.Code.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := text(); n != before {
+		t.Errorf("%d anonymous executable mappings after Close, %d before", n, before)
+	}
 }
 
 // A garbage collection does not wait for a program to end, which here waits for the collection.
 func TestYield(t *testing.T) {
 	p := &ir.Program{Name: "wait", Insns: []ir.Insn{{Op: ir.Ld64, Dst: 2, Src: 1}, {Op: ir.JEq64K, Dst: 2, Target: 0}, {Op: ir.Mov64X, Dst: 0, Src: 2}, {Op: ir.Exit}},
 		Subs: []ir.Sub{{End: 4}}}
-	w := enginetest.New(t, newEngine(t, Options{}), enginetest.Options{Budget: 1 << 50}, p)
+	w := enginetest.New(t, newTestEngine(t, Options{}), enginetest.Options{Budget: 1 << 50}, p)
 	done := make(chan struct{})
 	go func() {
 		runtime.GC()

@@ -1,12 +1,22 @@
 #include "textflag.h"
 
-// func enter(c *context, pc uintptr)
+// Offsets in context; TestContextLayout compares them.
+#define context_pc 16
+#define context_resume 56
+
+// func enter(c *context)
 //
 // Machine code leaves with one RET to enter's caller. It uses R0-R17 and R19-R27, which the calling convention of assembly
 // allows.
-TEXT ·enter(SB), NOSPLIT|NOFRAME, $0-16
+TEXT ·enter(SB), NOSPLIT|NOFRAME, $0-8
 	MOVD c+0(FP), R26
-	MOVD pc+8(FP), R16
+	MOVD context_pc(R26), R16
+	JMP (R16)
+
+// func resume(c *context)
+TEXT ·resume(SB), NOSPLIT|NOFRAME, $0-8
+	MOVD c+0(FP), R26
+	MOVD context_resume(R26), R16
 	JMP (R16)
 
 // func flushInstructions(p unsafe.Pointer, n uintptr)

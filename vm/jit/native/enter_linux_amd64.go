@@ -1,7 +1,9 @@
-package amd64
+package native
 
-// enter runs machine code at c.pc with the private stack at c.sp and c.left instructions of budget, until it
-// leaves with a reason in c.exit.
+import "unsafe"
+
+// enter runs machine code at c.pc with the private stack at c.base and c.left instructions of budget, until it leaves with a
+// reason in c.exit.
 //
 // Safety: c lies outside of the Go heap, and so does everything that machine code uses, since a signal handler or the
 // garbage collector finds none of it. The runtime does not preempt code that is not Go's, and signals are handled on a
@@ -14,3 +16,6 @@ func enter(c *context)
 //
 //go:noescape
 func resume(c *context)
+
+// flushInstructions is for machines on which instruction fetches do not see what was stored.
+func flushInstructions(unsafe.Pointer, uintptr) {}

@@ -1,16 +1,20 @@
-package arm64
+package native
 
 import "unsafe"
 
-// enter runs the machine code at pc, on the private stack at c.sp and with c.left instructions of budget, until it leaves
-// with a reason in c.exit.
+// enter runs machine code at c.pc with c.left instructions of budget, until it leaves with a reason in c.exit.
 //
 // Safety: c lies outside of the Go heap, and so does everything that machine code uses, since a signal handler or the
 // garbage collector finds none of it. The runtime does not preempt code that is not Go's; SP, the frame pointer and the link
 // register are those of this call all the time.
 //
 //go:noescape
-func enter(c *context, pc uintptr)
+func enter(c *context)
+
+// resume goes on after a call of a helper or kfunc, with R0 = c.r0; c.sp and c.left are those of the exit. See enter.
+//
+//go:noescape
+func resume(c *context)
 
 // flushInstructions makes n bytes of new code at p visible to instruction fetches, on all processors (the others
 // synchronize when they return from the kernel, before they can run this goroutine).
