@@ -15,6 +15,10 @@ type insnAux struct {
 	callback   bool // a call that runs a callback before it returns
 	scc        int  // number of the cycle it is in, 0 for none
 	entry      bool // a function starts here
+	target     bool // something jumps here
+	fastcall   bool // a spill or fill around a call that needs none
+	spills     int8 // of a call: the number of such spills
+	loop       int  // of bpf_loop: the function that it always runs, with flags of 0; -1 if there is none such
 	live       uint16
 	// Registers that hold a number, a map and a function known before any path is followed; consts are their values.
 	constNum, constMap, constSub uint16
@@ -38,8 +42,10 @@ type subInfo struct {
 	isException bool
 	isCallback  bool
 	isAsync     bool
-	noPrivate   bool // an asynchronous callback may reach it: it uses the normal stack
-	stack       int  // bytes
+	noPrivate   bool  // an asynchronous callback may reach it: it uses the normal stack
+	stack       int   // bytes
+	spillOff    int32 // where spills around calls that need none start, 0 for nowhere
+	keepSpills  bool
 	args        []subArg
 	argsErr     error
 	argsDone    bool
@@ -186,16 +192,16 @@ func (v *verifier) visit(i int32, push func(int32)) {
 		if calls {
 			a.prune = true
 			start := v.subs[sub].start
-			v.aux[start].prune, v.aux[start].jump = true, true
+			v.aux[start].prune, v.aux[start].jump, v.aux[start].target = true, true, true
 			push(start)
 		}
 		v.visitCall(i)
 	case in.Op == ir.Ja:
-		v.aux[in.Target].prune, v.aux[in.Target].jump = true, true
+		v.aux[in.Target].prune, v.aux[in.Target].jump, v.aux[in.Target].target = true, true, true
 	case in.Op.IsJump():
 		a.prune = true
 		a.checkpoint = a.checkpoint || in.Op == ir.MayGoto
-		v.aux[in.Target].prune, v.aux[in.Target].jump = true, true
+		v.aux[in.Target].prune, v.aux[in.Target].jump, v.aux[in.Target].target = true, true, true
 	}
 	succ, n := v.successors(i)
 	for _, s := range succ[:n] {

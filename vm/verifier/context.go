@@ -22,7 +22,8 @@ type Attachment struct {
 	Return Return
 	// Sleepable programs may call functions that sleep.
 	Sleepable bool
-	// PrivateStack: functions with a stack of 64 bytes or more have their own (tracing programs on x86-64).
+	// PrivateStack: functions with a stack of 64 bytes or more have their own (tracing programs and
+	// ops.dispatch, on x86-64).
 	PrivateStack bool
 	// StructOps: a reference may leave the program as its return value.
 	StructOps bool
@@ -50,6 +51,8 @@ type Attachment struct {
 	NoTailCalls bool
 	// NrCPUs bounds bpf_get_smp_processor_id. 0: 8192.
 	NrCPUs uint32
+	// InlineCPU: bpf_get_smp_processor_id is compiled into the program and leaves registers alone (tracing on x86-64).
+	InlineCPU bool
 	// Helper tells whether the helper may be called. Nil: none.
 	Helper func(id int32) bool
 	// Kfunc finds a kernel function and tells, by an error, why it may not be called. Nil: none.

@@ -211,10 +211,22 @@ func (v *verifier) helperSpecial(m *callMeta) error {
 	return nil
 }
 
-// loopFlags: the kernel inlines bpf_loop where the flags are zero, and then relies on that.
-func (v *verifier) loopFlags(int) error {
-	if r := &v.regs()[4]; r.isNull() {
-		return v.markPrecise(4)
+// loopFlags sees whether bpf_loop always runs the same function, with flags of 0. It follows update_loop_inline_state.
+func (v *verifier) loopFlags(sub int) error {
+	a := &v.aux[v.insnIdx]
+	if a.loop < 0 {
+		return nil
+	}
+	zero := v.regs()[4].isNull()
+	if zero {
+		if err := v.markPrecise(4); err != nil {
+			return err
+		}
+	}
+	if !zero || a.loop != 0 && a.loop != sub {
+		a.loop = -1
+	} else {
+		a.loop = sub
 	}
 	return nil
 }

@@ -92,6 +92,7 @@ func (v *verifier) writeStackFixed(f *frame, off int64, size, val int) error {
 	if err := v.destroyDynptr(f, n); err != nil {
 		return err
 	}
+	v.touchStack(f, off)
 	imm, isImm := v.storedImm()
 	aligned := off%regSize == 0
 	switch {
@@ -153,6 +154,7 @@ func byteOf(off int64) int { return int(-off-1) % regSize }
 
 // writeStackVar follows check_stack_write_var_off: any of the bytes lo..hi-1 may be written.
 func (v *verifier) writeStackVar(f *frame, lo, hi int64, val int) error {
+	v.touchStack(f, lo)
 	imm, isImm := v.storedImm()
 	zero := val >= 0 && v.regs()[val].isNull() || val == noReg && isImm && imm == 0
 	used := false
@@ -209,6 +211,7 @@ func (v *verifier) readStack(r *reg, name string, off int64, size, dst int) erro
 		return err
 	}
 	v.stackReadValue(f, r.smin()+off, r.smax()+off+int64(size), dst)
+	v.touchStack(f, r.smin()+off)
 	return nil
 }
 
@@ -236,6 +239,7 @@ func readable(k slotKind) bool { return k == slotMisc || k == slotZero || k == s
 
 // readStackFixed follows check_stack_read_fixed_off.
 func (v *verifier) readStackFixed(f *frame, off int64, size, dst int) error {
+	v.touchStack(f, off)
 	n := slotOf(off)
 	s := &f.stack[n]
 	regs := v.regs()

@@ -14,8 +14,8 @@ type Result struct {
 	// PeakStates is the largest number of states that were kept at a time, MaxStatesPerInsn about the largest for one
 	// instruction.
 	PeakStates, MaxStatesPerInsn int
-	// Stacks are the bytes of stack of the main function and the others, StackDepth their sum, MaxStackDepth the largest
-	// sum of a chain of calls.
+	// Stacks are the bytes of stack that the kernel gives the main function and the others, StackDepth their sum,
+	// MaxStackDepth the largest sum of a chain of calls.
 	Stacks                    []int
 	StackDepth, MaxStackDepth int
 	// Proved tells for each instruction of the program's code whether it is an access to memory whose address lies in the
@@ -175,6 +175,7 @@ func (v *verifier) check() error {
 		return err
 	}
 	v.computeLiveRegs()
+	v.markFastcalls()
 	if err := v.checkFunc(0); err != nil {
 		return err
 	}
@@ -189,13 +190,11 @@ func (v *verifier) check() error {
 			}
 		}
 	}
+	v.dropSpills()
 	if err := v.checkStackDepth(); err != nil {
 		return err
 	}
-	for i := range v.subs {
-		v.result.Stacks = append(v.result.Stacks, v.subs[i].stack)
-		v.result.StackDepth += v.subs[i].stack
-	}
+	v.addStacks(v.reached())
 	return nil
 }
 

@@ -107,6 +107,7 @@ func (k *Kernel) Member(typ, member string, sleepable bool) (verifier.Attachment
 			args.Nullable[i] = i < len(row.Args) && row.Args[i].Kind == ops.ArgTaskNullable
 		}
 		at.Store = k.store
+		at.PrivateStack = member == "dispatch" // it may nest along a hierarchy of schedulers
 	} else {
 		at = k.base(kfuncs.ForeignStructOps(typ, sleepable), progtype.HookStructOps)
 	}

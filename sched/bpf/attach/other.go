@@ -34,6 +34,7 @@ func (k *Kernel) Other(p *link.Program) (verifier.Attachment, error) {
 	case elf.KindSyscall:
 		at.Context = &verifier.Flat{Size: maxSyscallCtx, Writable: true, Variable: true, Aligned: true}
 		at.Helper = helperSet(traceHelpers, eventHelpers[:3], btfHelpers, syscallHelpers)
+		at.InlineCPU = true
 	case elf.KindFentry, elf.KindFexit, elf.KindFmodRet, elf.KindFsession:
 		return at, k.function(&at, p)
 	case elf.KindTPBTF:
@@ -88,7 +89,7 @@ func hook(p *link.Program) progtype.Hook {
 // events is what programs of events have in common.
 func events(at *verifier.Attachment, ctx verifier.Context, ctxType string) {
 	at.Context, at.CtxType = ctx, ctxType
-	at.PrivateStack, at.Tracing = true, !at.Sleepable
+	at.PrivateStack, at.InlineCPU, at.Tracing = true, true, !at.Sleepable
 	at.Helper = helperSet(traceHelpers, eventHelpers)
 }
 
@@ -116,7 +117,7 @@ func (*perfData) Access(off, size int, write bool) (verifier.Field, bool) {
 
 // tracing is what programs have in common that attach to something with BTF.
 func tracing(at *verifier.Attachment, more ...[]string) {
-	at.PrivateStack, at.Tracing = true, !at.Sleepable
+	at.PrivateStack, at.InlineCPU, at.Tracing = true, true, !at.Sleepable
 	at.Helper = helperSet(append(more, traceHelpers, eventHelpers, btfHelpers)...)
 }
 
