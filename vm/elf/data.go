@@ -43,7 +43,7 @@ func (r *reader) dataSections() error {
 		var data []byte
 		if s.Type != elf.SHT_NOBITS {
 			var err error
-			if data, err = r.bytes(i); err != nil {
+			if data, err = r.variables(i); err != nil {
 				return err
 			}
 		}

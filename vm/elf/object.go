@@ -232,9 +232,10 @@ type Member struct {
 type Arena struct {
 	Section string
 	Map     int // the arena in Object.Maps, -1 when the file declares none
-	Data    []byte
-	Size    uint32
-	Vars    []Var
+	// Data are the initial bytes; those beyond it, up to Size, are zero.
+	Data []byte
+	Size uint32
+	Vars []Var
 }
 
 // CoreKind is the kind of a CO-RE relocation (enum bpf_core_relo_kind).

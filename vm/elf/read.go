@@ -146,7 +146,14 @@ func (r *reader) symbol(n uint32) (*elf.Symbol, error) {
 }
 
 // bytes are the contents of a section in the file.
-func (r *reader) bytes(i int) ([]byte, error) {
+func (r *reader) bytes(i int) ([]byte, error) { return r.contentsOf(i, false) }
+
+// variables are the contents of a section of variables; zeros at the end of a large one are left out.
+func (r *reader) variables(i int) ([]byte, error) {
+	return r.contentsOf(i, r.file.Sections[i].Size >= sparseSize)
+}
+
+func (r *reader) contentsOf(i int, sparse bool) ([]byte, error) {
 	s := r.file.Sections[i]
 	if b, ok := r.contents[i]; ok {
 		return b, nil
@@ -160,7 +167,7 @@ func (r *reader) bytes(i int) ([]byte, error) {
 		return nil, fmt.Errorf("section %s: %d bytes: the sections of an object may have %d bytes together", quote(s.Name), s.Size, maxContents)
 	}
 	read := s.Data
-	if s.Size >= sparseSize {
+	if sparse {
 		read = func() ([]byte, error) { return readSparse(s) }
 	}
 	b, err := read()
@@ -168,7 +175,9 @@ func (r *reader) bytes(i int) ([]byte, error) {
 		return nil, fmt.Errorf("section %s: %w", quote(s.Name), err)
 	}
 	r.budget -= s.Size
-	r.contents[i] = b
+	if !sparse {
+		r.contents[i] = b
+	}
 	return b, nil
 }
 

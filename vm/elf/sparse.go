@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"debug/elf"
 	"io"
+	"slices"
 )
 
 // sparseSize is the size from which sections are read piece by piece: the arenas of real schedulers have megabytes of
-// zeros, whose memory stays untouched this way.
+// zeros, which nobody needs to keep.
 const sparseSize = 1 << 20
 
-// readSparse reads the contents of a section, copying only what is not zero.
+// readSparse reads the contents of a section up to the last byte that is not zero, or a few more.
 func readSparse(s *elf.Section) ([]byte, error) {
 	const piece = 64 << 10
 	var buf, zero [piece]byte
@@ -18,18 +19,25 @@ func readSparse(s *elf.Section) ([]byte, error) {
 	if _, err := s.ReadAt(buf[:1], int64(s.Size)-1); err != nil {
 		return nil, io.ErrUnexpectedEOF
 	}
-	data := make([]byte, s.Size)
-	for at := 0; at < len(data); at += piece {
-		b := buf[:min(piece, len(data)-at)]
+	var data []byte
+	for at := uint64(0); at < s.Size; at += piece {
+		b := buf[:min(piece, s.Size-at)]
 		if n, err := s.ReadAt(b, int64(at)); n < len(b) {
 			if err == nil || err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
 			return nil, err
 		}
-		if !bytes.Equal(b, zero[:len(b)]) {
-			copy(data[at:], b)
+		if bytes.Equal(b, zero[:len(b)]) {
+			continue
 		}
+		if end := at + uint64(len(b)); end > uint64(cap(data)) {
+			more := make([]byte, len(data), min(s.Size, max(end, 2*uint64(cap(data)))))
+			copy(more, data)
+			data = more
+		}
+		data = data[:at+uint64(len(b))]
+		copy(data[at:], b)
 	}
-	return data, nil
+	return slices.Clip(data), nil
 }

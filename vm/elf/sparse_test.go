@@ -17,6 +17,18 @@ func TestReadSparse(t *testing.T) {
 	if err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%d bytes, %v; want the section's %d", len(got), err, size)
 	}
+	// What is zero at the end is left out, but for less than a piece.
+	for _, last := range []int{-1, 0, 100_000, 2 << 20} {
+		some := make([]byte, size)
+		copy(some, want[:last+1])
+		if last >= 0 {
+			some[last] = 1
+		}
+		s.ReaderAt = bytes.NewReader(some)
+		if got, err := readSparse(s); err != nil || len(got) > last+1+64<<10 || !bytes.Equal(got, some[:len(got)]) || bytes.Trim(some[len(got):], "\x00") != nil {
+			t.Errorf("with %d bytes: %d bytes, %v", last+1, len(got), err)
+		}
+	}
 	for _, n := range []int{0, 1, 65536, size - 1} {
 		s.ReaderAt = bytes.NewReader(want[:n])
 		if _, err := readSparse(s); err == nil {

@@ -52,6 +52,7 @@ type val struct {
 	kind  vkind
 	width uint8 // of a stack cell: bytes stored there
 	flags vflags
+	_pad  uint8 // zero: without a gap, values are compared as memory
 	m     int32
 	n     uint64
 }
@@ -114,7 +115,13 @@ func (s *state) join(o *state) (changed bool) {
 			s.regs[i], changed = v, true
 		}
 	}
+	if s.stack == o.stack { // mostly
+		return changed
+	}
 	for i := range s.stack {
+		if s.stack[i] == o.stack[i] {
+			continue
+		}
 		if v := join(s.stack[i], o.stack[i]); v != s.stack[i] {
 			s.stack[i], changed = v, true
 		}

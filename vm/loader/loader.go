@@ -194,12 +194,16 @@ func (l *Object) fillArena(fd int32, m *link.Map, a *elf.Arena) error {
 	if uint64(a.Size) > uint64(m.MaxEntries)*pageSize {
 		return fmt.Errorf("%d bytes do not fit %d pages", a.Size, m.MaxEntries)
 	}
-	data := a.Data
-	if len(data) < int(a.Size) {
-		data = make([]byte, a.Size)
-		copy(data, a.Data)
+	at, end := arenaData(m, a), arenaData(m, a)+uint64(a.Size)
+	zeros := make([]byte, min(64<<10, a.Size))
+	for data := a.Data; ; data = zeros[:min(end-at, uint64(len(zeros)))] {
+		if err := l.p.Store(int(fd), at, data); err != nil {
+			return err
+		}
+		if at += uint64(len(data)); at == end {
+			return nil
+		}
 	}
-	return l.p.Store(int(fd), arenaData(m, a), data)
 }
 
 // mapCreate follows bpf_object__create_map: when the kernel does not like the types of a map, it is created without.
