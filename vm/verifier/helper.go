@@ -171,6 +171,9 @@ func (v *verifier) helperSpecial(m *callMeta) error {
 		if err := v.checkLeaks(true, "tail_call"); err != nil {
 			return err
 		}
+		if k := &regs[3]; m.m != nil && k.isConst() && k.bits.value < uint64(m.m.max) {
+			return v.markPrecise(3) // the kernel compiles a jump to that program; it follows record_func_key
+		}
 	case 81: // get_local_storage
 		if !regs[2].isNull() {
 			return refuse(CodeArgValue, "get_local_storage() doesn't support non-zero flags")
