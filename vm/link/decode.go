@@ -381,7 +381,8 @@ func (d *decoder) jmp(in *ir.Insn) error {
 		return fmt.Errorf("indirect jump (gotox): %w", ErrUnsupported)
 	case opExit:
 		in.Op = ir.Exit
-		return d.reserved(d.imm == 0 && d.src == 0 && d.dst == 0 && d.off == 0)
+		in.Off = 0 // which the kernel does not look at
+		return d.reserved(d.imm == 0 && d.src == 0 && d.dst == 0)
 	case opCallX:
 		in.Op, in.Imm = ir.CallReg, 0
 		return d.reserved(d.imm == 0 && d.src == 0 && d.off == 0)

@@ -166,7 +166,8 @@ func (v *verifier) stepAtomic(in *ir.Insn) error {
 		load = int(in.Src)
 	}
 	t := regs[in.Dst].typ
-	if !atomicOK(t) {
+	// What machine code for x86-64 lacks in arenas: bpf_jit_supports_insn (arch/x86/net/bpf_jit_comp.c).
+	if noJIT := t == ptrToArena && in.Op >= ir.FetchOr32 && in.Op <= ir.FetchXor64; noJIT || !atomicOK(t) {
 		return refuse(CodeAtomic, "BPF_ATOMIC stores into R%d %v is not allowed", in.Dst, t)
 	}
 	ptr := regs[in.Dst]

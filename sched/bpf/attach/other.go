@@ -89,7 +89,7 @@ func hook(p *link.Program) progtype.Hook {
 // events is what programs of events have in common.
 func events(at *verifier.Attachment, ctx verifier.Context, ctxType string) {
 	at.Context, at.CtxType = ctx, ctxType
-	at.PrivateStack, at.InlineCPU, at.Tracing = true, true, !at.Sleepable
+	at.PrivateStack, at.InlineCPU, at.Tracing, at.Event = true, true, !at.Sleepable, true
 	at.Helper = helperSet(traceHelpers, eventHelpers)
 }
 
