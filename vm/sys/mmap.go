@@ -86,8 +86,9 @@ func (p *Process) Store(fd int, at uint64, data []byte) error {
 			dst = p.k.opt.Mem.Bytes(mm.Base+at, min(uint64(len(data)), mm.Elem*uint64(mm.MaxEntries)-at))
 		}
 	}
-	if copy(dst, data) < len(data) {
+	if len(dst) < len(data) {
 		return refuse(abi.EFAULT, "map %q: bytes %d to %d are outside", m.name, at, at+uint64(len(data)))
 	}
+	copy(dst, data)
 	return nil
 }
