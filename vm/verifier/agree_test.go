@@ -83,6 +83,11 @@ type verdict struct {
 // object reads and links an object; nil if that cannot be done.
 func (l *lab) object(tb testing.TB, file string) (*link.Object, string) {
 	tb.Helper()
+	return readObject(tb, l, file)
+}
+
+func readObject(tb testing.TB, target link.Target, file string) (*link.Object, string) {
+	tb.Helper()
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		tb.Fatal(err)
@@ -94,7 +99,7 @@ func (l *lab) object(tb testing.TB, file string) (*link.Object, string) {
 		return nil, name
 	}
 	// The recorded verdicts are from a loader that leaves variables for enumerators zero.
-	o, err := link.Link(in, l, link.Options{KeepGoing: true})
+	o, err := link.Link(in, target, link.Options{KeepGoing: true})
 	if err != nil {
 		tb.Logf("%s: %v", name, err)
 		return nil, name
@@ -104,7 +109,12 @@ func (l *lab) object(tb testing.TB, file string) (*link.Object, string) {
 
 func checkObject(tb testing.TB, l *lab, file string, only func(p *link.Program) bool) []verdict {
 	tb.Helper()
-	o, name := l.object(tb, file)
+	return checkLinked(tb, l, l.places, file, only)
+}
+
+func checkLinked(tb testing.TB, target link.Target, places *attach.Kernel, file string, only func(p *link.Program) bool) []verdict {
+	tb.Helper()
+	o, name := readObject(tb, target, file)
 	if o == nil {
 		return nil
 	}
@@ -114,7 +124,7 @@ func checkObject(tb testing.TB, l *lab, file string, only func(p *link.Program) 
 			continue
 		}
 		v := verdict{file: name, prog: p.Name, got: "success"}
-		at, err := l.places.Program(o, p)
+		at, err := places.Program(o, p)
 		switch {
 		case errors.Is(err, attach.ErrUnsupported):
 			v.why = err.Error()

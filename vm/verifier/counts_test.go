@@ -1,16 +1,27 @@
 package verifier_test
 
 import (
+	"bytes"
 	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
+	"encoding/csv"
 	"encoding/hex"
 	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/schedsim/schedsim/ops/kernels"
+	"github.com/schedsim/schedsim/sched/bpf/attach"
 	"github.com/schedsim/schedsim/vm/link"
 )
 
@@ -21,10 +32,16 @@ type counts struct {
 	insns, states, peak, perInsn, stack, maxStack int
 }
 
+// object is a line of the file: the programs of an object.
+type object struct {
+	SHA256 string  `json:"sha256"`
+	Progs  [][]any `json:"progs"`
+}
+
 // recorded reads testdata/counts.json.gz: what Linux 7.2.13 says of the programs of an object, found by the first 16 digits
 // of the object's SHA-256. Each program was loaded on its own by the kernel's veristat with -o csv, built with libbpf 1.8,
-// as root in a virtual machine with the Debian kernel; per program: name, accepted, total_insns, total_states, peak_states,
-// max_states_per_insn, stack_depth, max_stack_depth.
+// as root in a virtual machine of two CPUs with the Debian kernel; per program: name, accepted, total_insns, total_states,
+// peak_states, max_states_per_insn, stack_depth, max_stack_depth. TestRecordCounts makes the file.
 func recorded(tb testing.TB) map[string]map[string]counts {
 	f, err := os.Open("testdata/counts.json.gz")
 	if err != nil {
@@ -35,10 +52,7 @@ func recorded(tb testing.TB) map[string]map[string]counts {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	var objs []struct {
-		Set, File, SHA256 string
-		Progs             [][]any
-	}
+	var objs []object
 	if err := json.NewDecoder(z).Decode(&objs); err != nil {
 		tb.Fatal(err)
 	}
@@ -54,8 +68,8 @@ func recorded(tb testing.TB) map[string]map[string]counts {
 	return out
 }
 
-// compare follows every program of the files for which the kernel's counts are recorded.
-func compareCounts(t *testing.T, l *lab, files []string) (known, same int) {
+// compareCounts follows every program of the files for which the kernel's counts are recorded.
+func compareCounts(t *testing.T, target link.Target, places *attach.Kernel, files []string) (known, same int) {
 	rec := recorded(t)
 	var ratios []float64
 	ours, kernel := 0, 0
@@ -70,7 +84,7 @@ func compareCounts(t *testing.T, l *lab, files []string) (known, same int) {
 		if progs == nil {
 			continue
 		}
-		for _, v := range checkObject(t, l, file, func(p *link.Program) bool { _, ok := progs[p.Name]; return ok }) {
+		for _, v := range checkLinked(t, target, places, file, func(p *link.Program) bool { _, ok := progs[p.Name]; return ok }) {
 			w := progs[v.prog]
 			if !w.accepted || v.why != "" || v.err != nil {
 				if w.accepted && v.err != nil {
@@ -103,11 +117,105 @@ func compareCounts(t *testing.T, l *lab, files []string) (known, same int) {
 	return known, same
 }
 
+// here is the reference kernel that comes with the simulator.
+type here struct{ *kernels.Kernel }
+
+func (h here) BTF() (*btf.Spec, error) { return h.Kernel.BTF(), nil }
+func (h here) Version() uint32         { return 7<<16 | 2<<8 }
+
+// TestExampleCounts: the verifier follows the example schedulers exactly as far as the kernel does.
+func TestExampleCounts(t *testing.T) {
+	k, err := kernels.Get("7.2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	places := attach.New(k)
+	places.CPUs = 2
+	files, _ := filepath.Glob("../../examples/bpf/*.bpf.o")
+	known, same := compareCounts(t, here{k}, places, files)
+	if known < 20 || same != known {
+		t.Errorf("of %d programs whose counts are recorded, %d have the kernel's", known, same)
+	}
+}
+
 // TestCounts compares counts for the objects in the directories of SCHEDSIM_OBJECTS.
 func TestCounts(t *testing.T) {
 	l := newLab(t)
-	known, _ := compareCounts(t, l, objects(t, "SCHEDSIM_OBJECTS"))
+	known, same := compareCounts(t, l, l.places, objects(t, "SCHEDSIM_OBJECTS"))
 	if known == 0 {
 		t.Error("no object of which counts are recorded")
+	}
+	if same < known*99/100 {
+		t.Errorf("of %d programs %d have the kernel's counts", known, same)
+	}
+}
+
+var update = flag.Bool("update", false, "rewrite what is recorded of kernels")
+
+// TestRecordCounts makes testdata/counts.json.gz with -update: of each object in the directories of SCHEDSIM_OBJECTS from
+// what veristat -o csv said of it, in a file beside it whose name ends in .csv in place of .bpf.o. Objects without one keep
+// what is recorded of them.
+func TestRecordCounts(t *testing.T) {
+	if !*update {
+		t.Skip("records what a kernel says: run with -update, and SCHEDSIM_OBJECTS and outputs of veristat in place")
+	}
+	rec := recorded(t)
+	for _, file := range objects(t, "SCHEDSIM_OBJECTS") {
+		f, err := os.Open(strings.TrimSuffix(file, ".bpf.o") + ".csv")
+		if err != nil {
+			continue
+		}
+		rows, err := csv.NewReader(f).ReadAll()
+		f.Close()
+		if err != nil || len(rows) == 0 {
+			t.Fatalf("%s: %v", f.Name(), err)
+		}
+		var cols [8]int
+		for i, name := range []string{"prog_name", "verdict", "total_insns", "total_states", "peak_states", "max_states_per_insn", "stack_depth", "max_stack_depth"} {
+			if cols[i] = slices.Index(rows[0], name); cols[i] < 0 {
+				t.Fatalf("%s: no column %s", f.Name(), name)
+			}
+		}
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		progs := map[string]counts{}
+		for _, row := range rows[1:] {
+			n := func(i int) int { v, _ := strconv.Atoi(row[cols[i]]); return v }
+			name := row[cols[0]]
+			if _, twice := progs[name]; twice {
+				t.Fatalf("%s: two programs are called %s", f.Name(), name)
+			}
+			progs[name] = counts{row[cols[1]] == "success", n(2), n(3), n(4), n(5), n(6), n(7)}
+		}
+		sum := sha256.Sum256(raw)
+		rec[hex.EncodeToString(sum[:8])] = progs
+	}
+	var buf bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&buf, gzip.BestCompression)
+	sep := "[\n"
+	for _, sum := range slices.Sorted(maps.Keys(rec)) {
+		o := object{SHA256: sum}
+		for _, name := range slices.Sorted(maps.Keys(rec[sum])) {
+			c, ok := rec[sum][name], 0
+			if c.accepted {
+				ok = 1
+			}
+			o.Progs = append(o.Progs, []any{name, ok, c.insns, c.states, c.peak, c.perInsn, c.stack, c.maxStack})
+		}
+		line, err := json.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(z, "%s%s", sep, line)
+		sep = ",\n"
+	}
+	fmt.Fprint(z, "\n]\n")
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("testdata/counts.json.gz", buf.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
