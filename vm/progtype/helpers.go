@@ -15,20 +15,20 @@ const (
 		ringbuf_discard ringbuf_query strncmp strtol strtoul get_current_pid_tgid get_ns_current_pid_tgid get_current_uid_gid spin_lock spin_unlock
 		jiffies64 per_cpu_ptr this_cpu_ptr timer_init timer_set_callback timer_start timer_cancel kptr_xchg for_each_map_elem loop user_ringbuf_drain
 		ringbuf_reserve_dynptr ringbuf_submit_dynptr ringbuf_discard_dynptr dynptr_from_mem dynptr_read dynptr_write dynptr_data cgrp_storage_get
-		cgrp_storage_delete get_current_cgroup_id get_current_ancestor_cgroup_id current_task_under_cgroup get_cgroup_classid=get_cgroup_classid_curr
+		cgrp_storage_delete get_current_cgroup_id get_current_ancestor_cgroup_id current_task_under_cgroup get_cgroup_classid
 		task_storage_get task_storage_delete trace_printk get_current_task get_current_task_btf get_current_comm probe_read_user probe_read_kernel
 		probe_read_user_str probe_read_kernel_str copy_from_user copy_from_user_task snprintf_btf snprintf task_pt_regs trace_vprintk
 		perf_event_read_value perf_event_read send_signal send_signal_thread get_task_stack get_branch_snapshot find_vma`
-	socket = base + ` skc_to_tcp6_sock skc_to_tcp_sock skc_to_tcp_timewait_sock skc_to_tcp_request_sock skc_to_udp6_sock skc_to_unix_sock
-		skc_to_mptcp_sock ktime_get_coarse_ns`
-	skFilter = socket + ` skb_load_bytes skb_load_bytes_relative get_socket_cookie get_netns_cookie get_socket_uid perf_event_output`
-	storage  = ` sk_storage_get sk_storage_delete`
-	lookups  = ` sk_lookup_tcp sk_lookup_udp sk_release skc_lookup_tcp`
-	cookies  = ` tcp_raw_gen_syncookie_ipv4 tcp_raw_gen_syncookie_ipv6 tcp_raw_check_syncookie_ipv4 tcp_raw_check_syncookie_ipv6`
-	cgSkb    = skFilter + storage + lookups + ` get_local_storage sk_fullsock skb_cgroup_id skb_ancestor_cgroup_id sk_cgroup_id sk_ancestor_cgroup_id
+	socketCasts = ` skc_to_tcp6_sock skc_to_tcp_sock skc_to_tcp_timewait_sock skc_to_tcp_request_sock skc_to_udp6_sock skc_to_unix_sock skc_to_mptcp_sock`
+	socket      = base + socketCasts + " ktime_get_coarse_ns"
+	skFilter    = socket + ` skb_load_bytes skb_load_bytes_relative get_socket_cookie get_netns_cookie get_socket_uid perf_event_output`
+	storage     = ` sk_storage_get sk_storage_delete`
+	lookups     = ` sk_lookup_tcp sk_lookup_udp sk_release skc_lookup_tcp`
+	cookies     = ` tcp_raw_gen_syncookie_ipv4 tcp_raw_gen_syncookie_ipv6 tcp_raw_check_syncookie_ipv4 tcp_raw_check_syncookie_ipv6`
+	cgSkb       = skFilter + storage + lookups + ` get_local_storage sk_fullsock skb_cgroup_id skb_ancestor_cgroup_id sk_cgroup_id sk_ancestor_cgroup_id
 		tcp_sock get_listener_sock skb_ecn_set_ce`
 	tc = skFilter + storage + lookups + cookies + ` skb_store_bytes skb_pull_data csum_diff csum_update csum_level l3_csum_replace l4_csum_replace
-		clone_redirect get_cgroup_classid skb_vlan_push skb_vlan_pop skb_change_proto skb_change_type skb_adjust_room skb_change_tail skb_change_head
+		clone_redirect get_cgroup_classid=get_cgroup_classid_skb skb_vlan_push skb_vlan_pop skb_change_proto skb_change_type skb_adjust_room skb_change_tail skb_change_head
 		skb_get_tunnel_key skb_set_tunnel_key skb_get_tunnel_opt skb_set_tunnel_opt redirect redirect_neigh redirect_peer get_route_realm
 		get_hash_recalc set_hash_invalid set_hash skb_under_cgroup fib_lookup check_mtu sk_fullsock skb_get_xfrm_state skb_cgroup_classid
 		skb_cgroup_id skb_ancestor_cgroup_id tcp_sock get_listener_sock tcp_check_syncookie skb_ecn_set_ce tcp_gen_syncookie sk_assign skb_set_tstamp`
@@ -40,7 +40,7 @@ const (
 		perf_event_output get_netns_cookie`
 	skSkbList = socket + lookups + ` skb_store_bytes skb_load_bytes skb_pull_data skb_change_tail skb_change_head skb_adjust_room get_socket_cookie
 		get_socket_uid sk_redirect_map sk_redirect_hash perf_event_output`
-	lwt         = socket + ` skb_load_bytes skb_pull_data csum_diff get_cgroup_classid get_route_realm get_hash_recalc perf_event_output skb_under_cgroup`
+	lwt         = socket + ` skb_load_bytes skb_pull_data csum_diff get_cgroup_classid=get_cgroup_classid_skb get_route_realm get_hash_recalc perf_event_output skb_under_cgroup`
 	lwtXmitList = lwt + ` skb_get_tunnel_key skb_set_tunnel_key skb_get_tunnel_opt skb_set_tunnel_opt redirect clone_redirect skb_change_tail skb_change_head
 		skb_store_bytes csum_update csum_level l3_csum_replace l4_csum_replace set_hash_invalid lwt_push_encap`
 	reuseport = base + ` sk_select_reuseport skb_load_bytes skb_load_bytes_relative get_socket_cookie=get_socket_ptr_cookie ktime_get_coarse_ns`
@@ -85,6 +85,22 @@ func Helpers(list string) (has func(id int32) bool, form func(id int32) string) 
 	h := newHelperSet()
 	h.add(list)
 	return h.has, h.form
+}
+
+// TracingForm are the prototypes of helpers that tracing and SYSCALL programs have where there are several. It follows
+// tracing_prog_func_proto (kernel/trace/bpf_trace.c, 7.2).
+func TracingForm(id int32) string {
+	switch id {
+	case 46: // get_socket_cookie
+		return "get_socket_ptr_cookie"
+	case 107:
+		return "sk_storage_get_tracing"
+	case 108:
+		return "sk_storage_delete_tracing"
+	case 188:
+		return "xdp_get_buff_len_trace"
+	}
+	return ""
 }
 
 // helpersOf are the helpers of a type of program.

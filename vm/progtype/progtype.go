@@ -230,6 +230,11 @@ func Network(section string, types *btf.Spec) (at verifier.Attachment, ok bool) 
 	}
 	at.SocketFilter = k == socketFilter
 	at.LegacyLoads = k == socketFilter || k == schedCls || k == schedAct
+	switch k {
+	case schedCls, schedAct, xdp, lwtIn, lwtOut, lwtXmit, lwtSeg6:
+		at.InlineCPU = true
+	}
+	at.KernCtx = kernTypes[at.CtxType]
 	at.Retval = verifier.Retval{Lo: -4095, Any: strings.HasSuffix(section, "/getsockopt")}
 	return at, true
 }
@@ -239,6 +244,11 @@ var ctxTypes = map[kind]string{socketFilter: "__sk_buff", schedCls: "__sk_buff",
 	lwtOut: "__sk_buff", lwtXmit: "__sk_buff", lwtSeg6: "__sk_buff", skSkb: "__sk_buff", flowDissector: "__sk_buff", xdp: "xdp_md", cgroupSock: "bpf_sock",
 	sockAddr: "bpf_sock_addr", sockOps: "bpf_sock_ops", sockOpt: "bpf_sockopt", cgroupSysctl: "bpf_sysctl", cgroupDevice: "bpf_cgroup_dev_ctx",
 	skMsg: "sk_msg_md", skReuseport: "sk_reuseport_md", skLookup: "bpf_sk_lookup", netfilter: "bpf_nf_ctx"}
+
+// kernTypes are the kernel's structs behind them (include/linux/bpf_types.h).
+var kernTypes = map[string]string{"__sk_buff": "sk_buff", "xdp_md": "xdp_buff", "bpf_sock": "sock", "bpf_sock_addr": "bpf_sock_addr_kern",
+	"bpf_sock_ops": "bpf_sock_ops_kern", "bpf_sockopt": "bpf_sockopt_kern", "bpf_sysctl": "bpf_sysctl_kern", "bpf_cgroup_dev_ctx": "bpf_cgroup_dev_ctx",
+	"sk_msg_md": "sk_msg", "sk_reuseport_md": "sk_reuseport_kern", "bpf_sk_lookup": "bpf_sk_lookup_kern", "bpf_nf_ctx": "bpf_nf_ctx"}
 
 // returns follows return_retval_range.
 func returns(k kind, section string) verifier.Return {

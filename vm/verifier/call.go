@@ -629,7 +629,10 @@ func (v *verifier) checkReturnReg(n int) error {
 	case ReturnVoid:
 		return nil
 	case ReturnRange:
-		return inRange(retRange{lo: v.at.Return.Lo, hi: v.at.Return.Hi}, "At program exit")
+		if want := v.at.Return.Struct; want != nil && n == 0 && r0.typ.base() == ptrToBTF && r0.obj.typ == want && v.isReferenced(r0) {
+			return fixedOff(r0, name, false)
+		}
+		return inRange(retRange{lo: v.at.Return.Lo, hi: v.at.Return.Hi, narrow: v.at.Return.Narrow}, "At program exit")
 	}
 	return needs()
 }

@@ -47,8 +47,6 @@ type Attachment struct {
 	HookReturn *Return
 	// CssTaskIter: programs that cannot sleep may walk the tasks of a cgroup, too.
 	CssTaskIter bool
-	// NoTailCalls: the program is not one of a type that tail calls may reach or leave.
-	NoTailCalls bool
 	// NrCPUs bounds bpf_get_smp_processor_id. 0: 8192.
 	NrCPUs uint32
 	// InlineCPU: bpf_get_smp_processor_id is compiled into the program and leaves registers alone (tracing on x86-64).
@@ -90,6 +88,10 @@ type Retval struct {
 type Return struct {
 	Kind   ReturnKind
 	Lo, Hi int32 // of ReturnRange, both included
+	// Narrow: only the lower half counts.
+	Narrow bool
+	// Struct: instead of a number in the range, a pointer to such a struct that the program holds (struct_ops).
+	Struct btf.Type
 }
 
 // ReturnKind says what may be returned.
@@ -122,6 +124,8 @@ type Field struct {
 	Struct                  btf.Type
 	Trusted, Nullable       bool
 	RCU, UserMemory, PerCPU bool
+	// Owned is the number of the argument, from 1, if the program has to release it, otherwise 0.
+	Owned int
 	// Unsupported: the kernel knows it, this verifier does not.
 	Unsupported string
 }
@@ -157,6 +161,10 @@ type Args struct {
 	Trusted bool
 	// Nullable tells for each parameter whether it may be null.
 	Nullable []bool
+	// Kinds says which parameters are something else than their types tell. Nil: none.
+	Kinds []FieldKind
+	// Plain tells which pointers are not trusted, Owned which ones the program has to release or return. Nil: none.
+	Plain, Owned []bool
 	// Result is the type of a return value that follows the arguments (fexit), nil for none.
 	Result btf.Type
 }
@@ -193,8 +201,15 @@ func (a *Args) Access(off, size int, write bool) (Field, bool) {
 	default:
 		return Field{}, false
 	}
+	at := func(l []bool) bool { return n < len(l) && l[n] }
+	if n < len(a.Kinds) && a.Kinds[n] != FieldNumber {
+		return Field{Kind: a.Kinds[n], Nullable: at(a.Nullable)}, size == 8
+	}
 	p, ok := skipMods(t).(*btf.Pointer)
 	if !ok {
+		if n == len(a.Params) {
+			return Field{Kind: FieldReturn}, isScalarType(t)
+		}
 		switch skipMods(t).(type) {
 		case *btf.Int, *btf.Enum, *btf.Struct, *btf.Union:
 			return Field{}, true
@@ -208,9 +223,16 @@ func (a *Args) Access(off, size int, write bool) (Field, bool) {
 	if !isStruct(to) {
 		return Field{}, true // a pointer to something without fields is a number
 	}
-	return Field{Struct: to, Trusted: a.Trusted, Nullable: n < len(a.Nullable) && a.Nullable[n],
-		UserMemory: flags.has(userMem), PerCPU: flags.has(percpu)}, true
+	f := Field{Struct: to, Trusted: a.Trusted && !at(a.Plain), Nullable: at(a.Nullable)}
+	if at(a.Owned) {
+		f.Owned = n + 1
+	}
+	f.UserMemory, f.PerCPU = flags.has(userMem), flags.has(percpu)
+	return f, true
 }
+
+// owned are the parameters that the program has to release.
+func (a *Args) owned() []bool { return a.Owned }
 
 // Flat is a context of numbers: the first Size bytes may be read, and written if Writable.
 type Flat struct {

@@ -1,6 +1,8 @@
 package verifier
 
 import (
+	"slices"
+
 	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/link"
 )
@@ -150,6 +152,13 @@ func (v *verifier) checkEffects() error {
 		}
 		if in.Op == ir.CallKfunc && v.prog.Code.Kfuncs[in.Imm] == "bpf_xdp_pull_data" {
 			s.movesPacket = true
+		}
+	}
+	if a, ok := v.at.Context.(*Args); ok && slices.Contains(a.owned(), true) {
+		for i := range v.subs {
+			if v.subs[i].tailCall {
+				return refuse(CodeReference, "program with __ref argument cannot tail call")
+			}
 		}
 	}
 	for i := range v.subs {

@@ -30,6 +30,7 @@ const (
 	fnPeek          = 89
 	fnSkbOutput     = 111
 	fnXDPOutput     = 121
+	fnTaskStack     = 141
 	fnUserDrain     = 209
 	fnKptrXchg      = 194
 )

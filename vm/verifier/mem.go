@@ -435,8 +435,16 @@ func (v *verifier) accessCtx(a access, d *reg) error {
 			t |= x.flag
 		}
 	}
+	if f.Owned > 0 {
+		if f.Owned > len(v.ownedArgs) || !v.cur.findRef(v.ownedArgs[f.Owned-1]) {
+			return refuse(CodeReference, "invalid bpf_context access off=%d. Reference may already be released", off)
+		}
+	}
 	d.setPointer(t, object{typ: f.Struct})
-	if f.Nullable {
+	switch {
+	case f.Owned > 0:
+		d.id = v.ownedArgs[f.Owned-1]
+	case f.Nullable:
 		d.id = v.newID()
 	}
 	return nil

@@ -132,6 +132,9 @@ func (v *verifier) helper(id int32) *helper {
 			if v.at.Form != nil {
 				form = v.at.Form(p.id)
 			}
+			if form == "" && v.at.Sleepable && p.id == fnTaskStack {
+				form = "get_task_stack_sleepable"
+			}
 			if p.form == form || p.form == "" && v.helpers[p.id] == nil {
 				v.helpers[p.id] = p
 			}

@@ -86,6 +86,8 @@ type verifier struct {
 	visits   [][]*sccVisit
 
 	insnIdx, prevIdx int32
+	// ownedArgs are the references of arguments that the program has to release, by number.
+	ownedArgs []uint32
 	// left: the current instruction, a call, has set insnIdx to where its function returns.
 	left     bool
 	histOpen bool
@@ -250,6 +252,14 @@ func (v *verifier) checkFunc(sub int) error {
 	st.frames = []*frame{f}
 	v.cur = st
 	v.insnIdx, v.prevIdx = s.start, -1
+	if a, ok := v.at.Context.(*Args); ok && sub == 0 {
+		v.ownedArgs = make([]uint32, len(a.owned()))
+		for i, owned := range a.owned() {
+			if owned {
+				v.ownedArgs[i] = v.acquireRef(0)
+			}
+		}
+	}
 	if s.isException {
 		if err := v.checkException(sub); err != nil {
 			return err

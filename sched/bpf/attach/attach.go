@@ -109,13 +109,40 @@ func (k *Kernel) Member(typ, member string, sleepable bool) (verifier.Attachment
 		at.Store = k.store
 		at.PrivateStack = member == "dispatch" // it may nest along a hierarchy of schedulers
 	} else {
+		if typ == "bpf_dummy_ops" && sleepable && member != "test_sleepable" {
+			return at, fmt.Errorf("attach to unsupported member %s of struct %s", member, typ)
+		}
 		at = k.base(kfuncs.ForeignStructOps(typ, sleepable), progtype.HookStructOps)
+		k.stub(typ, member, args)
 	}
 	at.Context, at.StructOps = args, true
-	if _, void := proto.Return.(*btf.Void); void {
+	switch ret := btf.UnderlyingType(proto.Return).(type) {
+	case *btf.Void:
 		at.Return.Kind = verifier.ReturnVoid
+	case *btf.Pointer:
+		if st, ok := btf.UnderlyingType(ret.Target).(*btf.Struct); ok {
+			at.Return = verifier.Return{Kind: verifier.ReturnRange, Struct: st}
+		}
 	}
 	return at, nil
+}
+
+// stub learns from the names of the parameters of a member's stub which arguments may be null and which the program owns. It
+// follows prepare_arg_info (kernel/bpf/bpf_struct_ops.c, 7.2).
+func (k *Kernel) stub(typ, member string, args *verifier.Args) {
+	f := k.fn(typ + "__" + member)
+	if f == nil {
+		return
+	}
+	proto, ok := f.Type.(*btf.FuncProto)
+	if !ok || len(proto.Params) != len(args.Params) {
+		return
+	}
+	args.Owned = make([]bool, len(args.Params))
+	for i, p := range proto.Params {
+		args.Nullable[i] = strings.HasSuffix(p.Name, "__nullable")
+		args.Owned[i] = strings.HasSuffix(p.Name, "__ref")
+	}
 }
 
 // prototype is that of a member that is a pointer to a function.

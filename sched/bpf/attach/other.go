@@ -1,6 +1,7 @@
 package attach
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,9 +33,10 @@ func (k *Kernel) Other(p *link.Program) (verifier.Attachment, error) {
 	at := k.base(c, hook(p))
 	switch p.Kind {
 	case elf.KindSyscall:
-		at.Context = &verifier.Flat{Size: maxSyscallCtx, Writable: true, Variable: true, Aligned: true}
+		at.Context = &verifier.Flat{Size: maxSyscallCtx, Writable: true, Variable: true}
 		at.Helper = helperSet(traceHelpers, eventHelpers[:3], btfHelpers, syscallHelpers)
 		at.InlineCPU = true
+		at.Form = progtype.TracingForm
 	case elf.KindFentry, elf.KindFexit, elf.KindFmodRet, elf.KindFsession:
 		return at, k.function(&at, p)
 	case elf.KindTPBTF:
@@ -42,19 +44,25 @@ func (k *Kernel) Other(p *link.Program) (verifier.Attachment, error) {
 	case elf.KindIter:
 		return at, k.iterator(&at, p)
 	case elf.KindRawTP:
-		events(&at, &verifier.Flat{Size: 8 * maxArgs, Aligned: true}, "bpf_raw_tracepoint_args")
+		events(&at, &rawArgs{writable: strings.HasSuffix(section(p), ".w")}, "bpf_raw_tracepoint_args")
 	case elf.KindTracepoint:
 		events(&at, &traceData{}, "")
 	case elf.KindKprobe, elf.KindKretprobe:
-		events(&at, &verifier.Flat{Size: ptRegsSize, Writable: true, Aligned: true}, "pt_regs")
-		at.Helper = helperSet(traceHelpers, eventHelpers, []string{"override_return"})
-		if section(p) == "kprobe.session" {
-			at.Return = verifier.Return{Kind: verifier.ReturnRange, Hi: 1}
-		}
+		k.probe(&at, p)
 	case elf.KindPerfEvent:
 		events(&at, &perfData{}, "bpf_perf_event_data")
+		at.KernCtx = "bpf_perf_event_data_kern"
 		at.Helper = helperSet(traceHelpers, eventHelpers, perfHelpers)
+	case elf.KindLSM:
+		return k.lsm(p, false)
 	case elf.KindOther:
+		switch s := section(p); {
+		case strings.HasPrefix(s, "uprobe"), strings.HasPrefix(s, "uretprobe"), s == "usdt", s == "usdt.s":
+			k.probe(&at, p)
+			return at, nil
+		case s == "lsm_cgroup":
+			return k.lsm(p, true)
+		}
 		if at, ok := progtype.Network(p.Section, k.types); ok {
 			at.NrCPUs = k.CPUs
 			return at, nil
@@ -66,12 +74,32 @@ func (k *Kernel) Other(p *link.Program) (verifier.Attachment, error) {
 	return at, nil
 }
 
+// lsm attaches to a hook of the security framework, which reduced types of a kernel do not have.
+func (k *Kernel) lsm(p *link.Program, cgroup bool) (verifier.Attachment, error) {
+	at, err := progtype.LSM(p.Attach, k.types, p.Sleepable, cgroup)
+	if errors.Is(err, progtype.ErrNoHook) {
+		err = fmt.Errorf("%w: %w", err, ErrUnsupported)
+	}
+	at.NrCPUs = k.CPUs
+	return at, err
+}
+
+// probe is a kprobe or a uprobe.
+func (k *Kernel) probe(at *verifier.Attachment, p *link.Program) {
+	events(at, &verifier.Flat{Size: ptRegsSize, Writable: true, Aligned: true}, "pt_regs")
+	at.Helper = helperSet(traceHelpers, eventHelpers, []string{"override_return"})
+	at.KernCtx = "pt_regs"
+	if strings.HasSuffix(section(p), ".session") {
+		at.Return = verifier.Return{Kind: verifier.ReturnRange, Hi: 1}
+	}
+}
+
 // hook is where the kernel looks up the functions that a program may call.
 func hook(p *link.Program) progtype.Hook {
 	switch p.Kind {
 	case elf.KindSyscall:
 		return progtype.HookSyscall
-	case elf.KindKprobe, elf.KindKretprobe:
+	case elf.KindKprobe, elf.KindKretprobe, elf.KindOther:
 		if strings.HasSuffix(section(p), ".session") {
 			return progtype.HookKprobe | progtype.HookSession
 		}
@@ -104,6 +132,23 @@ func (*traceData) Access(off, size int, write bool) (verifier.Field, bool) {
 	return verifier.Field{}, off >= 8 && off < maxTraceSize && !write && off%size == 0
 }
 
+// rawArgs is the context of raw tracepoints: numbers, and in front of them, if programs may write to it, the tracepoint's
+// buffer. It follows raw_tp_prog_is_valid_access and raw_tp_writable_prog_is_valid_access.
+type rawArgs struct{ writable bool }
+
+func (*rawArgs) Region() uint32 { return 0 }
+func (*rawArgs) Movable() bool  { return true }
+
+func (r *rawArgs) Access(off, size int, write bool) (verifier.Field, bool) {
+	if off < 0 || off >= 8*maxArgs || write || off%size != 0 {
+		return verifier.Field{}, false
+	}
+	if off == 0 && r.writable {
+		return verifier.Field{Kind: verifier.FieldTPBuffer}, size == 8
+	}
+	return verifier.Field{}, true
+}
+
 // perfData is the context of perf_event programs. It follows pe_prog_is_valid_access.
 type perfData struct{}
 
@@ -118,6 +163,7 @@ func (*perfData) Access(off, size int, write bool) (verifier.Field, bool) {
 // tracing is what programs have in common that attach to something with BTF.
 func tracing(at *verifier.Attachment, more ...[]string) {
 	at.PrivateStack, at.InlineCPU, at.Tracing = true, true, !at.Sleepable
+	at.Form = progtype.TracingForm
 	at.Helper = helperSet(append(more, traceHelpers, eventHelpers, btfHelpers)...)
 }
 
@@ -131,7 +177,13 @@ func (k *Kernel) function(at *verifier.Attachment, p *link.Program) error {
 	if !ok {
 		return fmt.Errorf("%s/%s: no function", p.Kind, p.Attach)
 	}
+	if err := attachable(p); err != nil {
+		return err
+	}
 	tracing(at, argHelpers, []string{"get_func_ret"})
+	if !dPathFunc(p.Attach) {
+		at.Helper = without(at.Helper, "d_path")
+	}
 	args := verifier.NewArgs(proto, false)
 	at.Return = verifier.Return{Kind: verifier.ReturnRange}
 	switch p.Kind {
@@ -155,7 +207,11 @@ func (k *Kernel) tracepoint(at *verifier.Attachment, p *link.Program) error {
 	if err == nil {
 		if ptr, ok := td.Type.(*btf.Pointer); ok {
 			if proto, ok := ptr.Target.(*btf.FuncProto); ok && len(proto.Params) > 0 {
+				if p.Sleepable && p.Attach != "sys_enter" && p.Attach != "sys_exit" {
+					return fmt.Errorf("Sleepable program cannot attach to non-faultable tracepoint %s", p.Attach)
+				}
 				tracing(at, argHelpers)
+				at.Helper = without(at.Helper, "d_path")
 				params := slices.Clone(proto.Params[1:])
 				if n := errorArg(p.Attach); n >= 0 && n < len(params) {
 					params[n].Type = &btf.Int{Name: "u64", Size: 8}
@@ -191,7 +247,13 @@ func (k *Kernel) iterator(at *verifier.Attachment, p *link.Program) error {
 		}
 		params = append(params, btf.FuncParam{Name: name, Type: t})
 	}
-	at.Context = verifier.NewArgs(&btf.FuncProto{Params: params}, true)
+	args := verifier.NewArgs(&btf.FuncProto{Params: params}, true)
+	args.Plain, args.Kinds = make([]bool, len(params)), make([]verifier.FieldKind, len(params))
+	for i := range params {
+		args.Plain[i] = i > 0 && !trustedIter(p.Attach)
+		args.Kinds[i] = bufferArg(p.Attach, st.Members[i].Name)
+	}
+	at.Context, at.CssTaskIter, at.SockMapUpdate, at.SockMapDelete = args, true, true, true
 	at.Return = verifier.Return{Kind: verifier.ReturnRange, Hi: 1}
 	return nil
 }
