@@ -29,7 +29,9 @@ type Perfetto struct {
 	// callbacks are the names of the callbacks by number.
 	callbacks []string
 	started   bool
-	pkt       wire // reused
+	dated     bool             // the track of the timeline has been announced
+	speeds    map[sim.CPU]bool // so have those of the CPUs' speeds
+	pkt       wire             // reused
 	ev        wire
 }
 
@@ -48,6 +50,8 @@ type perfettoCPU struct {
 type PerfettoOptions struct {
 	CPUs  int
 	Names NameFunc
+	// Text finds the text of a record (sim.Machine.Text); nil: there is none.
+	Text func(id uint64) string
 }
 
 // Field numbers of the Perfetto protos.
@@ -84,6 +88,7 @@ const (
 	sliceBegin = 1
 	sliceEnd   = 2
 	counterVal = 4
+	instant    = 3
 
 	clockMonotonic = 3
 	clockBoottime  = 6
@@ -93,6 +98,8 @@ const (
 	// The uuids of tracks: a number for the kind above, the CPU or DSQ below.
 	uuidCallbacks = 1 << 56
 	uuidDSQ       = 2 << 56
+	uuidTimeline  = 3 << 56
+	uuidSpeed     = 4 << 56
 )
 
 // bundleEvents is how many events are collected before a bundle is written.
@@ -145,6 +152,10 @@ func (p *Perfetto) Record(r *sim.Record) {
 		p.callback(r)
 	case sim.KindOpEnd:
 		p.callbackEnd(r)
+	case sim.KindTimeline:
+		p.timeline(r)
+	case sim.KindSpeed:
+		p.speed(r)
 	}
 }
 
@@ -304,6 +315,35 @@ func (p *Perfetto) dsq(r *sim.Record) {
 	if !p.dsqs[r.A] {
 		p.dsqs[r.A] = true
 		p.track(uuid, "DSQ "+DSQName(r.A)+" nr_queued", true)
+	}
+	p.trackEvent(r.At, counterVal, uuid, func(e *wire) { e.int(trackEventValue, int64(r.B)) })
+}
+
+// timeline draws what was done to the machine as instants on a track of their own.
+func (p *Perfetto) timeline(r *sim.Record) {
+	if p.opt.Text == nil {
+		return
+	}
+	if !p.dated {
+		p.dated = true
+		p.track(uuidTimeline, "timeline", false)
+	}
+	text := p.opt.Text(r.A)
+	if r.B != 0 {
+		text = "refused: " + text
+	}
+	p.trackEvent(r.At, instant, uuidTimeline, func(e *wire) { e.str(trackEventName, text) })
+}
+
+// speed draws the rate of a CPU.
+func (p *Perfetto) speed(r *sim.Record) {
+	uuid := uuidSpeed | uint64(r.CPU)
+	if !p.speeds[r.CPU] {
+		if p.speeds == nil {
+			p.speeds = map[sim.CPU]bool{}
+		}
+		p.speeds[r.CPU] = true
+		p.track(uuid, fmt.Sprintf("speed CPU %d", r.CPU), true)
 	}
 	p.trackEvent(r.At, counterVal, uuid, func(e *wire) { e.int(trackEventValue, int64(r.B)) })
 }

@@ -30,6 +30,15 @@ type Report struct {
 	Tasks  []Task  `json:"tasks"`
 	// Events are sched_ext's event counters that are not zero.
 	Events []Counter `json:"scx_events,omitempty"`
+	// Timeline is what was done to the machine while the workload ran.
+	Timeline []TimelineEntry `json:"timeline,omitempty"`
+}
+
+// TimelineEntry is one action of a workload's timeline.
+type TimelineEntry struct {
+	AtNS    sim.Time `json:"at_ns"`
+	Text    string   `json:"text"`    // "move client to /web", and why it was refused
+	Refused bool     `json:"refused"` // the machine said no
 }
 
 // Counter is a named number.

@@ -31,7 +31,36 @@ func (r *Report) WriteText(w io.Writer, o TextOptions) error {
 	if err := r.writeTasks(w, o); err != nil {
 		return err
 	}
+	if err := r.writeTimeline(w, o); err != nil {
+		return err
+	}
 	return r.writeExit(w, o)
+}
+
+// maxTimelineRows is how many actions are listed.
+const maxTimelineRows = 30
+
+// writeTimeline lists what was done to the machine.
+func (r *Report) writeTimeline(w io.Writer, o TextOptions) error {
+	if len(r.Timeline) == 0 {
+		return nil
+	}
+	t := &table{cols: []column{{name: "at"}, {name: "timeline", left: true}}}
+	for i, e := range r.Timeline {
+		if i == maxTimelineRows {
+			t.rows = append(t.rows, []string{"", fmt.Sprintf("and %d more", len(r.Timeline)-i)})
+			break
+		}
+		text := Plain(e.Text)
+		if e.Refused {
+			text = "refused: " + text
+		}
+		t.rows = append(t.rows, []string{Dur(e.AtNS), text})
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return t.write(w, o)
 }
 
 func (r *Report) writeHead(w io.Writer, o TextOptions) error {

@@ -172,10 +172,27 @@ func (m *Machine) admit(t *Task, p Policy, d Deadline) error {
 	return nil
 }
 
-// SetMigrationDisabled sets the depth of migrate_disable of t: above 0 it stays on its CPU.
+// SetMigrationDisabled sets the depth of migrate_disable of t: above 0 it stays on its CPU. A task that may leave its CPU
+// again and is no longer allowed there is moved (migrate_enable).
 func (m *Machine) SetMigrationDisabled(t *Task, depth int32) {
+	was := t.MigrationDisabled
 	t.MigrationDisabled = depth
 	t.K.SetMigrationDisabled(uint16(depth))
+	if depth > 0 || was == 0 || t.gone {
+		return
+	}
+	if own := t.K.CPUsMask().Addr; t.K.CPUsPtr() != own {
+		m.setCPUsPtr(t, own)
+	}
+	if t.State == StateNew {
+		return
+	}
+	if !t.K.Allows(t.K.CPU()) {
+		m.leaveCPU(t, m.selectFallbackRQ(t.CPU(), t))
+	}
+	if m.cpus[t.CPU()].dying {
+		m.Resched(t.CPU())
+	}
 }
 
 // SetAffinity sets the CPUs that t may use (sched_setaffinity). A task that runs, or waits to run, where it may not any
@@ -215,7 +232,12 @@ func (m *Machine) setCPUsAllowed(t *Task, mask []uint64) {
 	if t.State == StateNew || t.K.Allows(t.K.CPU()) || t.MigrationDisabled > 0 {
 		return
 	}
-	switch { // a sleeping task moves when it wakes
+	m.leaveCPU(t, dest)
+}
+
+// leaveCPU moves t away from a CPU that it may not use any more. A sleeping task moves when it wakes.
+func (m *Machine) leaveCPU(t *Task, dest CPU) {
+	switch {
 	case t.OnCPU:
 		m.migrateByStopper(t, dest)
 	case t.OnRQ:

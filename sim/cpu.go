@@ -23,7 +23,12 @@ type cpu struct {
 	busySince Time // when it last left idle
 	busyTime  Duration
 
-	capacity    int64
+	capacity    int64 // its rate: what it does now, see speed.go
+	speed       int32 // frequency in 1024ths of the highest
+	wantSpeed   int32
+	speedTimer  Timer
+	idleSince   Time
+	exitCost    Duration // of the idle state that it is leaving
 	nrRunning   int32
 	next        int8 // rank of rq->next_class
 	needResched bool
@@ -33,7 +38,8 @@ type cpu struct {
 	step    eventq.Event // the current task's step ends, or the overhead does
 	resched eventq.Event // a reschedule interrupt arrives
 
-	stopper  *Task // the migration thread, nil until first needed
+	only     kobj.CPUMask // cpumask_of, made when it is first needed
+	stopper  *Task        // the migration thread, nil until first needed
 	stopWork *StopWork
 	irq      irqWorks
 	notify   IRQWork // does nothing: the interrupt is what is wanted
@@ -43,7 +49,7 @@ type cpu struct {
 func (m *Machine) initCPU(id CPU) error {
 	c := &m.cpus[id]
 	c.id = id
-	c.capacity = int64(m.topo.CPUs[id].Capacity)
+	c.capacity, c.speed = int64(m.topo.CPUs[id].Capacity), FullSpeed
 	if c.capacity <= 0 {
 		return fmt.Errorf("capacity %d, want 1 to 1024", c.capacity)
 	}

@@ -132,7 +132,8 @@ func (m *Machine) Resched(cpu CPU) {
 		}
 	}
 	if c.curr == c.idle {
-		at = at.Add(m.costs.IdleExit)
+		c.exitCost = m.idleExit(c)
+		at = at.Add(c.exitCost)
 	}
 	if cpu == m.this && m.running && at == m.now {
 		return // resume sees the flag
@@ -166,8 +167,8 @@ func (m *Machine) NeedResched(cpu CPU) bool { return m.cpus[cpu].needResched }
 // fireResched is a reschedule interrupt.
 func (m *Machine) fireResched(c *cpu) {
 	m.this = c.id
-	if c.curr == c.idle && m.costs.IdleExit > 0 && m.sink != nil {
-		m.Emit(Record{Kind: KindOverhead, CPU: c.id, A: uint64(m.costs.IdleExit), B: uint64(CostIdleExit)})
+	if c.curr == c.idle && c.exitCost > 0 && m.sink != nil {
+		m.Emit(Record{Kind: KindOverhead, CPU: c.id, A: uint64(c.exitCost), B: uint64(CostIdleExit)})
 	}
 	m.resume(c)
 }
@@ -200,6 +201,8 @@ func (m *Machine) resume(c *cpu) {
 			return
 		case t == c.stopper:
 			m.runStopper(c)
+		case t.killed:
+			m.die(c, t)
 		case t.work != nil:
 			m.doTaskWork(t)
 		case t.doing != doNext || c.from > m.now:

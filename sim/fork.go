@@ -75,7 +75,7 @@ func (m *Machine) checkCPUs(cpus []CPU) error {
 // Start it is not among Tasks, and its state is StateNew.
 func (m *Machine) Spawn(spec TaskSpec) (*Task, error) {
 	parent := m.cpus[0].idle
-	if m.running {
+	if m.running && !spec.Orphan {
 		parent = m.cpus[m.this].curr
 	}
 	t, err := m.spawn(&spec, parent)

@@ -37,6 +37,15 @@ type Costs struct {
 	MigrationLLC  Duration // ... to another LLC
 	MigrationNode Duration // ... to another NUMA node
 	IdleExit      Duration // leaving the idle state
+	// DeepIdleExit replaces IdleExit for a CPU that has been idle for DeepIdleAfter or longer; 0: there is no deep state.
+	DeepIdleExit, DeepIdleAfter Duration
+	// Warmup is the time that a task must have run on a CPU to pay the full price of the next migration; one that ran for
+	// less pays in proportion. 0: it always pays all.
+	Warmup Duration
+	// SMT is the rate, in 1024ths, of a thread while another thread of its core runs a task; 0: it is not slowed down.
+	SMT int32
+	// SpeedDelay is the time after which a CPU has the frequency that a scheduler asked for; 0: CPUs do not change theirs.
+	SpeedDelay Duration
 	// InsnPS and KfuncNS price a scheduler callback: picoseconds per BPF instruction, ns per kfunc call; Callback is
 	// the fixed cost of entering it, in ns.
 	InsnPS   int64

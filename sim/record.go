@@ -47,6 +47,8 @@ const (
 	KindHotplug
 	// KindTimeline: somebody outside the tasks did what Machine.Text(A) says; B is 1 if the machine refused it.
 	KindTimeline
+	// KindSpeed: CPU has the frequency A (1024: the highest) and works at the rate B from now on (1024: full).
+	KindSpeed
 )
 
 // Record is one thing that happened. Every report is a fold over a run's records.

@@ -93,6 +93,7 @@ func (m *Machine) contextSwitch(c *cpu, prev, next *Task, voluntary bool) {
 	switch {
 	case next == c.idle:
 		m.busy[c.id/64] &^= 1 << (c.id % 64)
+		c.idleSince = m.now
 		if m.sink != nil {
 			m.Emit(Record{Kind: KindIdle, CPU: c.id, A: 1})
 		}
@@ -106,14 +107,20 @@ func (m *Machine) contextSwitch(c *cpu, prev, next *Task, voluntary bool) {
 			m.Emit(Record{Kind: KindIdle, CPU: c.id})
 		}
 	}
+	if prev.MigrationDisabled > 0 {
+		m.migrateDisableSwitch(prev)
+	}
+	if m.costs.SMT != 0 && (next == c.idle || prev == c.idle) {
+		m.smtChanged(c)
+	}
 	// The new task goes on where the old one was interrupted in time: progress has brought c.from up to now.
 	m.Charge(c.id, CostSwitch, m.costs.Switch)
 	if next != c.idle {
 		if next.lastRan != c.id {
 			if next.lastRan != NoCPU {
-				m.Charge(c.id, CostMigration, m.migrationCost(next.lastRan, c.id))
+				m.Charge(c.id, CostMigration, m.cold(next, m.migrationCost(next.lastRan, c.id)))
 			}
-			next.lastRan = c.id
+			next.lastRan, next.arrivedExec = c.id, next.SumExec
 		}
 	}
 	if prev.State == StateDead {

@@ -122,4 +122,5 @@ type TaskSpec struct {
 	Process  string   // tasks with the same name here are threads of one process, led by the first; "" means see Thread
 	Thread   bool     // a thread of the process that forks it, not a process of its own
 	KThread  bool     // a kernel thread (PF_KTHREAD)
+	Orphan   bool     // its parent is init, whoever spawns it
 }

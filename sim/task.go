@@ -132,8 +132,10 @@ type taskRun struct {
 	timerOn CPU          // where the timer fires
 
 	lastRan CPU // where it last ran, NoCPU before that
-	stepsAt Time
-	steps   int // steps begun at the time stepsAt
+	// arrivedExec is the CPU time that it had used when it came there.
+	arrivedExec Duration
+	stepsAt     Time
+	steps       int // steps begun at the time stepsAt
 
 	parent *Task  // in the sense of real_parent; the idle task of CPU 0 stands for init
 	leader *Task  // of its process, nil if it is the leader itself; held

@@ -18,6 +18,8 @@ type taskProg struct {
 	phases      []phaseProg
 	sched       sim.SchedParams
 	cgroupW     int
+	cgroup      string // path, "" if the file names none
+	cgroupPos   rtapp.Pos
 	dists       []gen.Dist
 	uniques     int    // timers of its own
 	uniqueAbs   []bool // which of them are absolute
@@ -95,6 +97,7 @@ func (c *compiler) compile() {
 		c.w.tasks = append(c.w.tasks, &taskProg{
 			name: t.Name, title: t.Title, instances: t.Instances, loop: t.Loop,
 			delay: sim.Duration(t.Delay) * sim.Microsecond, cgroupW: t.CgroupWeight,
+			cgroup: t.Cgroup, cgroupPos: t.CgroupPos,
 		})
 		if n := len(t.Name) + len("-0"); n > maxComm {
 			c.warnf(t.Pos, "task %q: the name is longer than the kernel's %d characters, shown as %q", t.Name, maxComm,
@@ -104,6 +107,7 @@ func (c *compiler) compile() {
 	for i, t := range c.f.Tasks {
 		c.task(c.w.tasks[i], t)
 	}
+	c.timeline()
 }
 
 func (c *compiler) task(prog *taskProg, t *rtapp.Task) {

@@ -26,6 +26,11 @@ type Instance struct {
 	threads  int // created so far
 	live     int // forked and not yet ended
 	refused  int // forks beyond maxLive
+
+	m            *sim.Machine // after Prepare
+	events       []event
+	problems     int // actions of the timeline that were refused
+	firstProblem string
 }
 
 // maxLive bounds the forked tasks that live at once, against files whose tasks fork themselves.
@@ -75,10 +80,14 @@ func (b *Bound) New(o RunOptions) *Instance {
 
 // Problems tells what the run could not do as the file says, one line each.
 func (r *Instance) Problems() []string {
-	if r.refused == 0 {
-		return nil
+	var l []string
+	if r.refused > 0 {
+		l = append(l, fmt.Sprintf("%d forks were refused: more than %d forked tasks lived at once", r.refused, maxLive))
 	}
-	return []string{fmt.Sprintf("%d forks were refused: more than %d forked tasks lived at once", r.refused, maxLive)}
+	if r.problems > 0 {
+		l = append(l, fmt.Sprintf("%d actions of the timeline were refused; the first: %s", r.problems, r.firstProblem))
+	}
+	return l
 }
 
 // proc is one task at work.
@@ -176,12 +185,20 @@ func (p *proc) Next(_ *sim.Task, now sim.Time) sim.Step {
 			return step
 		}
 	}
+	p.gone()
+	return sim.Step{Kind: sim.StepExit}
+}
+
+// gone tells that the task ends.
+func (p *proc) gone() {
 	if p.forked {
 		p.forked = false
 		p.r.live--
 	}
-	return sim.Step{Kind: sim.StepExit}
 }
+
+// Killed implements sim.Killable.
+func (p *proc) Killed(*sim.Task) { p.gone() }
 
 // begin does what comes before the events of an iteration: the delay of a forked task (the others start late), then
 // affinity and nice value, as rt-app's thread_body does.
@@ -341,5 +358,8 @@ func (p *proc) fork(o *op, now sim.Time) (s sim.Step, ok, done bool) {
 	child.forked = true
 	child.release = now
 	spec := child.spec(suffix, 0)
+	if g, err := p.r.cgroup(o.fork); err == nil {
+		spec.Cgroup = g // else it stays in that of its parent
+	}
 	return sim.Step{Kind: sim.StepFork, Spawn: &spec}, true, true
 }

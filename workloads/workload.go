@@ -2,6 +2,7 @@ package workloads
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -24,6 +25,8 @@ type Workload struct {
 	Warnings []Warning
 
 	tasks    []*taskProg
+	cgroups  []*rtapp.Cgroup
+	actions  []*action
 	objects  objectNames
 	barriers []int // users of each barrier
 	absolute []bool
@@ -48,6 +51,11 @@ func (w *Workload) Tasks() []TaskInfo {
 
 // Endless tells whether a task that starts with the workload never ends by itself, so that a run needs a duration.
 func (w *Workload) Endless() bool {
+	for _, a := range w.actions {
+		if a.Do == rtapp.DoSpawn && (a.spawn.endless() || a.Every > 0 && a.Times == math.MaxInt32) {
+			return true
+		}
+	}
 	return slices.ContainsFunc(w.tasks, func(t *taskProg) bool { return t.instances > 0 && t.endless() })
 }
 
@@ -94,7 +102,7 @@ func (w *Workload) Bind(cpus int) (*Bound, error) {
 			}
 		}
 	}
-	if len(errs) > 0 {
+	if errs = append(errs, w.bindTimeline(cpus)...); len(errs) > 0 {
 		return nil, errs
 	}
 	b := &Bound{w: w, all: make([]sim.CPU, cpus)}

@@ -18,7 +18,7 @@ var Rules = []Rule{
 	{Path: "internal/cdecl"},
 	{Path: "sim/topo"},
 	{Path: "sim/kobj"},
-	{Path: "sim", May: []string{"internal/eventq", "sim/kobj", "sim/topo"}, TestAlso: []string{"sched/class/idle"}},
+	{Path: "sim", May: []string{"internal/eventq", "sim/kobj", "sim/topo"}, TestAlso: []string{"sched/class/idle", "sched/class/fair"}},
 
 	{Path: "vm/ir"},
 	{Path: "vm/abi", May: []string{"vm/ir"}},

@@ -53,6 +53,8 @@ type Options struct {
 	Globals map[string]any
 	// Trace and Profile take a Perfetto trace and a pprof profile; nil for none.
 	Trace, Profile io.Writer
+	// PerfMap takes a line per compiled function of an object, in the format of /tmp/perf-PID.map; nil for none.
+	PerfMap io.Writer
 	// Sink takes every record too; nil for none.
 	Sink sim.Sink
 	// Notice takes remarks that are no results: what was set in an object, what a program printed. Nil drops them.
@@ -142,7 +144,9 @@ type run struct {
 	over    bool // all have
 	enabled bool // the policy was in charge
 	exited  bool // and no longer is
-	exitAt  sim.Time
+
+	timeline []reports.TimelineEntry
+	exitAt   sim.Time
 }
 
 // build makes the machine.
@@ -197,7 +201,7 @@ func (r *run) build() error {
 	r.collect = reports.NewCollector(cpus, r.taskInfo)
 	r.sinks = append(r.sinks, r.collect)
 	if o.Trace != nil {
-		r.trace = reports.NewPerfetto(o.Trace, reports.PerfettoOptions{CPUs: cpus, Names: r.taskInfo})
+		r.trace = reports.NewPerfetto(o.Trace, reports.PerfettoOptions{CPUs: cpus, Names: r.taskInfo, Text: func(id uint64) string { return r.m.Text(id) }})
 		r.sinks = append(r.sinks, r.trace)
 	}
 	if o.Profile != nil {
@@ -223,6 +227,9 @@ func (r *run) build() error {
 
 // start attaches the policy, then starts the workload, as one does on a real machine.
 func (r *run) start() error {
+	if err := r.load.Prepare(r.m); err != nil {
+		return err
+	}
 	if r.policy != nil {
 		t, err := r.policy.Open(sched.Env{Machine: r.m, Kernel: r.ext})
 		if err != nil {
@@ -234,7 +241,7 @@ func (r *run) start() error {
 		r.enabled = true
 	}
 	r.live = len(r.load.Specs)
-	r.over = r.live == 0
+	r.over = r.live == 0 && !r.load.SpawnsLeft()
 	for _, s := range r.load.Specs {
 		t, err := r.m.Spawn(s)
 		if err != nil {
@@ -279,11 +286,13 @@ func (r *run) record(rec *sim.Record) {
 		}
 	case sim.KindSwitch:
 		if sim.State(rec.B) == sim.StateDead && rec.A != 0 {
-			if r.live--; r.live == 0 {
+			if r.live--; r.live == 0 && !r.load.SpawnsLeft() {
 				r.over, r.exitAt = true, rec.At
 				r.m.Stop()
 			}
 		}
+	case sim.KindTimeline:
+		r.timeline = append(r.timeline, reports.TimelineEntry{AtNS: rec.At, Text: r.m.Text(rec.A), Refused: rec.B != 0})
 	case sim.KindExtState:
 		if r.enabled && ops.EnableState(rec.A) == ops.Disabled {
 			r.exited, r.exitAt = true, rec.At
@@ -317,6 +326,7 @@ func (r *run) finish() (*Result, error) {
 			res.Report.Events = append(res.Report.Events, reports.Counter{Name: e.Name, Value: e.Value})
 		}
 	}
+	res.Report.Timeline = r.timeline
 	for _, p := range r.load.Problems() {
 		r.o.notice(p)
 	}

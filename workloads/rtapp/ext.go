@@ -16,6 +16,7 @@ import (
 // rt-app file: where a distribution replaces a duration, rt-app runs with the plain number beside it.
 //
 //	"global": { "schedsim": { "title": "text", "duration": "250ms" } }
+//	            (and "cgroups" and "timeline", see timeline.go)
 //	task:       "schedsim": { "title": "text", "cgroup_weight": 200 }   and, without phases, what a phase takes
 //	phase:      "run": 1000, "schedsim": { "run": { "dist": "exponential", "mean": "1ms" } }
 //
@@ -23,7 +24,7 @@ import (
 const extKey = "schedsim"
 
 var (
-	globalExtKeys = []string{"title", "duration"}
+	globalExtKeys = []string{"title", "duration", "cgroups", "timeline"}
 	taskExtKeys   = []string{"title", "cgroup_weight"}
 )
 
@@ -41,6 +42,12 @@ func (p *parser) globalExt(g *Global, v *hujson.Value) {
 			}
 			g.Duration = d
 		}
+	}
+	if m := o.find("cgroups"); m != nil {
+		g.Cgroups = p.cgroups(m.val)
+	}
+	if m := o.find("timeline"); m != nil {
+		g.Timeline = p.timeline(m.val)
 	}
 }
 

@@ -31,6 +31,9 @@ type Global struct {
 	DefaultPolicy Policy
 	// Title is ours: a one-line description for reports.
 	Title string
+	// Cgroups and Timeline are ours: the cgroups that are there before the tasks, and what happens later.
+	Cgroups  []*Cgroup
+	Timeline []*Action
 }
 
 // Policy is a policy by rt-app's name; the zero value means that none was given.
@@ -86,9 +89,12 @@ type Task struct {
 	Phases []*Phase
 	Sched  Sched
 	CPUs   *CPUSet // nil: all
-	// CgroupWeight is ours: cpu.weight of the task's cgroup; 0 means 100.
+	// CgroupWeight is ours: cpu.weight of the cgroup in which each instance is alone; 0 means that it has none.
 	CgroupWeight int
-	Title        string
+	// Cgroup is the path of the cgroup that the task starts in; "" means the root (rt-app's taskgroup).
+	Cgroup    string
+	CgroupPos Pos
+	Title     string
 }
 
 // Phase is a list of events that is repeated.

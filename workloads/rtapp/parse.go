@@ -122,6 +122,7 @@ func (p *parser) root(f *File, v *hujson.Value) {
 		}
 	}
 	p.forkTargets(f, tasks)
+	p.timelineTargets(f)
 }
 
 // forkTargets checks that what is forked exists; rt-app finds out when it happens. What is resumed should exist too, or be

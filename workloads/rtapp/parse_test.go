@@ -204,7 +204,7 @@ func TestErrors(t *testing.T) {
 		{"syntax", "{\n  \"tasks\" 1}", `2:11: syntax: invalid character '1' after object name`},
 		{"end", `{"tasks":`, `1:10: found the end of the text, expected the rest of a value`},
 		{"extension key", `{"global":{"schedsim":{"titel":"x"}},"tasks":{}}`,
-			`1:24: unknown key "titel" in "schedsim", expected title, duration; did you mean "title"?`},
+			`1:24: unknown key "titel" in "schedsim", expected title, duration, cgroups, timeline; did you mean "title"?`},
 		{"no such event", `{"tasks":{"a":{"run":1,"schedsim":{"sleep":{"dist":"constant","value":"1ms"}}}}}`,
 			`1:36: unknown key "sleep" in "schedsim", expected title, cgroup_weight, run`},
 		{"no unit", `{"tasks":{"a":{"run":1,"schedsim":{"run":{"dist":"exponential","mean":5}}}}}`,

@@ -24,7 +24,7 @@ func (p *parser) task(m *member, defPolicy Policy) *Task {
 		t.Sched.PolicyPos = t.Pos
 	}
 	p.checkNice(&t.Sched, t.Sched.Policy)
-	p.taskgroup(o)
+	p.taskgroup(t, o)
 	p.membind(o)
 
 	if phases := o.find("phases"); phases != nil {
@@ -80,7 +80,7 @@ func (p *parser) phase(t *Task, m *member) *Phase {
 		policy = t.Sched.Policy
 	}
 	p.checkNice(&ph.Sched, policy)
-	p.taskgroup(o)
+	p.taskgroup(nil, o)
 	p.membind(o)
 	p.events(ph, t.Name, o)
 	if ext := o.find(extKey); ext != nil {
@@ -254,7 +254,8 @@ func (p *parser) checkNice(s *Sched, policy Policy) {
 	}
 }
 
-func (p *parser) taskgroup(o *object) {
+// taskgroup reads the cgroup of a task; that of a phase has no effect (t is nil).
+func (p *parser) taskgroup(t *Task, o *object) {
 	s, m := p.stringKey(o, "taskgroup", "")
 	if m == nil || m.kind() != '"' || s == "" {
 		return
@@ -263,7 +264,11 @@ func (p *parser) taskgroup(o *object) {
 		p.errorf(m.val.StartOffset, "taskgroup: found %q, expected a path that starts with \"/\"", clip(s))
 		return
 	}
-	p.warnf(m.off, "taskgroup is not modelled and has no effect")
+	if t == nil {
+		p.warnf(m.off, "taskgroup of a phase is not modelled and has no effect: the task stays in its cgroup")
+		return
+	}
+	t.Cgroup, t.CgroupPos = s, p.lines.pos(m.val.StartOffset)
 }
 
 func (p *parser) membind(o *object) {

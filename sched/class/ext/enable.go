@@ -95,6 +95,7 @@ func (k *Kernel) newSched(t *ops.Table) *sched {
 		r := &k.rqs[i]
 		r.dsp = dspCtx{buf: r.dsp.buf[:0]}
 		r.perfTarget = ops.CPUPerfOne
+		k.m.RequestSpeed(r.cpu, sim.FullSpeed)
 	}
 	k.callbackCost = 0
 	if t.Cost == nil {

@@ -141,6 +141,7 @@ func (k *Kernel) rootDisable(sch *sched) {
 		r.reenqUsers, r.reenqLocal.pending = r.reenqUsers[:0], false
 		r.dsp.buf = r.dsp.buf[:0]
 		r.cpuReleased, r.bypassing = false, false
+		k.m.RequestSpeed(r.cpu, sim.FullSpeed)
 	}
 	k.m.Cancel(&k.lbTimer)
 	k.lastEvents = sch.events

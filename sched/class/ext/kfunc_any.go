@@ -98,16 +98,15 @@ func (k *Kernel) CPUPerfCap(cpu sim.CPU) uint32 {
 	return uint32(k.m.Topo().CPUs[cpu].Capacity)
 }
 
-// CPUPerfCur follows scx_bpf_cpuperf_cur: the current performance of cpu relative to its best. The machine's CPUs run
-// at full speed.
+// CPUPerfCur follows scx_bpf_cpuperf_cur: the current performance of cpu relative to its best.
 func (k *Kernel) CPUPerfCur(cpu sim.CPU) uint32 {
-	if k.sch != nil {
-		k.cpuValid(cpu, "")
+	if k.sch == nil || !k.cpuValid(cpu, "") {
+		return ops.CPUPerfOne
 	}
-	return ops.CPUPerfOne
+	return uint32(k.m.Speed(cpu))
 }
 
-// CPUPerfSet follows scx_bpf_cpuperf_set: the target is checked and kept, and has no effect on the machine.
+// CPUPerfSet follows scx_bpf_cpuperf_set: the machine follows the target if it changes its speed at all.
 func (k *Kernel) CPUPerfSet(cpu sim.CPU, perf uint32) {
 	if k.sch == nil {
 		return
@@ -124,6 +123,7 @@ func (k *Kernel) CPUPerfSet(cpu sim.CPU, perf uint32) {
 		return
 	}
 	k.rqs[cpu].perfTarget = perf
+	k.m.RequestSpeed(cpu, int(perf))
 }
 
 // CPUPerfTarget is what CPUPerfSet set, 1024 at first.
