@@ -15,7 +15,11 @@ func (l *loader) inline() engine.Inline {
 		LookupPerCPU: helpers.Number("map_lookup_percpu_elem"), Update: helpers.Number("map_update_elem")}
 	in.Helpers = (&helpers.Env{Host: l.s.opt.Host, HZ: uint64(max(l.s.opt.HZ, 0)), PerCPU: l.s.perCPU}).Inline()
 	in.Kfuncs = make(map[string]*abi.Inline, len(l.kfuncs))
+	in.Params = make(map[string]int, len(l.kfuncs))
 	for name, k := range l.kfuncs {
+		if n, ok := k.Params(); ok {
+			in.Params[name] = n
+		}
 		if k.Inline != nil && k.Call != nil {
 			in.Kfuncs[name] = k.Inline
 		}

@@ -16,8 +16,7 @@ import (
 // helpers are the numbers of the helpers that the programs call.
 var helpers = []int32{1, 2, 8, 42, 181}
 
-// verify verifies the programs of an object, as the kernel does, and notes what that has proved of their accesses. All that they
-// access is their stack and values of maps.
+// verify verifies the programs of an object, as the kernel does, and notes what that has proved of their accesses.
 func verify(tb testing.TB, kernel *kernels.Kernel, o *link.Object) {
 	rows := kfuncs.All(&kfuncs.Host{})
 	at := verifier.Attachment{Kernel: kernel.BTF(), NrCPUs: 8,
@@ -33,12 +32,12 @@ func verify(tb testing.TB, kernel *kernels.Kernel, o *link.Object) {
 			return verifier.Kfunc{}, fmt.Errorf("no kernel function %s", name)
 		}}
 	for _, p := range o.Programs {
-		if _, err := verifier.Check(o, p, at); err != nil {
+		r, err := verifier.Check(o, p, at)
+		if err != nil {
 			tb.Fatalf("%s: %v", p.Name, err)
 		}
 		for i := range p.Code.Insns {
-			in := &p.Code.Insns[i]
-			in.Proved = in.Op.Size() > 0
+			p.Code.Insns[i].Proved = r.Proved[i]
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package abi
 
+import "strings"
+
 // Groups is a set of kfunc groups: a kfunc belongs to groups, a context of a program allows groups. What the bits mean
 // is the host's business; a call is legal when the two intersect (see Filter).
 type Groups uint32
@@ -104,6 +106,20 @@ type Kfunc struct {
 	Inline *Inline
 	// Machine: the BPF machine itself runs it, since it concerns the programs' own memory (arenas, objects). Call is nil.
 	Machine bool
+}
+
+// Params is the number of parameters that Proto shows; not ok: it does not tell.
+func (k *Kfunc) Params() (n int, ok bool) {
+	_, list, ok := strings.Cut(k.Proto, "(")
+	list, rest, closed := strings.Cut(list, ")")
+	switch {
+	case !ok || !closed || rest != "" || strings.ContainsAny(list, "(.") || k.Machine:
+		return 0, false
+	case list == "void":
+		return 0, true
+	}
+	n = 1 + strings.Count(list, ",")
+	return n, n <= len(Args{})
 }
 
 // Modelled tells whether programs that call k can be loaded.

@@ -12,7 +12,8 @@ const WordReg ir.Reg = 11
 // The rules, which engine.CheckInline knows: Code computes R0 from R1-R5 and changes no other register. It has arithmetic
 // without division, plain loads and stores, and jumps forwards, the last of them to its end at most; it begins
 // with nothing known of R0. Where it reaches ir.Invalid or accesses what is no memory, the function is called after all,
-// with the arguments of the call: up to there Code must have changed nothing but R0. Its instructions do not count.
+// with the arguments of the call that Code reads somewhere: it may look at no others, and up to there Code must have changed
+// nothing but R0. Its instructions do not count.
 type Inline struct {
 	Code []ir.Insn
 	// Word, if not nil, is what Code reads by *(u64 *)(WordReg + 0).

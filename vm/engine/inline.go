@@ -23,6 +23,8 @@ type Inline struct {
 	// functions, by name.
 	Helpers []*abi.Inline
 	Kfuncs  map[string]*abi.Inline
+	// Params says how many of R1-R5 kernel functions look at, by name; all where it says nothing.
+	Params map[string]int
 	// Arrays are the maps of Env.Mem in which Lookup finds elements by arithmetic. Their memory stays where it is.
 	Arrays []Array
 	// LookupPerCPU is the number of bpf_map_lookup_percpu_elem, which is Lookup for the CPU in R3; it faults for maps that are

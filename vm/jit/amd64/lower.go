@@ -190,6 +190,7 @@ func (l *lowering) sub(s *ir.Sub) {
 		in := &insns[i]
 		reached = in.Op != ir.Ja && in.Op != ir.Exit && in.Op != ir.Invalid
 		switch {
+		case l.known.Dead(i):
 		case i+1 < s.End && l.pointsToFrame(i, in, &insns[i+1]):
 			l.framePointer(hostReg[in.Dst], int32(insns[i+1].Imm))
 			l.set.Step(&l.facts, i, in)

@@ -65,7 +65,7 @@ func (l *lowering) hosted()    { l.a.Lea(W64, RBP, AtIndex(RBP, regBias, 0)) }
 // pointsToFrame tells whether in, instruction i, and next set a register to R10 and add a constant to it.
 func (l *lowering) pointsToFrame(i int32, in, next *ir.Insn) bool {
 	_, target := l.targets[i+1]
-	return in.Op == ir.Mov64X && in.Src == 10 && next.Op == ir.Add64K && next.Dst == in.Dst && fits32(next.Imm) && !target
+	return in.Op == ir.Mov64X && in.Src == 10 && next.Op == ir.Add64K && next.Dst == in.Dst && fits32(next.Imm) && !target && !l.known.Dead(i+1)
 }
 
 func (l *lowering) compute(in *ir.Insn) bool {

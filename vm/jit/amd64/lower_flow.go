@@ -28,6 +28,14 @@ func (l *lowering) jump(i int32, in *ir.Insn) {
 	case back:
 		l.settleFlags(i + 1)
 		l.jumpBack(i, in, to, 0)
+	case l.facts.Seldom(in):
+		owed, out := l.count.Seldom(i+1, in.Target), a.NewLabel()
+		a.Jcc(l.compare(in), out)
+		l.later(func() {
+			a.Bind(out)
+			l.subtract(owed())
+			a.Jmp(to)
+		})
 	default:
 		l.subtract(l.count.Jump(i+1, in.Target, 0))
 		a.Jcc(l.compare(in), to)

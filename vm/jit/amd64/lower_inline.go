@@ -141,6 +141,7 @@ func (l *lowering) lookup(i int32, in *ir.Insn, m *engine.Array) {
 	a := l.a
 	none, done := a.NewLabel(), a.NewLabel()
 	slow := l.behind(i, l.helpers[in.Imm])
+	slow.before = func() { a.MovRI(RDI, int64(m.Map)) }
 	slow.after = func() { a.Zero(RAX) } // code behind relies on an element or null
 	a.Load(4, RAX, l.checked(2, 0, 4, slow.call))
 	a.AluRI(Cmp, W32, RAX, int32(m.Entries))
@@ -157,9 +158,10 @@ func (l *lowering) lookup(i int32, in *ir.Insn, m *engine.Array) {
 		l.times(regT1, m.Stride)
 	}
 	l.times(RAX, m.Elem)
-	a.AluRI(Add, W64, RAX, int32(m.Base)) // which sign-extends from 32 bits
-	if m.CPUs != 0 {
-		a.AluRR(Add, W64, RAX, regT1)
+	if base := int32(m.Base); m.CPUs != 0 { // which sign-extends from 32 bits
+		a.Lea(W64, RAX, AtIndex(RAX, regT1, base))
+	} else {
+		a.AluRI(Add, W64, RAX, base)
 	}
 	a.Bind(done)
 	l.inlineEnd(i)

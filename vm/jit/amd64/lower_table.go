@@ -23,13 +23,15 @@ func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	zero := a.NewLabel()
 	outside := zero // where a processor without a value leads
 	w := W64
+	var key Mem
 	if t.Storage != 0 {
 		a.TestRI(W64, RCX, -2)
 		a.Jcc(CondNE, zero)
 		a.TestRR(W64, RSI, RSI)
 		a.Jcc(CondE, zero)
 	} else {
-		a.Load(int(t.Key), RAX, l.checked(2, 0, int(t.Key), call))
+		key = l.checked(2, 0, int(t.Key), call)
+		a.Load(int(t.Key), RAX, key)
 		w = Width(t.Key == 8)
 	}
 	if update {
@@ -64,7 +66,7 @@ func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	if t.Storage != 0 {
 		a.MovRR(W64, regT2, RSI)
 	} else {
-		a.Load(int(t.Key), regT2, AtIndex(regBias, RSI, 0))
+		a.Load(int(t.Key), regT2, key)
 	}
 	// Safety: Env keeps the index alive, and objects of the heap do not move; its slices are read each time.
 	a.MovRI(regT1, int64(uintptr(unsafe.Pointer(t.Index))))

@@ -190,6 +190,7 @@ func (l *lowering) sub(s *ir.Sub) {
 		in := &insns[i]
 		reached = in.Op != ir.Ja && in.Op != ir.Exit && in.Op != ir.Invalid
 		switch {
+		case l.known.Dead(i):
 		case l.alu(in), l.memory(i, in):
 		case in.Op.IsJump():
 			if i+1 < s.End && l.skips(i, in, &insns[i+1]) {

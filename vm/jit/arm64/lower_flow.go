@@ -27,6 +27,14 @@ func (l *lowering) jump(i int32, in *ir.Insn) {
 	case back:
 		l.settleFlags(i + 1)
 		l.jumpBack(i, in, to, false)
+	case l.facts.Seldom(in):
+		owed, out := l.count.Seldom(i+1, in.Target), a.NewLabel()
+		l.branch(in, out, false)
+		l.later(func() {
+			a.Bind(out)
+			l.subtract(owed(), false)
+			a.B(to)
+		})
 	default:
 		l.subtract(l.count.Jump(i+1, in.Target, 0), false)
 		l.branch(in, to, false)

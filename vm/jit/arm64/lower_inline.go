@@ -141,6 +141,7 @@ func (l *lowering) lookup(i int32, in *ir.Insn, m *engine.Array) {
 	a, r0 := l.a, hostReg[0]
 	none, done := a.NewLabel(), a.NewLabel()
 	slow := l.behind(i, l.helpers[in.Imm])
+	slow.before = func() { a.MovRI(hostReg[1], m.Map) }
 	slow.after = func() { a.MovRI(r0, 0) } // code behind relies on an element or null
 	a.Load(4, r0, l.checked(2, 0, 4, slow.call))
 	l.cmpU32(r0, m.Entries)

@@ -14,6 +14,8 @@ type Sub struct {
 	called  bool
 	live    []uint16
 	first   uint16 // those whose value at the beginning may matter
+	// reads are the registers that calls look at, by instruction.
+	reads map[int32]uint16
 }
 
 // After widenPasses passes over a subprogram, facts about accessible bytes no longer survive changes at loop heads, so that
@@ -38,6 +40,7 @@ func (s *Set) Analyze(p *ir.Program, sub *ir.Sub, called bool) *Sub {
 			break
 		}
 	}
+	an.calls(p)
 	an.backward()
 	return an
 }
@@ -53,6 +56,15 @@ func (an *Sub) At(i int32) (f Facts) {
 
 // Live tells whether the value of r after instruction i may matter.
 func (an *Sub) Live(i int32, r ir.Reg) bool { return an.live[i-an.start]>>r&1 != 0 }
+
+// Dead tells whether all that instruction i does is to set a register that nobody reads.
+func (an *Sub) Dead(i int32) bool {
+	in := &an.insns[i-an.start]
+	return pure(in) && !an.Live(i, in.Dst)
+}
+
+// pure tells whether all that in does is to set a register.
+func pure(in *ir.Insn) bool { return in.Op.WritesDst() && in.Op.Size() == 0 && !in.Op.IsCall() }
 
 // Start is the first instruction of the subprogram.
 func (an *Sub) Start() int32 { return an.start }
@@ -118,6 +130,26 @@ func (an *Sub) merge(at int32, f *Facts, widen bool) bool {
 	return changed
 }
 
+// calls finds what calls read, with what is known at each of them.
+func (an *Sub) calls(p *ir.Program) {
+	an.reads = map[int32]uint16{}
+	var f Facts
+	f.Forget()
+	for k := range an.insns {
+		i, in := an.start+int32(k), &an.insns[k]
+		if an.targets[k] {
+			f = an.At(i)
+		}
+		if in.Op == ir.CallHelper || in.Op == ir.CallKfunc {
+			an.reads[i] = an.set.reads(&f, p, in)
+		}
+		if in.Op.IsJump() {
+			f.Branch(in, false)
+		}
+		an.set.Step(&f, i, in)
+	}
+}
+
 // backward finds live registers.
 func (an *Sub) backward() {
 	an.live = make([]uint16, len(an.insns))
@@ -144,8 +176,13 @@ func (an *Sub) backward() {
 			}
 			an.live[i] = out
 			reads, writes := registers(in)
-			if in.Op == ir.Exit && !an.called {
+			switch {
+			case in.Op == ir.Exit && !an.called:
 				reads = 1
+			case in.Op == ir.CallHelper || in.Op == ir.CallKfunc:
+				reads = an.reads[an.start+int32(i)]
+			case pure(in) && out>>in.Dst&1 == 0: // it need not run
+				reads = 0
 			}
 			if b := out&^writes | reads; b != before[i] {
 				before[i], changed = b, true
@@ -156,7 +193,7 @@ func (an *Sub) backward() {
 
 // registers are those that in reads and writes, as bits. What it may or may not write is not among the latter.
 func registers(in *ir.Insn) (reads, writes uint16) {
-	const all, args = 1<<11 - 1, 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5
+	const all, args = 1<<11 - 1, 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5 // those that calls read are found otherwise
 	switch op := in.Op; {
 	case op == ir.CallSub || op == ir.CallReg:
 		return all, 0

@@ -59,6 +59,13 @@ func (c *Counter) Jump(next, target, extra int32) int32 {
 	return n - owed
 }
 
+// Seldom is Jump for a jump that is seldom made: it decides nothing, and nothing is counted before it. What it returns tells, once the
+// subprogram has been gone through, how many instructions must be counted on the way to target.
+func (c *Counter) Seldom(next, target int32) func() int32 {
+	n, owed := c.Owed(next), c.owed
+	return func() int32 { return n - owed[target] }
+}
+
 // entered finds the innermost loop that a jump from instruction i to target enters behind its beginning.
 func (c *Counter) entered(i, target int32) (in loop) {
 	for _, l := range c.loops {
@@ -73,7 +80,8 @@ func (c *Counter) entered(i, target int32) (in loop) {
 func (c *Counter) Land(i int32, reached bool) int32 {
 	owed, ok := c.owed[i]
 	switch n := c.Owed(i) - owed; {
-	case reached && !ok: // no jump leads here
+	case reached && !ok: // no jump has decided
+		c.owed[i] = c.Owed(i)
 		return 0
 	case reached:
 		c.start = i - owed

@@ -67,6 +67,11 @@ func (f *Facts) element(i int32, size uint64) {
 	f[0] = fact{kind: orNull, value: id, hi: int64(size)}
 }
 
+// Seldom tells whether the jump in is made only where a lookup has found nothing.
+func (f *Facts) Seldom(in *ir.Insn) bool {
+	return f[in.Dst].kind == orNull && in.Imm == 0 && in.Op == ir.JEq64K
+}
+
 // Branch follows the jump in to where it jumps or does not.
 func (f *Facts) Branch(in *ir.Insn, taken bool) {
 	if f[in.Dst].kind != orNull || in.Imm != 0 || in.Op != ir.JEq64K && in.Op != ir.JNe64K {

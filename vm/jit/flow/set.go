@@ -156,6 +156,67 @@ func (s *Set) IsCPUID(in *ir.Insn) bool {
 	return in.Op == ir.CallHelper && in.Imm == s.inline.CPUID && s.hasHelper(in.Imm)
 }
 
+// reads are the registers, as bits, whose values matter to the call in of a helper or kfunc, when f holds before it.
+func (s *Set) reads(f *Facts, p *ir.Program, in *ir.Insn) uint16 {
+	const r1, r2, r3, r4, all = 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1<<6 - 2
+	// The key of a lookup need not be looked for where it is known to be.
+	key := func(size int) uint16 {
+		if place, _ := s.PlaceOf(f, 2, 0, size); place == Frame || place == Fixed {
+			return 0
+		}
+		return r2
+	}
+	// R1 of a lookup is the map, which is known.
+	if m := s.ArrayOf(f, in); m != nil {
+		if s.PerCPU(in) {
+			return key(4) | r3
+		}
+		return key(4)
+	}
+	if t := s.TableOf(f, in); t != nil {
+		if t.Storage != 0 {
+			return r2 | r3 | r4
+		}
+		return key(int(t.Key))
+	}
+	if s.UpdatedBy(f, in) != nil {
+		return r2 | r3 | r4
+	}
+	if s.IsCPUID(in) {
+		return 0
+	}
+	if t := s.CodeOf(p, in); t != nil {
+		return codeReads(t)
+	}
+	if in.Op == ir.CallKfunc {
+		if n, ok := s.inline.Params[p.Kfuncs[in.Imm]]; ok {
+			return 1<<(n+1) - 2
+		}
+	}
+	return all
+}
+
+// codeReads are the arguments that t reads.
+func codeReads(t *abi.Inline) uint16 {
+	before := make([]uint16, len(t.Code)+1)
+	for k := len(t.Code) - 1; k >= 0; k-- {
+		in := &t.Code[k]
+		var out uint16
+		if in.Op != ir.Ja && in.Op != ir.Invalid {
+			out = before[k+1]
+		}
+		if in.Op.IsJump() {
+			out |= before[in.Target]
+		}
+		reads, writes := registers(in)
+		if in.Op == ir.Invalid {
+			reads = 0
+		}
+		before[k] = out&^writes | reads
+	}
+	return before[0] & (1<<6 - 2)
+}
+
 // plausible tells whether all elements of m are accessible and its numbers are small enough for any machine.
 func (s *Set) plausible(m *engine.Array) bool {
 	const most = 1 << 30
