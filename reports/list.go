@@ -9,12 +9,39 @@ import (
 
 // List is a plain table of text with named columns: what can be listed rather than measured.
 type List struct {
-	cols []string
-	rows [][]string
+	cols  []string
+	rows  [][]string
+	right map[string]bool
+	keep  map[string]bool
 }
 
 // NewList makes an empty list with these columns.
 func NewList(cols ...string) *List { return &List{cols: cols} }
+
+// Right aligns columns to the right, as numbers are.
+func (l *List) Right(cols ...string) *List {
+	l.right = marked(l.right, cols)
+	return l
+}
+
+// Keep says which columns stay where there is no room for all.
+func (l *List) Keep(cols ...string) *List {
+	l.keep = marked(l.keep, cols)
+	return l
+}
+
+func marked(m map[string]bool, names []string) map[string]bool {
+	if m == nil {
+		m = map[string]bool{}
+	}
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
+}
+
+// Len is the number of rows.
+func (l *List) Len() int { return len(l.rows) }
 
 // Add adds a row, which must have a cell per column.
 func (l *List) Add(cells ...string) {
@@ -28,7 +55,11 @@ func (l *List) Add(cells ...string) {
 func (l *List) WriteText(w io.Writer, o TextOptions) error {
 	t := &table{rows: l.rows}
 	for i, name := range l.cols {
-		t.cols = append(t.cols, column{name: name, left: true, drop: i})
+		c := column{name: name, left: !l.right[name], drop: i}
+		if l.keep[name] {
+			c.drop = 0
+		}
+		t.cols = append(t.cols, c)
 	}
 	return t.write(w, o)
 }

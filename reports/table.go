@@ -33,6 +33,42 @@ func (o TextOptions) paint(code, s string) string {
 	return code + s + ansiReset
 }
 
+// Bold and Red are s so marked, where colour is allowed.
+func (o TextOptions) Bold(s string) string { return o.paint(ansiBold, s) }
+
+// Red is s in red, where colour is allowed.
+func (o TextOptions) Red(s string) string { return o.paint(ansiRed, s) }
+
+// Wrap breaks text into lines of at most o.Width columns, 100 where any width goes, each with indent before it.
+func (o TextOptions) Wrap(indent, text string) string {
+	width := o.Width
+	if width <= 0 || width > 100 {
+		width = 100
+	}
+	var b strings.Builder
+	n := 0
+	for word := range strings.FieldsSeq(text) {
+		size := utf8.RuneCountInString(word)
+		switch {
+		case n == 0:
+			b.WriteString(indent)
+			n = len(indent)
+		case n+1+size > width:
+			b.WriteString("\n" + indent)
+			n = len(indent)
+		default:
+			b.WriteByte(' ')
+			n++
+		}
+		b.WriteString(word)
+		n += size
+	}
+	if n > 0 {
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
 // column is one column of a table. Columns with a higher drop go first where there is no room; 0 always stays.
 type column struct {
 	name string

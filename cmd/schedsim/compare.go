@@ -102,7 +102,7 @@ func (a *app) runAll(o runner.Options, schedulers []string) ([]*runner.Result, e
 	outcomes := make([]outcome, len(schedulers))
 	next := make(chan int)
 	var wg sync.WaitGroup
-	progress := a.progress(len(schedulers))
+	progress := a.progress(len(schedulers), "runs done")
 	for range min(runtime.GOMAXPROCS(0), len(schedulers)) {
 		wg.Go(func() {
 			for i := range next {
@@ -150,18 +150,20 @@ type progress struct {
 	mu    sync.Mutex
 	on    bool
 	n, of int
+	what  string
 }
 
-func (a *app) progress(of int) *progress {
+// progress starts a line for so many things, of which what is done.
+func (a *app) progress(of int, what string) *progress {
 	_, tty := terminal(a.err)
-	p := &progress{a: a, on: tty && !a.quiet, of: of}
+	p := &progress{a: a, on: tty && !a.quiet, of: of, what: what}
 	p.show()
 	return p
 }
 
 func (p *progress) show() {
 	if p.on {
-		fmt.Fprintf(p.a.err, "\rschedsim: %d of %d runs done", p.n, p.of)
+		fmt.Fprintf(p.a.err, "\rschedsim: %d of %d %s", p.n, p.of, p.what)
 	}
 }
 

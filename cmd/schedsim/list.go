@@ -7,11 +7,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/schedsim/schedsim/internal/runner"
+	"github.com/schedsim/schedsim/internal/verdict"
 	"github.com/schedsim/schedsim/kfuncs"
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/reports"
 	"github.com/schedsim/schedsim/sched/builtin"
+	"github.com/schedsim/schedsim/vm/verifier"
 	"github.com/schedsim/schedsim/workloads"
 )
 
@@ -20,14 +22,14 @@ func (a *app) listCommand() *cobra.Command {
 	var json bool
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "List schedulers, callbacks, kernel functions or example workloads",
+		Short:   "List schedulers, callbacks, kernel functions, example workloads or codes of refusals",
 		Example: "  schedsim list schedulers\n  schedsim list kfuncs | grep dsq\n  schedsim list callbacks --json",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usage("cannot list %q: expected schedulers, callbacks, kfuncs or examples", args[0])
+				return usage("cannot list %q: expected schedulers, callbacks, kfuncs, examples or codes", args[0])
 			}
-			return usage("what to list is missing: schedulers, callbacks, kfuncs or examples; see '%s --help'", cmd.CommandPath())
+			return usage("what to list is missing: schedulers, callbacks, kfuncs, examples or codes; see '%s --help'", cmd.CommandPath())
 		},
 	}
 	cmd.PersistentFlags().StringVar(&kernel, "kernel", runner.DefaultKernel, "`version` of the kernel: "+strings.Join(kernels.List(), ", "))
@@ -59,6 +61,7 @@ func (a *app) listCommand() *cobra.Command {
 	add("callbacks", "List the callbacks of struct sched_ext_ops", " --json", listCallbacks)
 	add("kfuncs", "List the kernel functions that programs may call, and from where", " | grep dsq", listKfuncs)
 	add("examples", "List the workloads that come with schedsim", "", listExamples)
+	add("codes", "List the reasons to refuse a program, and the remarks of verify --lint", " | grep lock", listCodes)
 	return cmd
 }
 
@@ -67,6 +70,17 @@ func listSchedulers(*kernels.Kernel) (*reports.List, error) {
 	l.Add(runner.Baseline, "the kernel's fair class (EEVDF), sched_ext not in use: the baseline")
 	for _, e := range builtin.All() {
 		l.Add(e.Name, e.Title)
+	}
+	return l, nil
+}
+
+func listCodes(*kernels.Kernel) (*reports.List, error) {
+	l := reports.NewList("code", "rule")
+	for _, c := range append(verifier.Codes(), loadCode()) {
+		l.Add(string(c.Code), c.Rule)
+	}
+	for _, r := range verdict.Rules() {
+		l.Add(r.Name, r.Rule)
 	}
 	return l, nil
 }

@@ -19,9 +19,10 @@ import (
 // Exit codes. They are part of the interface: --help lists them and tests hold them.
 const (
 	exitOK       = 0
-	exitCheck    = 1 // a check failed
+	exitCheck    = 1 // a check found something: verify --compare, verify --lint
 	exitUsage    = 2
 	exitRejected = 3
+	exitUnknown  = 4 // verify: nothing can be said of a program
 	exitPolicy   = 5
 	exitInternal = 70
 
@@ -31,7 +32,6 @@ const (
 const exitCodesHelp = `
 Exit codes:
    0  all went well
-   1  a check failed
    2  wrong usage, or an input file that cannot be used
    3  the scheduler's object was rejected when it was loaded or attached
    5  the scheduler ended with an error (the report is printed all the same)
@@ -52,6 +52,9 @@ func usage(format string, args ...any) error {
 
 // errPolicy says that a policy ended with an error; what there is to say has been printed.
 var errPolicy = errors.New("")
+
+// errSilent is for exit codes that need no more words.
+var errSilent = errors.New("")
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
@@ -163,7 +166,7 @@ func (a *app) root() *cobra.Command {
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage("%v; see '%s --help'", err, c.CommandPath())
 	})
-	cmd.AddCommand(a.runCommand(), a.compareCommand(), a.listCommand(), a.dumpCommand(), a.headerCommand(), a.versionCommand())
+	cmd.AddCommand(a.runCommand(), a.compareCommand(), a.listCommand(), a.verifyCommand(), a.dumpCommand(), a.headerCommand(), a.versionCommand())
 	complete(cmd)
 	return cmd
 }

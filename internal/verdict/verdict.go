@@ -46,11 +46,16 @@ type Row struct {
 	Reason string
 	Err    *verifier.Error
 	Lints  []Lint
+
+	writes []string // fields of p->scx that it writes
+	lacks  bool     // refused for what the kernel does not have
 }
 
-// Code is the code of the refusal: that of the verifier, "load" where the program does not come that far, "" for none.
+// Code is the code of the refusal: that of the verifier, "load" where the program does not fit the kernel, "" for none.
 func (r *Row) Code() string {
 	switch {
+	case r.lacks:
+		return "load"
 	case r.Err != nil:
 		return string(r.Err.Code)
 	case r.Verdict != Success:
@@ -63,8 +68,6 @@ func (r *Row) Code() string {
 type Options struct {
 	// Globals are values of global variables, by name.
 	Globals map[string]any
-	// Types, if not nil, are used instead of the kernel's own.
-	Types *btf.Spec
 	// Program chooses programs by name; nil: all.
 	Program func(name string) bool
 	// All verifies programs too that are not loaded unless a loader asks for them.
@@ -89,9 +92,10 @@ type Kernel struct {
 	k      *kernels.Kernel
 	types  *btf.Spec
 	places *attach.Kernel
+	names  map[string]bool // of the kernel's functions
 }
 
-// New makes a Kernel of the version.
+// New makes a Kernel of the version. Types, if not nil, are used instead of its own.
 func New(version string, types *btf.Spec) (*Kernel, error) {
 	k, err := kernels.Get(version)
 	if err != nil {
@@ -100,7 +104,7 @@ func New(version string, types *btf.Spec) (*Kernel, error) {
 	if types == nil {
 		types = k.BTF()
 	}
-	return &Kernel{k, types, attach.WithTypes(k, types)}, nil
+	return &Kernel{k: k, types: types, places: attach.WithTypes(k, types)}, nil
 }
 
 // Check verifies the programs of an object. File is what rows call it. The error tells that the object is of no use on any
@@ -151,6 +155,9 @@ func (k *Kernel) program(file string, l *link.Object, p *link.Program, opt Optio
 		}
 		return r
 	}
+	if opt.Lint && at.Store != nil {
+		at.Store = k.noteWrites(at.Store, &r.writes)
+	}
 	var start time.Duration
 	if opt.Clock != nil {
 		start = opt.Clock()
@@ -166,6 +173,8 @@ func (k *Kernel) program(file string, l *link.Object, p *link.Program, opt Optio
 	r.Verdict, r.Reason = Failure, err.Error()
 	if errors.As(err, &r.Err) {
 		r.Reason = r.Err.Msg
+		// The linker has put an instruction that cannot run in the place of one that needs what there is not.
+		r.lacks = r.Err.Code == verifier.CodeInvalidInsn && slices.Contains(p.Poison, r.Reason) && strings.HasSuffix(r.Reason, "does not have")
 		if r.Err.Code == verifier.CodeUnsupported {
 			r.Verdict = Unsupported
 		}
@@ -196,4 +205,17 @@ func Failed(rows []Row) (failed, unsupported bool) {
 	failed = slices.ContainsFunc(rows, func(r Row) bool { return r.Verdict == Failure })
 	unsupported = slices.ContainsFunc(rows, func(r Row) bool { return r.Verdict == Unsupported })
 	return failed, unsupported
+}
+
+// noteWrites notes which fields of a task a program may write and does.
+func (k *Kernel) noteWrites(store func(string, uint32, uint32) bool, to *[]string) func(string, uint32, uint32) bool {
+	return func(typ string, off, size uint32) bool {
+		ok := store(typ, off, size)
+		for _, f := range []string{"slice", "dsq_vtime"} {
+			if at, _, found := k.k.Field("task_struct.scx." + f); ok && found && at == off && !slices.Contains(*to, f) {
+				*to = append(*to, f)
+			}
+		}
+		return ok
+	}
 }

@@ -1,8 +1,41 @@
 package verifier
 
+import (
+	_ "embed" // for the examples in C
+	"strings"
+)
+
+//go:embed codes/refused.bpf.c
+var refusedC string
+
+//go:embed codes/license.bpf.c
+var licenseC string
+
 // Codes lists all codes, each with its rule and a minimal program that earns it, in the notation of testdata: r1 points to
 // three arguments, a trusted task, a number and a task that may be null. A test holds the examples to their word.
 func Codes() []CodeInfo {
+	list := codes()
+	for i := range list {
+		list[i].C = exampleC(list[i].Code)
+	}
+	return list
+}
+
+// exampleC is the part of the sources in directory codes that belongs to a code.
+func exampleC(c Code) string {
+	for _, src := range [...]string{refusedC, licenseC} {
+		_, part, ok := strings.Cut(src, "//: "+string(c)+"\n")
+		if !ok {
+			continue
+		}
+		part, _, _ = strings.Cut(part, "\n//: ")
+		part, _, _ = strings.Cut(part, "\nchar _license[]")
+		return strings.TrimSpace(part) + "\n"
+	}
+	return ""
+}
+
+func codes() []CodeInfo {
 	return []CodeInfo{
 		{Code: CodeInvalidInsn, Rule: "Every instruction is one that exists and stays within its function.",
 			Fix:     "Compile with clang for the BPF target (-target bpf -mcpu=v3 or v4); bytecode made by hand or cut short is the usual cause.",

@@ -66,6 +66,8 @@ type CodeInfo struct {
 	Rule string
 	// Example is a minimal program that earns the code, in the notation of testdata.
 	Example string
+	// C is one in C, "" where there is none.
+	C string
 	// Fix is what most often helps.
 	Fix string
 }

@@ -68,6 +68,9 @@ func (v *verifier) explain(e *Error) {
 	in := &v.insns[last]
 	seen := [11]bool{}
 	for _, r := range touched(in) {
+		if in.Op == ir.Invalid || !concerned(e.Msg, r) {
+			continue
+		}
 		writes := in.Op == ir.LdImm64 || in.Op.IsLoad() && r == in.Dst && in.Dst != in.Src ||
 			(in.Op >= ir.Mov64X && in.Op <= ir.Mov32K || in.Op >= ir.MovSX8to64 && in.Op <= ir.MovSX16to32) && r == in.Dst && r != in.Src
 		call := in.Op.IsCall() && (r == 0 || f.regs[r].typ == notInit)
@@ -82,6 +85,27 @@ func (v *verifier) explain(e *Error) {
 		e.Values = append(e.Values, val)
 	}
 }
+
+// concerned tells whether a message is about a register: it names it, or none.
+func concerned(msg string, r ir.Reg) bool {
+	named := false
+	for i := 0; i+1 < len(msg); i++ {
+		if msg[i] != 'R' || msg[i+1] < '0' || msg[i+1] > '9' || i > 0 && isLetter(msg[i-1]) {
+			continue
+		}
+		n := 0
+		for i++; i < len(msg) && msg[i] >= '0' && msg[i] <= '9'; i++ {
+			n = n*10 + int(msg[i]-'0')
+		}
+		if n == int(r) {
+			return true
+		}
+		named = true
+	}
+	return !named
+}
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' }
 
 // origin is the last instruction on the path that wrote what r holds at its end, through moves and calls; -1 if none did.
 func (v *verifier) origin(r ir.Reg) int32 {
@@ -199,7 +223,10 @@ func mapName(r *reg) string {
 func span(n *num) string {
 	lo, hi := n.smin(), n.smax()
 	switch {
-	case lo == minS64 && hi == -(minS64+1) && n.umin() == 0 && n.umax() == ^uint64(0):
+	case lo == minS64 && hi == -(minS64+1) && n.umin() <= 1 && n.umax() == ^uint64(0):
+		if n.umin() == 1 {
+			return "any number but 0"
+		}
 		return "any number"
 	case n.umax() <= uint64(hi) && n.umin() >= uint64(max(lo, 0)) || lo < 0 && n.umax() < 1<<63:
 		return fmt.Sprintf("a number from %d to %d", n.umin(), n.umax())
