@@ -253,6 +253,7 @@ func TestContextOf(t *testing.T) {
 
 func TestList(t *testing.T) {
 	var names []string
+	scx := 0
 	for _, i := range List() {
 		names = append(names, i.Name)
 		switch i.Name {
@@ -264,11 +265,15 @@ func TestList(t *testing.T) {
 			if diff := cmp.Diff([]string{"dispatch"}, i.Callbacks); diff != "" {
 				t.Error(diff)
 			}
-		case "scx_bpf_cid_override":
-			if i.Implemented {
-				t.Error("scx_bpf_cid_override is not modelled")
+		}
+		if strings.Contains(i.Name, "scx_") {
+			if scx++; !i.Implemented {
+				t.Errorf("%s is not implemented", i.Name)
 			}
 		}
+	}
+	if scx != 73 {
+		t.Errorf("%d kernel functions of sched_ext", scx)
 	}
 	for i := 1; i < len(names); i++ {
 		if names[i-1] >= names[i] {

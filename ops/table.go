@@ -51,8 +51,8 @@ type Table struct {
 	CgroupSetBandwidth func(cgrp uint64, periodUS, quotaUS, burstUS uint64)
 	CgroupSetIdle      func(cgrp uint64, idle bool)
 
-	SubAttach  func() int32
-	SubDetach  func()
+	SubAttach  func(a *SubArgs) int32
+	SubDetach  func(a *SubArgs)
 	CPUOnline  func(cpu sim.CPU)
 	CPUOffline func(cpu sim.CPU)
 	Init       func() int32
@@ -79,6 +79,12 @@ type ExitTaskArgs struct{ Cancelled bool }
 type CgroupInitArgs struct {
 	Weight                     uint32
 	PeriodUS, QuotaUS, BurstUS uint64
+}
+
+// SubArgs is struct scx_sub_attach_args and scx_sub_detach_args: the table of a child and the path of its cgroup.
+type SubArgs struct {
+	Ops        *Table
+	CgroupPath string
 }
 
 // DumpCtx is struct scx_dump_ctx.

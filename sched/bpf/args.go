@@ -25,7 +25,8 @@ type args struct {
 
 	initTask, exitTask, exitInfo, dumpCtx, cgroupInit object
 	cpuAcquire, cpuRelease, subAttach, subDetach      object
-	reason, msg, dump                                 text
+	subOps                                            object // the table of a sub-scheduler
+	reason, msg, dump, path                           text
 }
 
 // object is a kernel struct in simulated memory with the places of its fields.
@@ -60,8 +61,9 @@ func (a *args) init(m *mem.Space, k *kernels.Kernel) error {
 		{&a.cgroupInit, "scx_cgroup_init_args", []string{"weight", "bw_period_us", "bw_quota_us", "bw_burst_us"}},
 		{&a.cpuAcquire, "scx_cpu_acquire_args", nil},
 		{&a.cpuRelease, "scx_cpu_release_args", []string{"reason", "task"}},
-		{&a.subAttach, "scx_sub_attach_args", nil},
-		{&a.subDetach, "scx_sub_detach_args", nil},
+		{&a.subAttach, "scx_sub_attach_args", []string{"ops", "cgroup_path"}},
+		{&a.subDetach, "scx_sub_detach_args", []string{"ops", "cgroup_path"}},
+		{&a.subOps, "sched_ext_ops", scalars[:]},
 		{&a.dumpCtx, "scx_dump_ctx", []string{"kind", "exit_code", "reason", "at_ns", "at_jiffies"}},
 	} {
 		if err := o.obj.init(m, k, o.name, o.fields); err != nil {
@@ -71,7 +73,7 @@ func (a *args) init(m *mem.Space, k *kernels.Kernel) error {
 	for _, t := range []struct {
 		text *text
 		size uint64
-	}{{&a.reason, 128}, {&a.msg, ops.ExitMsgLen}, {&a.dump, ops.ExitDumpDflLen}} {
+	}{{&a.reason, 128}, {&a.msg, ops.ExitMsgLen}, {&a.dump, ops.ExitDumpDflLen}, {&a.path, 4096}} {
 		if t.text.addr, t.text.bytes, err = m.Alloc(t.size, 8); err != nil {
 			return err
 		}
@@ -175,4 +177,21 @@ func (a *args) setCPURelease(reason ops.PreemptReason, t *sim.Task) uint64 {
 	a.cpuRelease.set("reason", uint64(reason))
 	a.cpuRelease.set("task", addrOf(t))
 	return a.cpuRelease.addr
+}
+
+// setSub fills struct scx_sub_attach_args or scx_sub_detach_args. Of the child's table only what is no callback is there.
+func (a *args) setSub(o *object, s *ops.SubArgs) uint64 {
+	t := &a.subOps
+	name := t.fields["name"]
+	clear(t.bytes[name.off : name.off+name.size])
+	copy(t.bytes[name.off:name.off+name.size-1], s.Ops.Name)
+	t.set("flags", s.Ops.Flags)
+	t.set("timeout_ms", uint64(s.Ops.TimeoutMS))
+	t.set("dispatch_max_batch", uint64(s.Ops.DispatchMaxBatch))
+	t.set("exit_dump_len", uint64(s.Ops.ExitDumpLen))
+	t.set("hotplug_seq", s.Ops.HotplugSeq)
+	t.set("sub_cgroup_id", s.Ops.SubCgroupID)
+	o.set("ops", t.addr)
+	o.set("cgroup_path", a.path.set(s.CgroupPath))
+	return o.addr
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/sim"
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/maps"
 	"github.com/schedsim/schedsim/vm/sys"
 )
 
@@ -14,6 +16,8 @@ import (
 type binding struct {
 	table ops.Table
 	progs map[ops.Callback]*sys.Prog
+	arena *maps.Arena // of a scheduler of the cid form
+	cmask []cmask     // by CPU; nil until it is allocated
 }
 
 // maxTimeoutMS is SCX_WATCHDOG_MAX_TIMEOUT in milliseconds.
@@ -148,6 +152,10 @@ func (p *Policy) bindOne(t *ops.Table, id ops.Callback, c caller) {
 	case ops.SetWeight:
 		t.SetWeight = func(t *sim.Task, weight uint32) { c.call(t.K.Addr, uint64(weight), 0, 0) }
 	case ops.SetCPUMask:
+		if t.CID {
+			t.SetCPUMask = func(t *sim.Task) { c.call(t.K.Addr, p.cmaskOf(t), 0, 0) }
+			return
+		}
 		t.SetCPUMask = func(t *sim.Task) { c.call(t.K.Addr, t.K.CPUsMask().Addr, 0, 0) }
 	case ops.UpdateIdle:
 		t.UpdateIdle = func(cpu sim.CPU, idle bool) { c.call(cpuArg(cpu), boolean(idle), 0, 0) }
@@ -188,9 +196,9 @@ func (p *Policy) bindOne(t *ops.Table, id ops.Callback, c caller) {
 	case ops.CgroupCancelMove:
 		t.CgroupCancelMove = func(t *sim.Task, from, to uint64) { c.call(t.K.Addr, from, to, 0) }
 	case ops.SubAttach:
-		t.SubAttach = func() int32 { return int32(c.call(p.args.subAttach.addr, 0, 0, 0)) }
+		t.SubAttach = func(a *ops.SubArgs) int32 { return int32(c.call(p.args.setSub(&p.args.subAttach, a), 0, 0, 0)) }
 	case ops.SubDetach:
-		t.SubDetach = func() { c.call(p.args.subDetach.addr, 0, 0, 0) }
+		t.SubDetach = func(a *ops.SubArgs) { c.call(p.args.setSub(&p.args.subDetach, a), 0, 0, 0) }
 	case ops.CPUAcquire:
 		t.CPUAcquire = func(cpu sim.CPU) { c.call(cpuArg(cpu), p.args.cpuAcquire.addr, 0, 0) }
 	case ops.CPURelease:
@@ -202,7 +210,13 @@ func (p *Policy) bindOne(t *ops.Table, id ops.Callback, c caller) {
 	case ops.CPUOffline:
 		t.CPUOffline = onCPU
 	case ops.Init:
-		t.Init = func() int32 { return int32(c.call(0, 0, 0, 0)) }
+		t.Init = func() int32 {
+			ret := int32(c.call(0, 0, 0, 0))
+			if ret == 0 && t.CID && p.fault == "" && !p.allocCmasks() {
+				return -int32(abi.ENOMEM)
+			}
+			return ret
+		}
 	case ops.Exit:
 		t.Exit = func(e *ops.ExitInfo) { c.call(p.args.setExitInfo(e), 0, 0, 0) }
 	default:

@@ -135,7 +135,7 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 	for _, w := range linked.Warnings {
 		p.notice(w)
 	}
-	if err := precheck(linked, p.tbl.Name); err != nil {
+	if err := precheck(linked); err != nil {
 		return nil, err
 	}
 	p.host = newHost(p)
@@ -147,7 +147,7 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 		Host:      p.host,
 		Kfuncs:    kfuncs.All(&kfuncs.Host{Machine: e.Machine, Kernel: e.Kernel, Mem: p.opt.Mem, Print: p.host.Printk, Layout: p.opt.Kernel}),
 		BTF:       p.opt.Kernel.BTF(),
-		StructOps: []*sys.StructOpsType{p.structOps()},
+		StructOps: p.structOps(),
 		Verify:    verify,
 		Attach:    p.place(),
 		Checked:   p.opt.Checked,

@@ -13,22 +13,37 @@ import (
 	"github.com/schedsim/schedsim/vm/verifier"
 )
 
-// structOps is struct sched_ext_ops as a type of struct_ops: bpf_sched_ext_ops (kernel/sched/ext/ext.c, 7.2).
-func (p *Policy) structOps() *sys.StructOpsType {
+// structOps are struct sched_ext_ops and struct sched_ext_ops_cid as types of struct_ops: bpf_sched_ext_ops and
+// bpf_sched_ext_ops_cid (kernel/sched/ext/ext.c, 7.2). Older kernels have the first only.
+func (p *Policy) structOps() []*sys.StructOpsType {
+	types := []*sys.StructOpsType{p.structOpsType("sched_ext_ops", false)}
+	if _, ok := p.opt.Kernel.SizeOf("sched_ext_ops_cid"); ok {
+		types = append(types, p.structOpsType("sched_ext_ops_cid", true))
+	}
+	return types
+}
+
+func (p *Policy) structOpsType(name string, cid bool) *sys.StructOpsType {
 	return &sys.StructOpsType{
-		Name:        "sched_ext_ops",
-		CheckMember: checkMember,
+		Name:        name,
+		CheckMember: func(m *sys.StructOpsMember, prog *sys.Prog) error { return checkMember(m, prog, cid) },
 		InitMember:  initMember,
 		Reg: func(s *sys.StructOps) error {
 			if p.bound != nil {
 				return sys.Refuse(abi.EBUSY, "another scheduler is registered")
 			}
-			p.bound = tableOf(s)
+			b := tableOf(s)
 			for i, prog := range s.Progs {
-				if row, ok := ops.ByMember(s.Type.Members[i].Name, false); ok && prog != nil {
-					p.bound.progs[row.ID] = prog
+				if row, ok := ops.ByMember(s.Type.Members[i].Name, cid); ok && prog != nil {
+					b.progs[row.ID] = prog
 				}
 			}
+			if b.table.CID = cid; cid {
+				if err := b.findArena(); err != nil {
+					return err
+				}
+			}
+			p.bound = b
 			return nil
 		},
 		Unreg: func(*sys.StructOps) { p.bound = nil },
@@ -44,8 +59,8 @@ func tableOf(s *sys.StructOps) *binding {
 }
 
 // checkMember follows bpf_scx_check_member.
-func checkMember(m *sys.StructOpsMember, prog *sys.Prog) error {
-	row, ok := ops.ByMember(m.Name, false)
+func checkMember(m *sys.StructOpsMember, prog *sys.Prog, cid bool) error {
+	row, ok := ops.ByMember(m.Name, cid)
 	switch {
 	case !ok:
 		return sys.Refuse(abi.EINVAL, "no such callback in the kernel")
@@ -76,11 +91,12 @@ func verify(prog *sys.Prog) error {
 		}
 		return nil
 	}
-	row, ok := ops.ByMember(t.Members[i].Name, false)
+	cid := t.Name == "sched_ext_ops_cid"
+	row, ok := ops.ByMember(t.Members[i].Name, cid)
 	if !ok {
 		return fmt.Errorf("%s: no such callback in the kernel", t.Members[i].Name)
 	}
-	return kfuncs.Check(prog.Linked(), kfuncs.StructOps(row.ID, false, prog.Sleepable()))
+	return kfuncs.Check(prog.Linked(), kfuncs.StructOps(row.ID, cid, prog.Sleepable()))
 }
 
 // place is sys.Options.Attach: where the kernel attaches programs. Nil: they are not verified.
@@ -105,12 +121,7 @@ func (p *Policy) unjudged(prog *sys.Prog, why error) bool {
 }
 
 // precheck refuses what the kernel half has no words for, before anything is loaded.
-func precheck(o *link.Object, name string) error {
-	for _, t := range o.StructOps {
-		if t.Name == name && t.Type == "sched_ext_ops_cid" {
-			return fmt.Errorf("%s: struct sched_ext_ops_cid %s: schedulers of the cid form are not supported yet", o.Name, name)
-		}
-	}
+func precheck(o *link.Object) error {
 	for _, prog := range o.Programs {
 		if prog.AutoLoad && prog.Kind == 0 {
 			return fmt.Errorf("%s: program %s: section %q is not known", o.Name, prog.Name, prog.Section)

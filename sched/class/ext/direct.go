@@ -18,9 +18,9 @@ func (k *Kernel) markDirectDispatch(t *sim.Task, dsqID, enqFlags uint64) {
 	k.ddsp.task = nil
 	if t != target {
 		if target == nil {
-			k.scxError("%s[%d] already direct-dispatched", t.Comm, t.PID)
+			k.cur.error("%s[%d] already direct-dispatched", t.Comm, t.PID)
 		} else {
-			k.scxError("scheduling for %s[%d] but trying to direct-dispatch %s[%d]",
+			k.cur.error("scheduling for %s[%d] but trying to direct-dispatch %s[%d]",
 				target.Comm, target.PID, t.Comm, t.PID)
 		}
 		return
@@ -40,7 +40,7 @@ func clearDirectDispatch(t *sim.Task) {
 func (k *Kernel) directDispatch(e *entity, enqFlags uint64) {
 	t := e.t
 	r := k.taskRQ(t)
-	d := k.findDSQForDispatch(r, t.K.DdspDSQID(), t.CPU())
+	d := e.sch.findDSQForDispatch(r, t.K.DdspDSQID(), t.CPU())
 	enqFlags |= t.K.DdspEnqFlags()
 	if d.isLocal() && d != &r.local {
 		t.K.SetDdspEnqFlags(enqFlags)
@@ -50,7 +50,7 @@ func (k *Kernel) directDispatch(e *entity, enqFlags uint64) {
 		return
 	}
 	clearDirectDispatch(t)
-	k.dispatchEnqueue(r, d, t, enqFlags|ops.EnqClearOpss)
+	k.dispatchEnqueue(e.sch, r, d, t, enqFlags|ops.EnqClearOpss)
 }
 
 // scheduleDeferredLocked follows schedule_deferred_locked: the end of the wakeup or of the pick runs the deferred
@@ -71,7 +71,7 @@ func (k *Kernel) runDeferred(r *rq) {
 		return
 	}
 	k.processDDSPDeferredLocals(r)
-	if r.reenqLocal.pending {
+	if len(r.reenqLocals) > 0 {
 		k.processDeferredReenqLocals(r)
 	}
 	if len(r.reenqUsers) > 0 {
@@ -90,10 +90,10 @@ func (k *Kernel) processDDSPDeferredLocals(r *rq) {
 		id, enqFlags := t.K.DdspDSQID(), t.K.DdspEnqFlags()
 		e.list.del()
 		clearDirectDispatch(t)
-		d := k.findDSQForDispatch(r, id, t.CPU())
+		d := e.sch.findDSQForDispatch(r, id, t.CPU())
 		if !d.isLocal() {
 			panic("BUG: ext: deferred direct dispatch to a DSQ that is not local")
 		}
-		k.dispatchToLocalDSQ(r, d, e, enqFlags)
+		k.dispatchToLocalDSQ(e.sch, r, d, e, enqFlags)
 	}
 }

@@ -14,35 +14,49 @@ const (
 	dspPrev                 // keep running prev
 )
 
-// dispatchSched follows scx_dispatch_sched.
-func (k *Kernel) dispatchSched(r *rq, prev *sim.Task) verdict {
-	sch := k.sch
-	if k.consumeGlobalDSQ(r) {
+// dispatchSched follows scx_dispatch_sched. nested tells that another instance dispatches on behalf of sch.
+func (k *Kernel) dispatchSched(sch *sched, r *rq, prev *sim.Task, nested bool) verdict {
+	if k.consumeGlobalDSQ(sch, r) {
 		return dspLocal
 	}
-	if k.bypassing(r) {
-		if k.consumeDispatchQ(r, &r.bypass, 0) {
+	if sch.bypassDspDepth > 0 {
+		p := &sch.pcpu[r.cpu]
+		if p.bypassing {
+			if k.consumeDispatchQ(sch, r, &p.bypass, 0) {
+				return dspLocal
+			}
+			return dspNone
+		}
+		// A child bypasses: its tasks run now and then.
+		p.hostSeq++
+		if (p.hostSeq-1)%bypassHostNth == 0 && k.consumeDispatchQ(sch, r, &p.bypass, 0) {
+			sch.events.SubBypassDispatch++
 			return dspLocal
 		}
-		return dspNone
 	}
 	if !sch.has(ops.Dispatch) || r.flags&rqOnline == 0 {
 		return dspNone
 	}
-	c := &r.dsp
+	c := sch.dsp(r.cpu)
 	c.rq = r
 	arg := prev
-	if !k.onExt(prev) {
+	if !k.onExt(prev) || k.schedOf(prev) != sch {
 		arg = nil
 	}
 	for loops := ops.DspMaxLoops; ; {
 		c.nrTasks = 0
-		k.callDispatch(r, arg)
-		k.flushDispatchBuf(c, r)
+		if nested {
+			sch.callDispatch(r, arg)
+		} else {
+			r.subDispatchPrev = prev
+			sch.callDispatch(r, arg)
+			r.subDispatchPrev = nil
+		}
+		k.flushDispatchBuf(sch, c, r)
 		if queued(prev) && prev.K.Slice() != 0 {
 			return dspPrev
 		}
-		if r.local.nr > 0 || k.consumeGlobalDSQ(r) {
+		if r.local.nr > 0 || k.consumeGlobalDSQ(sch, r) {
 			return dspLocal
 		}
 		// A policy that dispatches only what cannot run here must not hold the CPU for ever.
@@ -54,6 +68,9 @@ func (k *Kernel) dispatchSched(r *rq, prev *sim.Task) verdict {
 			break
 		}
 	}
+	if sch.bypassDspDepth > 0 && k.consumeDispatchQ(sch, r, &sch.pcpu[r.cpu].bypass, 0) {
+		return dspLocal
+	}
 	return dspNone
 }
 
@@ -63,7 +80,7 @@ func (k *Kernel) balanceOne(r *rq, prev *sim.Task) verdict {
 	r.flags |= rqInBalance
 	if sch.hasCPUPreempt && r.cpuReleased {
 		if sch.ops.CPUAcquire != nil {
-			k.callCPUAcquire(r)
+			sch.callCPUAcquire(r)
 		}
 		r.cpuReleased = false
 	}
@@ -73,13 +90,13 @@ func (k *Kernel) balanceOne(r *rq, prev *sim.Task) verdict {
 		k.updateCurr(r.cpu)
 	}
 	switch {
-	case prevOnExt && queued(prev) && prev.K.Slice() != 0 && !k.bypassing(r):
+	case prevOnExt && queued(prev) && prev.K.Slice() != 0 && !sch.bypassing(r):
 		v = dspPrev
 	case r.local.nr > 0:
 		v = dspLocal
 	default:
-		v = k.dispatchSched(r, prev)
-		if v == dspNone && queued(prev) && (sch.ops.Flags&ops.FlagEnqLast == 0 || k.bypassing(r)) {
+		v = k.dispatchSched(sch, r, prev, false)
+		if v == dspNone && queued(prev) && (sch.ops.Flags&ops.FlagEnqLast == 0 || sch.bypassing(r)) {
 			sch.events.DispatchKeepLast++
 			v = dspPrev
 		}
@@ -113,7 +130,7 @@ func (k *Kernel) Pick(cpu sim.CPU, prev *sim.Task) *sim.Task {
 	}
 	if v == dspPrev && k.onExt(prev) {
 		if prev.K.Slice() == 0 {
-			k.refillSliceDfl(prev)
+			k.schedOf(prev).refillSliceDfl(prev)
 		}
 		return prev
 	}
@@ -122,11 +139,12 @@ func (k *Kernel) Pick(cpu sim.CPU, prev *sim.Task) *sim.Task {
 		return nil
 	}
 	if t.K.Slice() == 0 {
-		if !k.bypassing(r) && !k.sch.warnedZeroSlice {
+		sch := k.schedOf(t)
+		if !sch.bypassing(r) && !sch.warnedZeroSlice {
 			k.print("sched_ext: %s[%d] has zero slice in do_pick_task_scx()", t.Comm, t.PID)
-			k.sch.warnedZeroSlice = true
+			sch.warnedZeroSlice = true
 		}
-		k.refillSliceDfl(t)
+		sch.refillSliceDfl(t)
 	}
 	return t
 }
@@ -139,8 +157,8 @@ func (k *Kernel) SetNext(cpu sim.CPU, t *sim.Task, _ bool) {
 		k.opsDequeue(r, e, ops.DeqCoreSchedExec)
 		k.dispatchDequeue(e)
 	}
-	if k.sch.has(ops.Running) && queued(t) {
-		k.callRunning(r, t)
+	if sch := k.schedOf(t); sch.has(ops.Running) && queued(t) {
+		sch.callRunning(r, t)
 	}
 	clrTaskRunnable(e, true)
 	// What the tick made room for starts after the tick, however fast the machine: without costs both have the same
@@ -157,8 +175,8 @@ func (k *Kernel) PutPrev(cpu sim.CPU, prev, next *sim.Task) {
 	r.kickSync++
 	k.updateCurr(cpu)
 	if queued(prev) {
-		if k.sch.has(ops.Stopping) {
-			k.callStopping(r, prev, true)
+		if sch := k.schedOf(prev); sch.has(ops.Stopping) {
+			sch.callStopping(r, prev, true)
 		}
 		k.putPrevQueued(r, k.ent(prev), next)
 	}
@@ -172,14 +190,14 @@ func (k *Kernel) putPrevQueued(r *rq, e *entity, next *sim.Task) {
 	t := e.t
 	k.setTaskRunnable(r, e)
 	switch {
-	case t.K.Slice() != 0 && !k.bypassing(r):
+	case t.K.Slice() != 0 && !e.sch.bypassing(r):
 		// Preempted by a higher class: it goes on next, unless it insists on running at once.
 		if hasFlags(t, ops.TaskImmed) {
 			setFlags(t, ops.TaskReenqPreempted)
 			k.doEnqueueTask(r, e, ops.EnqReenq, -1)
 			clearFlags(t, ops.TaskReenqReasonMask)
 		} else {
-			k.dispatchEnqueue(r, &r.local, t, ops.EnqHead)
+			k.dispatchEnqueue(e.sch, r, &r.local, t, ops.EnqHead)
 		}
 	case next != nil && k.isIdle(r.cpu, next):
 		k.doEnqueueTask(r, e, ops.EnqLast, -1)
@@ -197,7 +215,7 @@ func (k *Kernel) switchClass(r *rq, next *sim.Task) {
 		return
 	}
 	if k.sch.ops.CPURelease != nil {
-		k.callCPURelease(r, preemptReason(next), next)
+		k.sch.callCPURelease(r, preemptReason(next), next)
 	}
 	r.cpuReleased = true
 }
@@ -236,10 +254,10 @@ func (k *Kernel) Tick(cpu sim.CPU, cur *sim.Task) {
 	r := &k.rqs[cpu]
 	k.updateCurr(cpu)
 	r.tickAt = k.m.Now()
-	if k.bypassing(r) {
+	if sch := k.schedOf(cur); sch.bypassing(r) {
 		cur.K.SetSlice(0)
-	} else if k.sch.has(ops.Tick) {
-		k.callTick(r, cur)
+	} else if sch.has(ops.Tick) {
+		sch.callTick(r, cur)
 	}
 	if cur.K.Slice() == 0 {
 		k.m.Resched(cpu)

@@ -10,9 +10,11 @@
 // balance callback (kicks, direct dispatches to the local DSQ of another CPU, re-enqueues, the end of a policy) is
 // deferred here too, to the end of the running event (sim.IRQWork).
 //
-// Not modelled: sub-schedulers and the cid form of the ops (Enable refuses both), CPU hotplug, cgroups other than the
-// root, core scheduling (off in the reference kernel), the deadline server of the class (ext_server), the tick that a
-// CPU may stop for a task with an infinite slice, the effect of scx_bpf_cpuperf_set on the speed of a CPU.
+// Instances form a tree (sched, tree): the root policy, and sub-schedulers for cgroups. What one task meets is decided by the
+// instance that it belongs to; what a CPU does, by the root, which lets children dispatch.
+//
+// Not modelled: core scheduling (off in the reference kernel), the tick that a CPU may stop for a task with an infinite
+// slice, the effect of scx_bpf_cpuperf_set on the speed of a CPU.
 //
 // Read Kernel first, then enqueue.go and dispatch.go, which are the life of a task.
 package ext

@@ -16,11 +16,12 @@ type dsq struct {
 	// firstTask is what scx_bpf_dsq_peek sees; kept for user DSQs only.
 	firstTask *sim.Task
 	nr, seq   uint32
-	rq        *rq // whose local DSQ it is, else nil
+	rq        *rq    // whose local DSQ it is, else nil
+	sch       *sched // whose it is, nil for local DSQs
 }
 
-func (d *dsq) init(id uint64, r *rq) {
-	*d = dsq{id: id, rq: r}
+func (d *dsq) init(id uint64, r *rq, s *sched) {
+	*d = dsq{id: id, rq: r, sch: s}
 	d.list.init()
 }
 
@@ -85,22 +86,22 @@ func (k *Kernel) dsqDecNr(d *dsq, t *sim.Task) {
 
 // dispatchEnqueue follows dispatch_enqueue (kernel/sched/ext/ext.c, 7.2): it puts t on d. r is the runqueue that is
 // locked, for callbacks.
-func (k *Kernel) dispatchEnqueue(r *rq, d *dsq, t *sim.Task, enqFlags uint64) {
+func (k *Kernel) dispatchEnqueue(sch *sched, r *rq, d *dsq, t *sim.Task, enqFlags uint64) {
 	e := k.ent(t)
 	if e.dsq != nil || e.list.on() {
 		panic("BUG: ext: task " + t.Comm + " is already on a dispatch queue")
 	}
 	if d.id == ops.DSQInvalid {
-		k.scxError("attempting to dispatch to a destroyed dsq")
-		d = k.findGlobalDSQ(t.CPU())
+		sch.error("attempting to dispatch to a destroyed dsq")
+		d = sch.findGlobalDSQ(t.CPU())
 	}
 	if builtin(d.id) && enqFlags&ops.EnqDSQPriq != 0 {
-		k.scxError("cannot use vtime ordering for built-in DSQs")
+		sch.error("cannot use vtime ordering for built-in DSQs")
 		enqFlags &^= ops.EnqDSQPriq
 	}
 	if enqFlags&ops.EnqDSQPriq != 0 {
 		if d.priq.root == nil && d.nextTask(nil, false) != nil {
-			k.scxError("DSQ ID 0x%016x already had FIFO-enqueued tasks", d.id)
+			sch.error("DSQ ID 0x%016x already had FIFO-enqueued tasks", d.id)
 		}
 		e.onPriq = true
 		d.priq.add(&e.priq)
@@ -112,7 +113,7 @@ func (k *Kernel) dispatchEnqueue(r *rq, d *dsq, t *sim.Task, enqFlags uint64) {
 		}
 	} else {
 		if d.priq.root != nil {
-			k.scxError("DSQ ID 0x%016x already had PRIQ-enqueued tasks", d.id)
+			sch.error("DSQ ID 0x%016x already had PRIQ-enqueued tasks", d.id)
 		}
 		if enqFlags&(ops.EnqHead|ops.EnqPreempt) != 0 {
 			e.list.insertAfter(&d.list)
@@ -133,11 +134,11 @@ func (k *Kernel) dispatchEnqueue(r *rq, d *dsq, t *sim.Task, enqFlags uint64) {
 	k.m.Emit(sim.Record{Kind: sim.KindDSQInsert, CPU: t.CPU(), Task: t.PID, A: d.recordID(), B: uint64(d.nr)})
 
 	if d.isLocal() {
-		k.localDSQPostEnq(d, t, enqFlags)
+		k.localDSQPostEnq(sch, d, t, enqFlags)
 	} else if d.id == ops.DSQGlobal || d.id == ops.DSQBypass {
 		// Terminal queues: the policy has no say any more.
-		if k.leaveCustody(t) && k.sch.has(ops.Dequeue) {
-			k.callDequeue(r, t, 0)
+		if k.leaveCustody(t) && sch.has(ops.Dequeue) {
+			sch.callDequeue(r, t, 0)
 		}
 	} else {
 		setFlags(t, ops.TaskInCustody)
@@ -160,10 +161,10 @@ func (k *Kernel) leaveCustody(t *sim.Task) bool {
 }
 
 // localDSQPostEnq follows local_dsq_post_enq: what happens once a task is on the local DSQ of a CPU.
-func (k *Kernel) localDSQPostEnq(d *dsq, t *sim.Task, enqFlags uint64) {
+func (k *Kernel) localDSQPostEnq(sch *sched, d *dsq, t *sim.Task, enqFlags uint64) {
 	r := d.rq
-	if k.leaveCustody(t) && k.sch.has(ops.Dequeue) {
-		k.callDequeue(r, t, 0)
+	if k.leaveCustody(t) && sch.has(ops.Dequeue) {
+		sch.callDequeue(r, t, 0)
 	}
 	curr := k.m.Curr(r.cpu)
 	if k.nextIdle(r) {
@@ -212,45 +213,45 @@ func (k *Kernel) dispatchDequeue(e *entity) {
 }
 
 // findDSQForDispatch follows find_dsq_for_dispatch: an id that names no DSQ ends the policy and means the global one.
-func (k *Kernel) findDSQForDispatch(r *rq, id uint64, tcpu sim.CPU) *dsq {
+func (s *sched) findDSQForDispatch(r *rq, id uint64, tcpu sim.CPU) *dsq {
 	switch {
 	case id == ops.DSQLocal:
 		return &r.local
 	case localOn(id):
-		cpu := sim.CPU(int32(id & ops.DSQLocalCPUMask))
-		if !k.cpuValid(cpu, "in SCX_DSQ_LOCAL_ON dispatch verdict") {
-			return k.findGlobalDSQ(tcpu)
+		cpu := s.cpuRet(sim.CPU(int32(id & ops.DSQLocalCPUMask)))
+		if !s.cpuValid(cpu, "in SCX_DSQ_LOCAL_ON dispatch verdict") {
+			return s.findGlobalDSQ(tcpu)
 		}
-		return &k.rqs[cpu].local
+		return &s.k.rqs[cpu].local
 	case id == ops.DSQGlobal:
-		return k.findGlobalDSQ(tcpu)
+		return s.findGlobalDSQ(tcpu)
 	}
-	if d := k.findUserDSQ(id); d != nil {
+	if d := s.findUserDSQ(id); d != nil {
 		return d
 	}
-	k.scxError("non-existent DSQ 0x%x", id)
-	return k.findGlobalDSQ(tcpu)
+	s.error("non-existent DSQ 0x%x", id)
+	return s.findGlobalDSQ(tcpu)
 }
 
 // destroyDSQ follows destroy_dsq.
-func (k *Kernel) destroyDSQ(id uint64) {
-	d := k.findUserDSQ(id)
+func (s *sched) destroyDSQ(id uint64) {
+	d := s.findUserDSQ(id)
 	if d == nil {
 		return
 	}
 	if d.nr != 0 {
-		k.scxError("attempting to destroy in-use dsq 0x%016x (nr=%d)", d.id, d.nr)
+		s.error("attempting to destroy in-use dsq 0x%016x (nr=%d)", d.id, d.nr)
 		return
 	}
-	delete(k.sch.dsqs, id)
-	for i, o := range k.sch.dsqList {
+	delete(s.dsqs, id)
+	for i, o := range s.dsqList {
 		if o == d {
-			k.sch.dsqList = append(k.sch.dsqList[:i], k.sch.dsqList[i+1:]...)
+			s.dsqList = append(s.dsqList[:i], s.dsqList[i+1:]...)
 			break
 		}
 	}
-	for i := range k.rqs {
-		r := &k.rqs[i]
+	for i := range s.k.rqs {
+		r := &s.k.rqs[i]
 		for j := len(r.reenqUsers) - 1; j >= 0; j-- {
 			if r.reenqUsers[j].d == d {
 				r.reenqUsers = append(r.reenqUsers[:j], r.reenqUsers[j+1:]...)

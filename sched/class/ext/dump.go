@@ -55,7 +55,7 @@ func (d *dumper) flush() {
 
 // DumpBPF follows scx_bpf_dump: text is added to the debug dump. It is for the dump callbacks only.
 func (k *Kernel) DumpBPF(text string) {
-	if k.sch == nil {
+	if k.prog() == nil {
 		return
 	}
 	d := &k.dump
@@ -73,8 +73,7 @@ func (k *Kernel) DumpBPF(text string) {
 }
 
 // dumpState follows scx_dump_state.
-func (k *Kernel) dumpState(info *ops.ExitInfo, max uint32) {
-	sch := k.sch
+func (k *Kernel) dumpState(sch *sched, info *ops.ExitInfo, max uint32, all bool) {
 	if sch.dumpDisabled {
 		return
 	}
@@ -87,26 +86,39 @@ func (k *Kernel) dumpState(info *ops.ExitInfo, max uint32) {
 	}
 	k.dump = dumper{}
 	d := &k.dump
-	d.printf("%s: root", sch.ops.Name)
+	if sch.level == 0 {
+		d.printf("%s: root", sch.ops.Name)
+	} else {
+		d.printf("%s: sub%d-%d %s", sch.ops.Name, sch.level, sch.ops.SubCgroupID, sch.cgroup.Path())
+	}
 	curr := k.m.Curr(k.m.ThisCPU())
-	d.printf("%s[%d] triggered exit kind %d on CPU %d:", curr.Comm, curr.PID, info.Kind, info.ExitCPU)
-	d.printf("  %s (%s)", info.Reason, info.Msg)
-	d.newline()
-	d.printf("Backtrace:")
+	switch {
+	case info.Kind == ops.ExitNone:
+		d.printf("Debug dump triggered by %s", info.Reason)
+	case info.ExitCPU >= 0:
+		d.printf("%s[%d] triggered exit kind %d on CPU %d:", curr.Comm, curr.PID, info.Kind, info.ExitCPU)
+	default:
+		d.printf("%s[%d] triggered exit kind %d:", curr.Comm, curr.PID, info.Kind)
+	}
+	if info.Kind != ops.ExitNone {
+		d.printf("  %s (%s)", info.Reason, info.Msg)
+		d.newline()
+		d.printf("Backtrace:")
+	}
 	if sch.has(ops.Dump) {
 		d.begin("")
-		k.callDump(ctx)
+		sch.callDump(ctx)
 		d.end()
 	}
 	d.newline()
 	d.printf("CPU states")
 	d.printf("----------")
 	if info.ExitCPU >= 0 {
-		k.dumpCPU(ctx, &k.rqs[info.ExitCPU])
+		k.dumpCPU(sch, ctx, all, &k.rqs[info.ExitCPU])
 	}
 	for i := range k.rqs {
 		if int32(i) != info.ExitCPU {
-			k.dumpCPU(ctx, &k.rqs[i])
+			k.dumpCPU(sch, ctx, all, &k.rqs[i])
 		}
 	}
 	d.newline()
@@ -122,10 +134,10 @@ func (k *Kernel) dumpState(info *ops.ExitInfo, max uint32) {
 }
 
 // dumpCPU follows scx_dump_cpu.
-func (k *Kernel) dumpCPU(ctx *ops.DumpCtx, r *rq) {
+func (k *Kernel) dumpCPU(sch *sched, ctx *ops.DumpCtx, all bool, r *rq) {
 	d := &k.dump
 	idle := !r.runnable.on() && k.currIdle(r.cpu)
-	if idle && !k.sch.has(ops.DumpCPU) {
+	if idle && !sch.has(ops.DumpCPU) {
 		return
 	}
 	outer := d.b
@@ -147,9 +159,9 @@ func (k *Kernel) dumpCPU(ctx *ops.DumpCtx, r *rq) {
 		}
 	}
 	used := d.b.Len()
-	if k.sch.has(ops.DumpCPU) {
+	if sch.has(ops.DumpCPU) {
 		d.begin("  ")
-		k.callDumpCPU(r, ctx, idle)
+		sch.callDumpCPU(r, ctx, idle)
 		d.end()
 	}
 	text := d.b.String()
@@ -159,16 +171,18 @@ func (k *Kernel) dumpCPU(ctx *ops.DumpCtx, r *rq) {
 		return
 	}
 	d.b.WriteString(text)
-	if k.onExt(curr) {
-		k.dumpTask(ctx, r, curr, '*')
+	if k.onExt(curr) && (all || k.schedOf(curr) == sch) {
+		k.dumpTask(sch, ctx, r, curr, '*')
 	}
 	for n := r.runnable.next; n != &r.runnable; n = n.next {
-		k.dumpTask(ctx, r, n.t, ' ')
+		if all || k.schedOf(n.t) == sch {
+			k.dumpTask(sch, ctx, r, n.t, ' ')
+		}
 	}
 }
 
 // dumpTask follows scx_dump_task.
-func (k *Kernel) dumpTask(ctx *ops.DumpCtx, r *rq, t *sim.Task, marker byte) {
+func (k *Kernel) dumpTask(sch *sched, ctx *ops.DumpCtx, r *rq, t *sim.Task, marker byte) {
 	d, e := &k.dump, k.ent(t)
 	dsqID := "(n/a)"
 	if e.dsq != nil {
@@ -182,9 +196,9 @@ func (k *Kernel) dumpTask(ctx *ops.DumpCtx, r *rq, t *sim.Task, marker byte) {
 	d.printf("      sticky/holding_cpu=%d/%d dsq_id=%s", t.K.StickyCPU(), t.K.HoldingCPU(), dsqID)
 	d.printf("      dsq_vtime=%d slice=%d weight=%d", t.K.DSQVtime(), t.K.Slice(), t.K.SCXWeight())
 	d.printf("      cpus=%s no_mig=%d", bitmapString(t.K.CPUs().Words(), len(k.rqs)), t.MigrationDisabled)
-	if k.sch.has(ops.DumpTask) {
+	if sch.has(ops.DumpTask) {
 		d.begin("    ")
-		k.callDumpTask(r, ctx, t)
+		sch.callDumpTask(r, ctx, t)
 		d.end()
 	}
 }

@@ -21,18 +21,23 @@ func (k *Kernel) Enable(t *ops.Table) error {
 	if err := k.checkTable(t); err != nil {
 		return fmt.Errorf("policy %q: %w", t.Name, err)
 	}
+	if t.SubCgroupID > 1 {
+		_, err := k.enableSub(t)
+		return err
+	}
 	if k.state != ops.Disabled {
 		return fmt.Errorf("policy %q: %w", t.Name, ErrBusy)
 	}
-	k.sch = k.newSched(t)
+	k.sch = k.newSched(t, k.m.Root(), nil)
+	k.cidType = t.CID
 	k.exitInfo = nil
 	k.nrRejected = 0
 	k.setEnableState(ops.Enabling)
 	if ret := k.rootEnable(); ret != 0 {
-		k.scxError("scx_root_enable() failed (%d)", ret)
+		k.sch.error("scx_root_enable() failed (%d)", ret)
 	}
 	if k.sch.exitKind != ops.ExitNone {
-		k.disableWork()
+		k.disableWorks()
 		info := k.exitInfo
 		return fmt.Errorf("policy %q: %s: %s", t.Name, info.Reason, info.Msg)
 	}
@@ -53,10 +58,6 @@ func (k *Kernel) checkTable(t *ops.Table) error {
 		return fmt.Errorf("flags 0x%x: unknown flags 0x%x", t.Flags, t.Flags&^ops.FlagAll)
 	case k.msToJiffies(uint64(t.TimeoutMS)) > k.watchdogMaxJiffies():
 		return fmt.Errorf("timeout_ms %d is larger than %d", t.TimeoutMS, ops.WatchdogMaxTimeout)
-	case t.CID:
-		return errors.New("cid form (struct sched_ext_ops_cid): not modelled")
-	case t.SubCgroupID > 1:
-		return errors.New("sub_cgroup_id: sub-schedulers are not modelled")
 	}
 	for i := range len(t.Name) {
 		c := t.Name[i]
@@ -68,17 +69,27 @@ func (k *Kernel) checkTable(t *ops.Table) error {
 }
 
 // newSched follows scx_alloc_and_add_sched.
-func (k *Kernel) newSched(t *ops.Table) *sched {
+func (k *Kernel) newSched(t *ops.Table, c *sim.Cgroup, parent *sched) *sched {
 	s := &sched{
+		k:        k,
 		ops:      *t,
 		dsqs:     make(map[uint64]*dsq),
 		global:   make([]*dsq, k.topo.nrNodes),
 		sliceDfl: ops.SliceDfl,
 		info:     &ops.ExitInfo{ExitCPU: -1},
+		pcpu:     make([]schedCPU, len(k.rqs)),
 	}
+	s.cgroup, s.parent = c, parent
+	if parent != nil {
+		s.level = parent.level + 1
+	}
+	s.lbTimer.Fire = s.bypassLB
 	for i := range s.global {
 		s.global[i] = new(dsq)
-		s.global[i].init(ops.DSQGlobal, nil)
+		s.global[i].init(ops.DSQGlobal, nil, s)
+	}
+	for i := range s.pcpu {
+		s.pcpu[i].bypass.init(ops.DSQBypass, nil, s)
 	}
 	if s.ops.ExitDumpLen == 0 {
 		s.ops.ExitDumpLen = ops.ExitDumpDflLen
@@ -91,11 +102,12 @@ func (k *Kernel) newSched(t *ops.Table) *sched {
 	if t.TimeoutMS != 0 {
 		s.watchdogTimeout = k.msToJiffies(uint64(t.TimeoutMS))
 	}
+	if parent != nil {
+		return s
+	}
 	for i := range k.rqs {
-		r := &k.rqs[i]
-		r.dsp = dspCtx{buf: r.dsp.buf[:0]}
-		r.perfTarget = ops.CPUPerfOne
-		k.m.RequestSpeed(r.cpu, sim.FullSpeed)
+		k.rqs[i].perfTarget = ops.CPUPerfOne
+		k.m.RequestSpeed(sim.CPU(i), sim.FullSpeed)
 	}
 	k.callbackCost = 0
 	if t.Cost == nil {
@@ -109,23 +121,24 @@ func (k *Kernel) newSched(t *ops.Table) *sched {
 func (k *Kernel) rootEnable() int32 {
 	sch := k.sch
 	k.refreshWatchdog()
+	k.cidInit()
 	k.idleEnable()
 	if sch.ops.Init != nil {
-		if ret := k.callInit(); ret != 0 {
-			ret = k.sanitizeErr("init", ret)
-			k.scxError("ops.init() failed (%d)", ret)
+		if ret := sch.callInit(); ret != 0 {
+			ret = sch.sanitizeErr("init", ret)
+			sch.error("ops.init() failed (%d)", ret)
 			return ret
 		}
 		sch.info.Flags |= ops.EFlagInitialized
 	}
 	sch.hasOp |= hotplugOps(&sch.ops)
 	if seq := sch.ops.HotplugSeq; seq != 0 && seq != k.hotplugSeq {
-		k.scxExit(ops.ExitUnregKern, ops.ECodeActRestart|ops.ECodeRsnHotplug, int32(k.m.ThisCPU()),
+		sch.exit(ops.ExitUnregKern, ops.ECodeActRestart|ops.ECodeRsnHotplug, int32(k.m.ThisCPU()),
 			"expected hotplug seq %d did not match actual %d", seq, k.hotplugSeq)
 		return -EBUSY
 	}
 	k.idleUpdateSelCPUTopology()
-	if ret := k.validateOps(); ret != 0 {
+	if ret := k.validateOps(sch); ret != 0 {
 		return ret
 	}
 	for i := range k.rqs {
@@ -134,7 +147,7 @@ func (k *Kernel) rootEnable() int32 {
 			return -EBUSY
 		}
 	}
-	k.scxBypass(true)
+	k.scxBypass(sch, true)
 	sch.hasOp |= normalOps(&sch.ops)
 	sch.hasCPUPreempt = sch.ops.CPUAcquire != nil || sch.ops.CPURelease != nil
 	k.initTasks = true
@@ -148,12 +161,13 @@ func (k *Kernel) rootEnable() int32 {
 			return
 		}
 		setTaskState(t, ops.TaskInitBegin)
-		if ret = k.initTask(t, false); ret != 0 {
+		if ret = k.initTask(sch, t, false); ret != 0 {
 			setTaskState(t, ops.TaskNone)
-			k.scxError("ops.init_task() failed (%d) for %s[%d]", ret, t.Comm, t.PID)
+			sch.error("ops.init_task() failed (%d) for %s[%d]", ret, t.Comm, t.PID)
 			return
 		}
 		setTaskState(t, ops.TaskInit)
+		k.ent(t).sch = sch
 		setTaskState(t, ops.TaskReady)
 		if k.tids != nil {
 			k.tids[t.K.TID()] = t
@@ -180,7 +194,7 @@ func (k *Kernel) rootEnable() int32 {
 			t.Class = to
 		})
 	})
-	k.scxBypass(false)
+	k.scxBypass(sch, false)
 	if sch.exitKind != ops.ExitNone {
 		return 0 // the caller sees the exit
 	}
@@ -219,22 +233,32 @@ func (k *Kernel) swapServers(fair bool) {
 }
 
 // validateOps follows validate_ops.
-func (k *Kernel) validateOps() int32 {
-	t := &k.sch.ops
+func (k *Kernel) validateOps(sch *sched) int32 {
+	t := &sch.ops
 	if t.Flags&ops.FlagEnqLast != 0 && t.Enqueue == nil {
-		k.scxError("SCX_OPS_ENQ_LAST requires ops.enqueue() to be implemented")
+		sch.error("SCX_OPS_ENQ_LAST requires ops.enqueue() to be implemented")
+		return -EINVAL
+	}
+	if t.Flags&ops.FlagTIDToTask != 0 && sch.parent != nil && k.sch.ops.Flags&ops.FlagTIDToTask == 0 {
+		sch.error("SCX_OPS_TID_TO_TASK requires root scheduler to enable it")
 		return -EINVAL
 	}
 	if t.Flags&ops.FlagBuiltinIdlePerNode != 0 && t.UpdateIdle != nil && t.Flags&ops.FlagKeepBuiltinIdle == 0 {
-		k.scxError("SCX_OPS_BUILTIN_IDLE_PER_NODE requires CPU idle selection enabled")
+		sch.error("SCX_OPS_BUILTIN_IDLE_PER_NODE requires CPU idle selection enabled")
 		return -EINVAL
 	}
-	if t.CPUAcquire != nil || t.CPURelease != nil {
+	if !t.CID && (t.CPUAcquire != nil || t.CPURelease != nil) {
 		k.print("ops->cpu_acquire/release() are deprecated, use sched_switch TP instead")
 	}
-	if t.SubAttach != nil || t.SubDetach != nil {
-		k.scxError("sub_attach/sub_detach requires cid-form struct_ops")
-		return -EINVAL
+	if !t.CID {
+		if sch.parent != nil {
+			sch.error("sub-sched requires cid-form struct_ops")
+			return -EINVAL
+		}
+		if t.SubAttach != nil || t.SubDetach != nil {
+			sch.error("sub_attach/sub_detach requires cid-form struct_ops")
+			return -EINVAL
+		}
 	}
 	return 0
 }

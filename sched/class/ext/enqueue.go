@@ -7,7 +7,7 @@ import (
 
 // Enqueue follows enqueue_task_scx.
 func (k *Kernel) Enqueue(cpu sim.CPU, t *sim.Task, f sim.EnqFlags) {
-	r := &k.rqs[cpu]
+	r, sch := &k.rqs[cpu], k.schedOf(t)
 	sticky := t.K.StickyCPU()
 	enqFlags := uint64(uint32(f)) | r.extraEnq
 	if sticky >= 0 {
@@ -26,8 +26,8 @@ func (k *Kernel) Enqueue(cpu sim.CPU, t *sim.Task, f sim.EnqFlags) {
 		setFlags(t, ops.TaskQueued)
 		r.nrRunning++
 		k.m.AddNrRunning(cpu, 1)
-		if k.sch.has(ops.Runnable) && !t.Migrating {
-			k.callRunnable(r, t, enqFlags)
+		if sch.has(ops.Runnable) && !t.Migrating {
+			sch.callRunnable(r, t, enqFlags)
 		}
 		if r.nrRunning == 1 {
 			k.m.ServerStart(cpu, k)
@@ -36,16 +36,16 @@ func (k *Kernel) Enqueue(cpu sim.CPU, t *sim.Task, f sim.EnqFlags) {
 	}
 	r.flags &^= rqInWakeup
 	if enqFlags&ops.EnqCPUSelected != 0 && int32(cpu) != t.K.SelectedCPU() {
-		k.sch.events.SelectCPUFallback++
+		sch.events.SelectCPUFallback++
 	}
 }
 
 // doEnqueueTask follows do_enqueue_task: it decides where a task that became runnable waits. sticky is a CPU on whose
 // local DSQ the task stays without being asked about, -1 for none.
 func (k *Kernel) doEnqueueTask(r *rq, e *entity, enqFlags uint64, sticky int32) {
-	t, sch := e.t, k.sch
+	t, sch := e.t, e.sch
 	if sticky == int32(r.cpu) {
-		k.dispatchEnqueue(r, &r.local, t, enqFlags) // a move between CPUs, or the restored current task
+		k.dispatchEnqueue(sch, r, &r.local, t, enqFlags) // a move between CPUs, or the restored current task
 		return
 	}
 	clearFlags(t, ops.TaskImmed)
@@ -54,9 +54,9 @@ func (k *Kernel) doEnqueueTask(r *rq, e *entity, enqFlags uint64, sticky int32) 
 	switch {
 	case !k.rqUsable(r):
 		d = &r.local
-	case k.bypassing(r):
+	case sch.bypassing(r):
 		sch.events.BypassDispatch++
-		d = &k.taskRQ(t).bypass
+		d = sch.bypassEnqTarget(t.CPU())
 	case t.K.DdspDSQID() != ops.DSQInvalid:
 		k.directDispatch(e, enqFlags)
 		return
@@ -67,7 +67,7 @@ func (k *Kernel) doEnqueueTask(r *rq, e *entity, enqFlags uint64, sticky int32) 
 		sch.events.EnqSkipMigrationDisabled++
 		d = &r.local
 	case !sch.has(ops.Enqueue):
-		d = k.findGlobalDSQ(t.CPU())
+		d = sch.findGlobalDSQ(t.CPU())
 	default:
 		if e.qseq++; e.qseq > opssQSeqMax {
 			e.qseq = 1
@@ -77,7 +77,7 @@ func (k *Kernel) doEnqueueTask(r *rq, e *entity, enqFlags uint64, sticky int32) 
 		}
 		e.setState(opssQueueing, e.qseq)
 		k.ddsp = ddspState{task: t, active: true}
-		k.callEnqueue(r, t, enqFlags)
+		sch.callEnqueue(r, t, enqFlags)
 		k.ddsp = ddspState{}
 		if t.K.DdspDSQID() != ops.DSQInvalid {
 			k.directDispatch(e, enqFlags)
@@ -87,9 +87,9 @@ func (k *Kernel) doEnqueueTask(r *rq, e *entity, enqFlags uint64, sticky int32) 
 		e.setState(opssQueued, e.qseq)
 		return
 	}
-	k.refillSliceDfl(t)
+	sch.refillSliceDfl(t)
 	clearDirectDispatch(t)
-	k.dispatchEnqueue(r, d, t, enqFlags)
+	k.dispatchEnqueue(sch, r, d, t, enqFlags)
 }
 
 // opssQSeqMax is the largest QSEQ: SCX_OPSS_QSEQ_MASK >> SCX_OPSS_QSEQ_SHIFT, limited to the 32 bits of ops_qseq.
@@ -99,9 +99,9 @@ const opssQSeqMax = 1<<32 - 1
 func (k *Kernel) rqUsable(r *rq) bool { return r.flags&rqOnline != 0 && k.m.Active(r.cpu) }
 
 // refillSliceDfl follows refill_task_slice_dfl.
-func (k *Kernel) refillSliceDfl(t *sim.Task) {
-	t.K.SetSlice(k.sch.sliceDfl)
-	k.sch.events.RefillSliceDfl++
+func (s *sched) refillSliceDfl(t *sim.Task) {
+	t.K.SetSlice(s.sliceDfl)
+	s.events.RefillSliceDfl++
 }
 
 // setTaskRunnable follows set_task_runnable.
@@ -130,8 +130,8 @@ func (k *Kernel) opsDequeue(r *rq, e *entity, deqFlags uint64) {
 	case opssQueued:
 		e.setState(opssNone, 0)
 	}
-	if k.leaveCustody(e.t) && k.sch.has(ops.Dequeue) {
-		k.callDequeue(r, e.t, deqFlags)
+	if k.leaveCustody(e.t) && e.sch.has(ops.Dequeue) {
+		e.sch.callDequeue(r, e.t, deqFlags)
 	}
 }
 
@@ -148,12 +148,12 @@ func (k *Kernel) Dequeue(cpu sim.CPU, t *sim.Task, f sim.DeqFlags) bool {
 	e := k.ent(t)
 	k.opsDequeue(r, e, deqFlags)
 	// The task leaves before it stops running; tell so here, to keep running..stopping inside runnable..quiescent.
-	if k.m.Curr(cpu) == t && k.sch.has(ops.Stopping) {
+	if k.m.Curr(cpu) == t && e.sch.has(ops.Stopping) {
 		k.updateCurr(cpu)
-		k.callStopping(r, t, false)
+		e.sch.callStopping(r, t, false)
 	}
-	if k.sch.has(ops.Quiescent) && !t.Migrating {
-		k.callQuiescent(r, t, deqFlags)
+	if e.sch.has(ops.Quiescent) && !t.Migrating {
+		e.sch.callQuiescent(r, t, deqFlags)
 	}
 	if deqFlags&ops.DeqSleep != 0 {
 		setFlags(t, ops.TaskDeqdForSleep)
@@ -171,8 +171,8 @@ func (k *Kernel) Dequeue(cpu sim.CPU, t *sim.Task, f sim.DeqFlags) bool {
 // yieldTask follows yield_task_scx.
 func (k *Kernel) yieldTask(cpu sim.CPU) {
 	t := k.m.Curr(cpu)
-	if k.sch.has(ops.Yield) {
-		k.callYield(&k.rqs[cpu], t, nil)
+	if sch := k.schedOf(t); sch.has(ops.Yield) {
+		sch.callYield(&k.rqs[cpu], t, nil)
 	} else {
 		t.K.SetSlice(0)
 	}
@@ -197,30 +197,31 @@ func (k *Kernel) SelectCPU(t *sim.Task, prev sim.CPU, f sim.WakeFlags) sim.CPU {
 	if f&sim.WakeExec != 0 {
 		return prev
 	}
-	bypassing := k.bypassing(k.taskRQ(t))
-	if k.sch.has(ops.SelectCPU) && !bypassing {
+	sch := k.schedOf(t)
+	bypassing := sch.bypassing(k.taskRQ(t))
+	if sch.has(ops.SelectCPU) && !bypassing {
 		this := &k.rqs[k.m.ThisCPU()]
 		k.ddsp = ddspState{task: t, active: true}
 		this.inSelectCPU = true
-		cpu := k.callSelectCPU(t, prev, uint64(f))
+		cpu := sch.callSelectCPU(t, prev, uint64(f))
 		this.inSelectCPU = false
 		t.K.SetSelectedCPU(int32(cpu))
 		k.ddsp = ddspState{}
-		if k.cpuValid(cpu, "from ops.select_cpu()") {
+		if sch.cpuValid(cpu, "from ops.select_cpu()") {
 			return cpu
 		}
 		return prev
 	}
 	cpu := k.selectCPUDfl(t, prev, uint64(f), nil, 0)
 	if cpu >= 0 {
-		k.refillSliceDfl(t)
+		sch.refillSliceDfl(t)
 		t.K.SetDdspDSQID(ops.DSQLocal)
 	} else {
 		cpu = prev
 	}
 	t.K.SetSelectedCPU(int32(cpu))
 	if bypassing {
-		k.sch.events.BypassDispatch++
+		sch.events.BypassDispatch++
 	}
 	return cpu
 }

@@ -9,10 +9,17 @@ import (
 // code that changes the frame; they count the call, record it, charge its cost and ask whether it failed. Callbacks
 // nest (ops.dispatch -> scx_bpf_dsq_move_to_local -> ops.dequeue), so leave restores the caller's frame.
 
-// enter opens the frame of a callback for up to two tasks with the runqueue r locked. A nil r or task keeps what the
+// frameState is what a callback's frame replaced.
+type frameState struct {
+	f   ops.Frame
+	cur *sched
+}
+
+// enter opens the frame of a callback of sch for up to two tasks with the runqueue r locked. A nil r or task keeps what the
 // caller's frame has. arg is what the record shows.
-func (k *Kernel) enter(c ops.Callback, r *rq, t0, t1 *sim.Task, arg uint64) ops.Frame {
-	saved := k.frame
+func (k *Kernel) enter(sch *sched, c ops.Callback, r *rq, t0, t1 *sim.Task, arg uint64) frameState {
+	saved := frameState{k.frame, k.cur}
+	k.cur = sch
 	k.frame.Callback = c
 	k.frame.CPU = k.m.ThisCPU()
 	if r != nil {
@@ -30,179 +37,178 @@ func (k *Kernel) enter(c ops.Callback, r *rq, t0, t1 *sim.Task, arg uint64) ops.
 }
 
 // leave closes the frame that enter opened.
-func (k *Kernel) leave(saved ops.Frame) {
-	f := k.frame
-	k.frame = saved
+func (k *Kernel) leave(saved frameState) {
+	f, sch := k.frame, k.cur
+	k.frame, k.cur = saved.f, saved.cur
 	k.depth--
 	cost := k.callbackCost
-	sch := k.sch
-	if sch != nil && sch.ops.Cost != nil {
+	if sch.ops.Cost != nil {
 		cost = sch.ops.Cost()
 	}
 	if cost > 0 {
 		k.m.Charge(f.CPU, sim.CostCallback, cost)
 	}
 	pid := int32(0)
-	if f.Subject[0] != nil && f.Subject != saved.Subject {
+	if f.Subject[0] != nil && f.Subject != saved.f.Subject {
 		pid = f.Subject[0].PID
 	}
 	k.m.Emit(sim.Record{Kind: sim.KindOpEnd, CPU: f.CPU, Task: pid, A: uint64(f.Callback), B: uint64(cost)})
-	if sch != nil && sch.ops.Fault != nil {
+	if sch.ops.Fault != nil {
 		if msg := sch.ops.Fault(); msg != "" {
-			k.scxError("%s", msg)
+			sch.error("%s", msg)
 		}
 	}
 }
 
-func (k *Kernel) callSelectCPU(t *sim.Task, prev sim.CPU, flags uint64) sim.CPU {
-	f := k.enter(ops.SelectCPU, nil, t, nil, flags)
-	cpu := k.sch.ops.SelectCPU(t, prev, flags)
-	k.leave(f)
-	return cpu
+func (s *sched) callSelectCPU(t *sim.Task, prev sim.CPU, flags uint64) sim.CPU {
+	f := s.k.enter(s, ops.SelectCPU, nil, t, nil, flags)
+	cpu := s.ops.SelectCPU(t, s.k.cpuArg(prev), flags)
+	s.k.leave(f)
+	return s.cpuRet(cpu)
 }
 
-func (k *Kernel) callEnqueue(r *rq, t *sim.Task, flags uint64) {
-	f := k.enter(ops.Enqueue, r, t, nil, flags)
-	k.sch.ops.Enqueue(t, flags)
-	k.leave(f)
+func (s *sched) callEnqueue(r *rq, t *sim.Task, flags uint64) {
+	f := s.k.enter(s, ops.Enqueue, r, t, nil, flags)
+	s.ops.Enqueue(t, flags)
+	s.k.leave(f)
 }
 
-func (k *Kernel) callDequeue(r *rq, t *sim.Task, flags uint64) {
-	f := k.enter(ops.Dequeue, r, t, nil, flags)
-	k.sch.ops.Dequeue(t, flags)
-	k.leave(f)
+func (s *sched) callDequeue(r *rq, t *sim.Task, flags uint64) {
+	f := s.k.enter(s, ops.Dequeue, r, t, nil, flags)
+	s.ops.Dequeue(t, flags)
+	s.k.leave(f)
 }
 
 // callDispatch passes prev, which is nil unless it is on sched_ext, to the policy. It is no subject of the callback.
-func (k *Kernel) callDispatch(r *rq, prev *sim.Task) {
-	f := k.enter(ops.Dispatch, r, nil, nil, uint64(r.cpu))
-	k.sch.ops.Dispatch(r.cpu, prev)
-	k.leave(f)
+func (s *sched) callDispatch(r *rq, prev *sim.Task) {
+	f := s.k.enter(s, ops.Dispatch, r, nil, nil, uint64(r.cpu))
+	s.ops.Dispatch(s.k.cpuArg(r.cpu), prev)
+	s.k.leave(f)
 }
 
-func (k *Kernel) callTick(r *rq, t *sim.Task) {
-	f := k.enter(ops.Tick, r, t, nil, 0)
-	k.sch.ops.Tick(t)
-	k.leave(f)
+func (s *sched) callTick(r *rq, t *sim.Task) {
+	f := s.k.enter(s, ops.Tick, r, t, nil, 0)
+	s.ops.Tick(t)
+	s.k.leave(f)
 }
 
-func (k *Kernel) callRunnable(r *rq, t *sim.Task, flags uint64) {
-	f := k.enter(ops.Runnable, r, t, nil, flags)
-	k.sch.ops.Runnable(t, flags)
-	k.leave(f)
+func (s *sched) callRunnable(r *rq, t *sim.Task, flags uint64) {
+	f := s.k.enter(s, ops.Runnable, r, t, nil, flags)
+	s.ops.Runnable(t, flags)
+	s.k.leave(f)
 }
 
-func (k *Kernel) callRunning(r *rq, t *sim.Task) {
-	f := k.enter(ops.Running, r, t, nil, 0)
-	k.sch.ops.Running(t)
-	k.leave(f)
+func (s *sched) callRunning(r *rq, t *sim.Task) {
+	f := s.k.enter(s, ops.Running, r, t, nil, 0)
+	s.ops.Running(t)
+	s.k.leave(f)
 }
 
-func (k *Kernel) callStopping(r *rq, t *sim.Task, runnable bool) {
-	f := k.enter(ops.Stopping, r, t, nil, b2u(runnable))
-	k.sch.ops.Stopping(t, runnable)
-	k.leave(f)
+func (s *sched) callStopping(r *rq, t *sim.Task, runnable bool) {
+	f := s.k.enter(s, ops.Stopping, r, t, nil, b2u(runnable))
+	s.ops.Stopping(t, runnable)
+	s.k.leave(f)
 }
 
-func (k *Kernel) callQuiescent(r *rq, t *sim.Task, flags uint64) {
-	f := k.enter(ops.Quiescent, r, t, nil, flags)
-	k.sch.ops.Quiescent(t, flags)
-	k.leave(f)
+func (s *sched) callQuiescent(r *rq, t *sim.Task, flags uint64) {
+	f := s.k.enter(s, ops.Quiescent, r, t, nil, flags)
+	s.ops.Quiescent(t, flags)
+	s.k.leave(f)
 }
 
-func (k *Kernel) callYield(r *rq, from, to *sim.Task) bool {
-	f := k.enter(ops.Yield, r, from, to, 0)
-	ok := k.sch.ops.Yield(from, to)
-	k.leave(f)
+func (s *sched) callYield(r *rq, from, to *sim.Task) bool {
+	f := s.k.enter(s, ops.Yield, r, from, to, 0)
+	ok := s.ops.Yield(from, to)
+	s.k.leave(f)
 	return ok
 }
 
-func (k *Kernel) callSetWeight(r *rq, t *sim.Task, weight uint32) {
-	f := k.enter(ops.SetWeight, r, t, nil, uint64(weight))
-	k.sch.ops.SetWeight(t, weight)
-	k.leave(f)
+func (s *sched) callSetWeight(r *rq, t *sim.Task, weight uint32) {
+	f := s.k.enter(s, ops.SetWeight, r, t, nil, uint64(weight))
+	s.ops.SetWeight(t, weight)
+	s.k.leave(f)
 }
 
 // callSetCPUMask follows scx_call_op_set_cpumask.
-func (k *Kernel) callSetCPUMask(r *rq, t *sim.Task) {
-	f := k.enter(ops.SetCPUMask, r, t, nil, 0)
-	k.sch.ops.SetCPUMask(t)
-	k.leave(f)
+func (s *sched) callSetCPUMask(r *rq, t *sim.Task) {
+	f := s.k.enter(s, ops.SetCPUMask, r, t, nil, 0)
+	s.ops.SetCPUMask(t)
+	s.k.leave(f)
 }
 
-func (k *Kernel) callUpdateIdle(r *rq, idle bool) {
-	f := k.enter(ops.UpdateIdle, r, nil, nil, b2u(idle))
-	k.sch.ops.UpdateIdle(r.cpu, idle)
-	k.leave(f)
+func (s *sched) callUpdateIdle(r *rq, idle bool) {
+	f := s.k.enter(s, ops.UpdateIdle, r, nil, nil, b2u(idle))
+	s.ops.UpdateIdle(s.k.cpuArg(r.cpu), idle)
+	s.k.leave(f)
 }
 
-func (k *Kernel) callCPUAcquire(r *rq) {
-	f := k.enter(ops.CPUAcquire, r, nil, nil, uint64(r.cpu))
-	k.sch.ops.CPUAcquire(r.cpu)
-	k.leave(f)
+func (s *sched) callCPUAcquire(r *rq) {
+	f := s.k.enter(s, ops.CPUAcquire, r, nil, nil, uint64(r.cpu))
+	s.ops.CPUAcquire(r.cpu)
+	s.k.leave(f)
 }
 
-func (k *Kernel) callCPURelease(r *rq, why ops.PreemptReason, next *sim.Task) {
-	f := k.enter(ops.CPURelease, r, nil, nil, uint64(why))
-	k.sch.ops.CPURelease(r.cpu, why, next)
-	k.leave(f)
+func (s *sched) callCPURelease(r *rq, why ops.PreemptReason, next *sim.Task) {
+	f := s.k.enter(s, ops.CPURelease, r, nil, nil, uint64(why))
+	s.ops.CPURelease(r.cpu, why, next)
+	s.k.leave(f)
 }
 
 // callInitTask runs without a locked runqueue: ops.init_task may sleep and has no subject.
-func (k *Kernel) callInitTask(t *sim.Task, a *ops.InitTaskArgs) int32 {
-	f := k.enter(ops.InitTask, nil, nil, nil, b2u(a.Fork))
-	ret := k.sch.ops.InitTask(t, a)
-	k.leave(f)
+func (s *sched) callInitTask(t *sim.Task, a *ops.InitTaskArgs) int32 {
+	f := s.k.enter(s, ops.InitTask, nil, nil, nil, b2u(a.Fork))
+	ret := s.ops.InitTask(t, a)
+	s.k.leave(f)
 	return ret
 }
 
-func (k *Kernel) callExitTask(r *rq, t *sim.Task, a *ops.ExitTaskArgs) {
-	f := k.enter(ops.ExitTask, r, t, nil, b2u(a.Cancelled))
-	k.sch.ops.ExitTask(t, a)
-	k.leave(f)
+func (s *sched) callExitTask(r *rq, t *sim.Task, a *ops.ExitTaskArgs) {
+	f := s.k.enter(s, ops.ExitTask, r, t, nil, b2u(a.Cancelled))
+	s.ops.ExitTask(t, a)
+	s.k.leave(f)
 }
 
-func (k *Kernel) callEnable(r *rq, t *sim.Task) {
-	f := k.enter(ops.Enable, r, t, nil, 0)
-	k.sch.ops.Enable(t)
-	k.leave(f)
+func (s *sched) callEnable(r *rq, t *sim.Task) {
+	f := s.k.enter(s, ops.Enable, r, t, nil, 0)
+	s.ops.Enable(t)
+	s.k.leave(f)
 }
 
-func (k *Kernel) callDisable(r *rq, t *sim.Task) {
-	f := k.enter(ops.Disable, r, t, nil, 0)
-	k.sch.ops.Disable(t)
-	k.leave(f)
+func (s *sched) callDisable(r *rq, t *sim.Task) {
+	f := s.k.enter(s, ops.Disable, r, t, nil, 0)
+	s.ops.Disable(t)
+	s.k.leave(f)
 }
 
-func (k *Kernel) callInit() int32 {
-	f := k.enter(ops.Init, nil, nil, nil, 0)
-	ret := k.sch.ops.Init()
-	k.leave(f)
+func (s *sched) callInit() int32 {
+	f := s.k.enter(s, ops.Init, nil, nil, nil, 0)
+	ret := s.ops.Init()
+	s.k.leave(f)
 	return ret
 }
 
-func (k *Kernel) callExit(info *ops.ExitInfo) {
-	f := k.enter(ops.Exit, nil, nil, nil, uint64(info.Kind))
-	k.sch.ops.Exit(info)
-	k.leave(f)
+func (s *sched) callExit(info *ops.ExitInfo) {
+	f := s.k.enter(s, ops.Exit, nil, nil, nil, uint64(info.Kind))
+	s.ops.Exit(info)
+	s.k.leave(f)
 }
 
-func (k *Kernel) callDump(d *ops.DumpCtx) {
-	f := k.enter(ops.Dump, nil, nil, nil, 0)
-	k.sch.ops.Dump(d)
-	k.leave(f)
+func (s *sched) callDump(d *ops.DumpCtx) {
+	f := s.k.enter(s, ops.Dump, nil, nil, nil, 0)
+	s.ops.Dump(d)
+	s.k.leave(f)
 }
 
-func (k *Kernel) callDumpCPU(r *rq, d *ops.DumpCtx, idle bool) {
-	f := k.enter(ops.DumpCPU, r, nil, nil, uint64(r.cpu))
-	k.sch.ops.DumpCPU(d, r.cpu, idle)
-	k.leave(f)
+func (s *sched) callDumpCPU(r *rq, d *ops.DumpCtx, idle bool) {
+	f := s.k.enter(s, ops.DumpCPU, r, nil, nil, uint64(r.cpu))
+	s.ops.DumpCPU(d, s.k.cpuArg(r.cpu), idle)
+	s.k.leave(f)
 }
 
-func (k *Kernel) callDumpTask(r *rq, d *ops.DumpCtx, t *sim.Task) {
-	f := k.enter(ops.DumpTask, r, nil, nil, uint64(t.PID))
-	k.sch.ops.DumpTask(d, t)
-	k.leave(f)
+func (s *sched) callDumpTask(r *rq, d *ops.DumpCtx, t *sim.Task) {
+	f := s.k.enter(s, ops.DumpTask, r, nil, nil, uint64(t.PID))
+	s.ops.DumpTask(d, t)
+	s.k.leave(f)
 }
 
 func b2u(b bool) uint64 {

@@ -18,7 +18,8 @@ const (
 // entity is what the core keeps of a task beside the bytes of p->scx (struct sched_ext_entity): its places in queues
 // and who owns it. It belongs to one task from fork to death; entities are reused with Task.Index.
 type entity struct {
-	t *sim.Task
+	t   *sim.Task
+	sch *sched // p->scx.sched, nil while the task has none
 	// dsq is the queue that the task is on, nil if on none.
 	dsq  *dsq
 	list node   // on dsq.list, on a rq's ddspDeferred, or on the private list of a re-enqueue

@@ -45,8 +45,8 @@ func (e *Events) List() []Event {
 // Events returns the counters of the policy (scx_bpf_events); those of the last one once it ended, zeros before the
 // first.
 func (k *Kernel) Events() *Events {
-	if k.sch != nil {
-		return &k.sch.events
+	if s := k.prog(); s != nil {
+		return &s.events
 	}
 	return &k.lastEvents
 }

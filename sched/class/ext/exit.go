@@ -30,18 +30,25 @@ func exitReason(kind ops.ExitKind) string {
 	return "<UNKNOWN>"
 }
 
-// scxError follows scx_error: the policy did something that it must not. It is turned off after the running event;
-// until then the core goes on as the kernel does, in whatever way keeps tasks running.
+// scxError follows scx_error, of the instance on whose behalf code runs.
 func (k *Kernel) scxError(format string, args ...any) {
-	k.scxExit(ops.ExitError, 0, int32(k.m.ThisCPU()), format, args...)
+	if s := k.prog(); s != nil {
+		s.error(format, args...)
+	}
 }
 
-// scxExit follows scx_vexit. Only the first exit counts.
-func (k *Kernel) scxExit(kind ops.ExitKind, code int64, cpu int32, format string, args ...any) {
-	if !k.claimExit(kind) {
+// error follows scx_error: the policy did something that it must not. It is turned off after the running event; until then
+// the core goes on as the kernel does, in whatever way keeps tasks running.
+func (s *sched) error(format string, args ...any) {
+	s.exit(ops.ExitError, 0, int32(s.k.m.ThisCPU()), format, args...)
+}
+
+// exit follows scx_vexit. Only the first exit of an instance counts.
+func (s *sched) exit(kind ops.ExitKind, code int64, cpu int32, format string, args ...any) {
+	if !s.claimExit(kind) {
 		return
 	}
-	info := k.sch.info
+	info := s.info
 	info.ExitCode = code
 	info.Msg = fmt.Sprintf(format, args...)
 	if len(info.Msg) > ops.ExitMsgLen-1 {
@@ -50,63 +57,101 @@ func (k *Kernel) scxExit(kind ops.ExitKind, code int64, cpu int32, format string
 	info.Kind = kind
 	info.Reason = exitReason(kind)
 	info.ExitCPU = cpu
-	k.exitInfo = info
-	k.queueDisable()
+	if s.parent == nil {
+		s.k.exitInfo = info
+	}
+	s.queueDisable()
 }
 
-// claimExit follows scx_claim_exit: the first caller ends the policy. From now on no queue is consumed but those of
-// bypass mode.
-func (k *Kernel) claimExit(kind ops.ExitKind) bool {
-	if k.sch == nil || k.sch.exitKind != ops.ExitNone {
+// claimExit follows scx_claim_exit: the first caller ends the instance, and those below it. From now on no queue is consumed
+// but those of bypass mode.
+func (s *sched) claimExit(kind ops.ExitKind) bool {
+	if s.exitKind != ops.ExitNone {
 		return false
 	}
 	if kind == ops.ExitNone || kind == ops.ExitDone {
 		kind = ops.ExitError
 	}
-	k.sch.exitKind = kind
-	k.sch.aborting = true
+	s.exitKind = kind
+	s.aborting = true
+	if kind != ops.ExitParent {
+		s.descendants(func(d *sched) { d.disable(ops.ExitParent) })
+	}
 	return true
+}
+
+// disable follows scx_disable.
+func (s *sched) disable(kind ops.ExitKind) {
+	if s.claimExit(kind) {
+		s.queueDisable()
+	}
 }
 
 // Disable ends the policy in an orderly way, as unregistering it from user space does with ops.ExitUnreg. Called from
 // a callback it takes effect after the running event; otherwise the policy is gone when Disable returns. It does
 // nothing when no policy is enabled.
 func (k *Kernel) Disable(kind ops.ExitKind) {
-	if !k.claimExit(kind) {
-		return
+	if k.sch != nil {
+		k.disableNow(k.sch, kind)
 	}
-	if k.depth > 0 {
-		k.queueDisable()
-		return
+}
+
+func (k *Kernel) disableNow(s *sched, kind ops.ExitKind) {
+	s.disable(kind)
+	if k.depth == 0 {
+		k.disableWorks()
 	}
-	k.disableWork()
 }
 
 // queueDisable queues disable_irq_work.
-func (k *Kernel) queueDisable() {
+func (s *sched) queueDisable() {
+	k := s.k
+	if s.dying {
+		return
+	}
+	s.dying = true
+	k.dying = append(k.dying, s)
 	this := &k.rqs[k.m.ThisCPU()]
 	k.m.QueueIRQWork(this.cpu, &this.disable)
 }
 
+// disableWorks runs the disable works that are due. Instances wait for those below them, which ends them first.
+func (k *Kernel) disableWorks() {
+	for len(k.dying) > 0 {
+		deepest := 0
+		for i, s := range k.dying {
+			if s.level > k.dying[deepest].level {
+				deepest = i
+			}
+		}
+		s := k.dying[deepest]
+		k.dying = append(k.dying[:deepest], k.dying[deepest+1:]...)
+		k.disableWork(s)
+	}
+}
+
 // disableWork follows scx_disable_irq_workfn and scx_disable_workfn.
-func (k *Kernel) disableWork() {
-	sch := k.sch
-	if sch == nil || sch.exitKind == ops.ExitDone || sch.exitKind == ops.ExitNone {
+func (k *Kernel) disableWork(sch *sched) {
+	if sch.exitKind == ops.ExitDone || sch.exitKind == ops.ExitNone {
 		return
 	}
 	if sch.info.Kind >= ops.ExitError {
-		k.dumpState(sch.info, sch.ops.ExitDumpLen)
+		k.dumpState(sch, sch.info, sch.ops.ExitDumpLen, true)
 	}
 	sch.info.Kind = sch.exitKind
 	sch.info.Reason = exitReason(sch.exitKind)
 	sch.exitKind = ops.ExitDone
+	if sch.parent != nil {
+		k.subDisable(sch)
+		return
+	}
 	k.exitInfo = sch.info
 	k.rootDisable(sch)
 }
 
 // rootDisable follows scx_root_disable: all tasks leave the policy, then it is told why.
 func (k *Kernel) rootDisable(sch *sched) {
-	k.scxBypass(true)
+	k.scxBypass(sch, true)
 	k.setEnableState(ops.Disabling)
 	k.switchedAll, k.switchingAll = false, false
 	k.cgroupExit()
@@ -126,24 +171,24 @@ func (k *Kernel) rootDisable(sch *sched) {
 	})
 	k.swapServers(true)
 	sch.dumpDisabled = true
-	k.enabled = false
+	k.enabled, k.cidType = false, false
+	k.groupSched = nil
 	k.m.SetClassFor(nil)
 	k.tids = nil
 	sch.hasOp = 0
 	k.idle.enabled, k.idle.perNode = false, false
 	k.logDisable(sch)
 	if sch.ops.Exit != nil {
-		k.callExit(sch.info)
+		sch.callExit(sch.info)
 	}
-	k.scxBypass(false)
+	k.scxBypass(sch, false)
 	for i := range k.rqs {
 		r := &k.rqs[i]
-		r.reenqUsers, r.reenqLocal.pending = r.reenqUsers[:0], false
-		r.dsp.buf = r.dsp.buf[:0]
-		r.cpuReleased, r.bypassing = false, false
+		r.reenqUsers, r.reenqLocals = r.reenqUsers[:0], r.reenqLocals[:0]
+		r.cpuReleased = false
 		k.m.RequestSpeed(r.cpu, sim.FullSpeed)
 	}
-	k.m.Cancel(&k.lbTimer)
+	k.m.Cancel(&sch.lbTimer)
 	k.lastEvents = sch.events
 	k.sch = nil
 	k.refreshWatchdog()
@@ -152,7 +197,11 @@ func (k *Kernel) rootDisable(sch *sched) {
 
 // logDisable follows scx_log_sched_disable.
 func (k *Kernel) logDisable(sch *sched) {
-	k.print("sched_ext: BPF scheduler \"%s\" disabled (%s)", sch.ops.Name, sch.info.Reason)
+	what := "scheduler"
+	if sch.parent != nil {
+		what = "sub-scheduler"
+	}
+	k.print("sched_ext: BPF %s \"%s\" disabled (%s)", what, sch.ops.Name, sch.info.Reason)
 	if sch.info.Kind >= ops.ExitError && sch.info.Msg != "" {
 		k.print("sched_ext: %s: %s", sch.ops.Name, sch.info.Msg)
 	}

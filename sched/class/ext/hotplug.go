@@ -17,19 +17,19 @@ func (k *Kernel) handleHotplug(cpu sim.CPU, online bool) {
 	}
 	switch {
 	case online && sch.has(ops.CPUOnline):
-		f := k.enter(ops.CPUOnline, nil, nil, nil, uint64(cpu))
-		sch.ops.CPUOnline(cpu)
+		f := k.enter(k.sch, ops.CPUOnline, nil, nil, nil, uint64(cpu))
+		sch.ops.CPUOnline(k.cpuArg(cpu))
 		k.leave(f)
 	case !online && sch.has(ops.CPUOffline):
-		f := k.enter(ops.CPUOffline, nil, nil, nil, uint64(cpu))
-		sch.ops.CPUOffline(cpu)
+		f := k.enter(k.sch, ops.CPUOffline, nil, nil, nil, uint64(cpu))
+		sch.ops.CPUOffline(k.cpuArg(cpu))
 		k.leave(f)
 	default:
 		to := "offline"
 		if online {
 			to = "online"
 		}
-		k.scxExit(ops.ExitUnregKern, ops.ECodeActRestart|ops.ECodeRsnHotplug, int32(k.m.ThisCPU()),
+		k.sch.exit(ops.ExitUnregKern, ops.ECodeActRestart|ops.ECodeRsnHotplug, int32(k.m.ThisCPU()),
 			"cpu %d going %s, exiting scheduler", cpu, to)
 	}
 }

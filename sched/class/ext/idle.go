@@ -310,7 +310,7 @@ func (k *Kernel) updateIdle(cpu sim.CPU, idle, notify bool) {
 	if k.idle.enabled && (notify || k.currIdle(cpu)) {
 		k.updateBuiltinIdle(cpu, idle)
 	}
-	if notify && k.sch.has(ops.UpdateIdle) && !k.bypassing(r) {
-		k.callUpdateIdle(r, idle)
+	if notify && k.sch.has(ops.UpdateIdle) && !k.sch.bypassing(r) {
+		k.sch.callUpdateIdle(r, idle)
 	}
 }

@@ -146,7 +146,7 @@ func TestBypassBalance(t *testing.T) {
 		p := r.spawn(sim.TaskSpec{Comm: "t", CPUs: []sim.CPU{0}, Behavior: hog()})
 		tasks = append(tasks, p)
 	}
-	r.k.scxBypass(true)
+	r.k.scxBypass(r.k.sch, true)
 	for _, p := range tasks {
 		if err := r.m.SetAffinity(p, []sim.CPU{0, 1}); err != nil {
 			t.Fatal(err)
@@ -164,7 +164,7 @@ func TestBypassBalance(t *testing.T) {
 	if n := r.k.rqs[1].nrRunning; n == 0 || r.m.BusyTime(1) < 1200*sim.Millisecond {
 		t.Errorf("%d tasks on CPU 1, busy %v", n, r.m.BusyTime(1))
 	}
-	r.k.scxBypass(false)
+	r.k.scxBypass(r.k.sch, false)
 	r.run(ms(2100))
 	if err := r.k.check(); err != nil {
 		t.Error(err)

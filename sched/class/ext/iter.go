@@ -28,13 +28,14 @@ func (k *Kernel) NewDSQIter(dsqID, flags uint64) (*DSQIter, int32) {
 // InitDSQIter is NewDSQIter for an iterator that the caller keeps; it must be closed, or new.
 func (k *Kernel) InitDSQIter(it *DSQIter, dsqID, flags uint64) int32 {
 	*it = DSQIter{k: k}
+	sch := k.prog()
 	switch {
-	case k.sch == nil:
+	case sch == nil:
 		return -ENODEV
 	case flags&^ops.DSQIterRev != 0:
 		return -EINVAL
 	}
-	d := k.findUserDSQ(dsqID)
+	d := sch.findUserDSQ(dsqID)
 	if d == nil {
 		return -ENOENT
 	}
@@ -92,10 +93,11 @@ func (it *DSQIter) SetVtime(vtime uint64) { it.vtime, it.hasVtime = vtime, true 
 // DSQMove follows scx_bpf_dsq_move and, with vtime, scx_bpf_dsq_move_vtime: it moves t, which must be on the DSQ of it
 // since before it was made, to another DSQ, and tells whether it did.
 func (k *Kernel) DSQMove(it *DSQIter, t *sim.Task, dsqID, enqFlags uint64, vtime bool) bool {
-	if it.d == nil || k.sch == nil {
+	if it.d == nil || it.d.sch == nil {
 		return false
 	}
-	if !k.vetEnqFlags(dsqID, &enqFlags) || k.sch.aborting {
+	sch := it.d.sch
+	if !sch.vetEnqFlags(dsqID, &enqFlags) || sch.aborting {
 		return false
 	}
 	if vtime {
@@ -104,14 +106,19 @@ func (k *Kernel) DSQMove(it *DSQIter, t *sim.Task, dsqID, enqFlags uint64, vtime
 	moved := false
 	e := k.ent(t)
 	if e.dsq == it.d && int32(it.seq-e.dsqSeq) >= 0 && t.K.HoldingCPU() < 0 {
-		dst := k.findDSQForDispatch(k.lockedOrThis(), dsqID, t.CPU())
+		if e.sch != sch {
+			sch.error("scx_bpf_dsq_move[_vtime]() on %s[%d] but the task belongs to a different scheduler", t.Comm, t.PID)
+			it.hasSlice, it.hasVtime = false, false
+			return false
+		}
+		dst := sch.findDSQForDispatch(k.lockedOrThis(), dsqID, t.CPU())
 		if it.hasVtime {
 			t.K.SetDSQVtime(it.vtime)
 		}
 		if it.hasSlice {
 			t.K.SetSlice(it.slice)
 		}
-		k.moveTaskBetweenDSQs(e, enqFlags, it.d, dst)
+		k.moveTaskBetweenDSQs(sch, e, enqFlags, it.d, dst)
 		moved = true
 	}
 	it.hasSlice, it.hasVtime = false, false

@@ -35,7 +35,14 @@ type Kernel struct {
 	log []string
 
 	frame ops.Frame
-	calls [ops.NrCallbacks]uint64
+	cur   *sched // whose callback runs, nil outside callbacks
+	dying []*sched
+	// groupSched is cgrp->scx_sched by Cgroup.Index; nil means the root's.
+	groupSched []*sched
+	// cidType is __scx_is_cid_type: CPUs are given to the policies as cids.
+	cidType bool
+	cids    cidTables
+	calls   [ops.NrCallbacks]uint64
 	// depth is the number of callbacks that are running.
 	depth int
 	// ddsp is direct_dispatch_task; one CPU's worth is enough because enqueues do not nest.
@@ -48,7 +55,6 @@ type Kernel struct {
 
 	watchdog watchdog
 	dump     dumper
-	lbTimer  sim.Timer // bypass_lb_timer
 
 	tidCursor uint64
 	tids      map[uint64]*sim.Task // looked up only, never ranged over
@@ -83,7 +89,6 @@ func (k *Kernel) setup() {
 	k.initDomains()
 	k.initIdleMasks()
 	k.watchdog.timer.Fire = k.watchdogWork
-	k.lbTimer.Fire = k.bypassLB
 }
 
 // Name implements sim.Class.
@@ -109,7 +114,7 @@ func (k *Kernel) Hooks() sim.Hooks {
 		PickIdle:      func(cpu sim.CPU) { k.updateIdle(cpu, true, false) },
 
 		RQOnline: k.rqOnline, RQOffline: k.rqOffline, Hotplug: k.handleHotplug, Domains: k.domainsChanged,
-		CgroupOnline: k.tgOnline, CgroupOffline: k.tgOffline, CanAttach: k.cgroupCanAttach, CgroupMove: k.cgroupMoveTask,
+		CgroupLife: k.cgroupLife, CgroupOnline: k.tgOnline, CgroupOffline: k.tgOffline, CanAttach: k.cgroupCanAttach, CgroupMove: k.cgroupMoveTask,
 		CgroupWeight: k.groupSetWeight, CgroupIdle: k.groupSetIdle, CgroupBandwidth: k.groupSetBandwidth,
 	}
 }
@@ -170,13 +175,13 @@ func (k *Kernel) currIdle(cpu sim.CPU) bool { return k.isIdle(cpu, k.m.Curr(cpu)
 func (k *Kernel) aboveExt(cpu sim.CPU, t *sim.Task) bool { return !k.onExt(t) && !k.isIdle(cpu, t) }
 
 // cpuValid follows scx_cpu_valid: where is extra text for the error.
-func (k *Kernel) cpuValid(cpu sim.CPU, where string) bool {
-	if cpu >= 0 && int(cpu) < len(k.rqs) {
+func (s *sched) cpuValid(cpu sim.CPU, where string) bool {
+	if cpu >= 0 && int(cpu) < len(s.k.rqs) {
 		return true
 	}
 	if where != "" {
 		where = " " + where
 	}
-	k.scxError("invalid CPU %d%s", cpu, where)
+	s.error("invalid CPU %d%s", cpu, where)
 	return false
 }

@@ -7,8 +7,8 @@ import (
 
 // KickCPU follows scx_bpf_kick_cpu: it makes cpu reschedule, after the running event. flags are ops.Kick....
 func (k *Kernel) KickCPU(cpu sim.CPU, flags uint64) {
-	if k.sch != nil && k.cpuValid(cpu, "") {
-		k.kickCPU(cpu, flags)
+	if k.prog() != nil && k.prog().cpuValid(cpu, "") {
+		k.kickCPU(k.prog(), cpu, flags)
 	}
 }
 
@@ -20,7 +20,7 @@ func (k *Kernel) TaskCPU(t *sim.Task) sim.CPU { return t.CPU() }
 
 // TaskSetSlice follows scx_bpf_task_set_slice; the slice is in ns.
 func (k *Kernel) TaskSetSlice(t *sim.Task, slice uint64) bool {
-	if k.sch == nil {
+	if k.prog() == nil || !k.onSched(k.prog(), t) {
 		return false
 	}
 	t.K.SetSlice(slice)
@@ -29,7 +29,7 @@ func (k *Kernel) TaskSetSlice(t *sim.Task, slice uint64) bool {
 
 // TaskSetDSQVtime follows scx_bpf_task_set_dsq_vtime.
 func (k *Kernel) TaskSetDSQVtime(t *sim.Task, vtime uint64) bool {
-	if k.sch == nil {
+	if k.prog() == nil || !k.onSched(k.prog(), t) {
 		return false
 	}
 	t.K.SetDSQVtime(vtime)
@@ -39,7 +39,7 @@ func (k *Kernel) TaskSetDSQVtime(t *sim.Task, vtime uint64) bool {
 // TIDToTask follows scx_bpf_tid_to_task: the task with that p->scx.tid, nil if there is none.
 func (k *Kernel) TIDToTask(tid uint64) *sim.Task {
 	if k.tids == nil {
-		if k.sch != nil {
+		if k.prog() != nil {
 			k.scxError("scx_bpf_tid_to_task() called without SCX_OPS_TID_TO_TASK")
 		}
 		return nil
@@ -50,7 +50,7 @@ func (k *Kernel) TIDToTask(tid uint64) *sim.Task {
 // CPUCurr follows scx_bpf_cpu_curr: the task that runs on cpu (its idle task if none does), nil if there is no such
 // CPU.
 func (k *Kernel) CPUCurr(cpu sim.CPU) *sim.Task {
-	if k.sch == nil || !k.cpuValid(cpu, "") {
+	if k.prog() == nil || !k.prog().cpuValid(cpu, "") {
 		return nil
 	}
 	return k.m.Curr(cpu)
@@ -59,7 +59,7 @@ func (k *Kernel) CPUCurr(cpu sim.CPU) *sim.Task {
 // LockedCPU follows scx_bpf_locked_rq: the CPU whose runqueue is locked in the running callback, sim.NoCPU (and the end
 // of the policy) if none is.
 func (k *Kernel) LockedCPU() sim.CPU {
-	if k.sch == nil {
+	if k.prog() == nil {
 		return sim.NoCPU
 	}
 	if k.frame.Locked == sim.NoCPU {
@@ -70,13 +70,13 @@ func (k *Kernel) LockedCPU() sim.CPU {
 
 // CPUForRQ follows scx_bpf_cpu_rq: it checks cpu and returns it, sim.NoCPU if there is no such CPU.
 func (k *Kernel) CPUForRQ(cpu sim.CPU) sim.CPU {
-	if k.sch == nil || !k.cpuValid(cpu, "") {
+	if k.prog() == nil || !k.prog().cpuValid(cpu, "") {
 		return sim.NoCPU
 	}
-	if !k.sch.warnedDeprecatedRQ {
+	if !k.prog().warnedDeprecatedRQ {
 		k.print("sched_ext: scx_bpf_cpu_rq() is deprecated; use scx_bpf_locked_rq() when holding rq lock " +
 			"or scx_bpf_cpu_curr() to read remote curr safely.")
-		k.sch.warnedDeprecatedRQ = true
+		k.prog().warnedDeprecatedRQ = true
 	}
 	return cpu
 }
@@ -92,7 +92,7 @@ func (k *Kernel) NrNodeIDs() uint32 { return uint32(k.m.Topo().Nodes) }
 
 // CPUPerfCap follows scx_bpf_cpuperf_cap: the capacity of cpu, 1024 for the fastest.
 func (k *Kernel) CPUPerfCap(cpu sim.CPU) uint32 {
-	if k.sch == nil || !k.cpuValid(cpu, "") {
+	if k.prog() == nil || !k.prog().cpuValid(cpu, "") {
 		return ops.CPUPerfOne
 	}
 	return uint32(k.m.Topo().CPUs[cpu].Capacity)
@@ -100,7 +100,7 @@ func (k *Kernel) CPUPerfCap(cpu sim.CPU) uint32 {
 
 // CPUPerfCur follows scx_bpf_cpuperf_cur: the current performance of cpu relative to its best.
 func (k *Kernel) CPUPerfCur(cpu sim.CPU) uint32 {
-	if k.sch == nil || !k.cpuValid(cpu, "") {
+	if k.prog() == nil || !k.prog().cpuValid(cpu, "") {
 		return ops.CPUPerfOne
 	}
 	return uint32(k.m.Speed(cpu))
@@ -108,14 +108,14 @@ func (k *Kernel) CPUPerfCur(cpu sim.CPU) uint32 {
 
 // CPUPerfSet follows scx_bpf_cpuperf_set: the machine follows the target if it changes its speed at all.
 func (k *Kernel) CPUPerfSet(cpu sim.CPU, perf uint32) {
-	if k.sch == nil {
+	if k.prog() == nil {
 		return
 	}
 	if perf > ops.CPUPerfOne {
 		k.scxError("Invalid cpuperf target %d for CPU %d", perf, cpu)
 		return
 	}
-	if !k.cpuValid(cpu, "") {
+	if !k.prog().cpuValid(cpu, "") {
 		return
 	}
 	if k.frame.Locked != sim.NoCPU && k.frame.Locked != cpu {
@@ -131,12 +131,16 @@ func (k *Kernel) CPUPerfTarget(cpu sim.CPU) uint32 { return k.rqs[cpu].perfTarge
 
 // ErrorBPF follows scx_bpf_error: the policy ends itself because of an error.
 func (k *Kernel) ErrorBPF(msg string) {
-	k.scxExit(ops.ExitErrorBPF, 0, int32(k.m.ThisCPU()), "%s", msg)
+	if s := k.prog(); s != nil {
+		s.exit(ops.ExitErrorBPF, 0, int32(k.m.ThisCPU()), "%s", msg)
+	}
 }
 
 // ExitBPF follows scx_bpf_exit: the policy ends itself in an orderly way.
 func (k *Kernel) ExitBPF(code int64, msg string) {
-	k.scxExit(ops.ExitUnregBPF, code, int32(k.m.ThisCPU()), "%s", msg)
+	if s := k.prog(); s != nil {
+		s.exit(ops.ExitUnregBPF, code, int32(k.m.ThisCPU()), "%s", msg)
+	}
 }
 
 // Fault ends the policy because its program could not go on.
@@ -144,4 +148,4 @@ func (k *Kernel) Fault(msg string) { k.scxError("%s", msg) }
 
 // TaskSubject follows scx_kf_arg_task_ok for kernel functions that take a task of the running callback only
 // (scx_bpf_task_cgroup): any other ends the policy.
-func (k *Kernel) TaskSubject(t *sim.Task) bool { return k.sch != nil && k.argTaskOK(t) }
+func (k *Kernel) TaskSubject(t *sim.Task) bool { return k.prog() != nil && k.argTaskOK(t) }

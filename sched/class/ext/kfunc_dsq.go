@@ -8,7 +8,7 @@ import (
 // called ends the policy when a kernel function is used in a callback that may not use it. The verifier rules that out
 // for BPF programs; policies written in Go are held to the same rule.
 func (k *Kernel) called(kfunc string, in ...ops.Callback) bool {
-	if k.sch == nil {
+	if k.prog() == nil {
 		return false
 	}
 	for _, c := range in {
@@ -21,14 +21,14 @@ func (k *Kernel) called(kfunc string, in ...ops.Callback) bool {
 }
 
 // vetEnqFlags follows scx_vet_enq_flags.
-func (k *Kernel) vetEnqFlags(dsqID uint64, enqFlags *uint64) bool {
+func (s *sched) vetEnqFlags(dsqID uint64, enqFlags *uint64) bool {
 	local := dsqID == ops.DSQLocal || localOn(dsqID)
 	if *enqFlags&ops.EnqImmed != 0 {
 		if !local {
-			k.scxError("SCX_ENQ_IMMED on a non-local DSQ 0x%x", dsqID)
+			s.error("SCX_ENQ_IMMED on a non-local DSQ 0x%x", dsqID)
 			return false
 		}
-	} else if k.sch.ops.Flags&ops.FlagAlwaysEnqImmed != 0 && local {
+	} else if s.ops.Flags&ops.FlagAlwaysEnqImmed != 0 && local {
 		*enqFlags |= ops.EnqImmed
 	}
 	return true
@@ -44,11 +44,11 @@ func (k *Kernel) insertPreamble(t *sim.Task, dsqID, slice uint64, enqFlags *uint
 		k.scxError("invalid enq_flags 0x%x", *enqFlags)
 		return false
 	}
-	if taskState(t) == ops.TaskNone || taskState(t) == ops.TaskDead { // not a task of this scheduler
-		k.sch.events.InsertNotOwned++
+	if !k.onSched(k.prog(), t) {
+		k.prog().events.InsertNotOwned++
 		return false
 	}
-	if !k.vetEnqFlags(dsqID, enqFlags) {
+	if !k.prog().vetEnqFlags(dsqID, enqFlags) {
 		return false
 	}
 	if slice == 0 {
@@ -64,8 +64,8 @@ func (k *Kernel) insertCommit(t *sim.Task, dsqID, enqFlags uint64) {
 		k.markDirectDispatch(t, dsqID, enqFlags)
 		return
 	}
-	c := &k.rqs[k.m.ThisCPU()].dsp
-	if uint32(len(c.buf)) >= k.sch.dspMaxBatch {
+	c := k.prog().dsp(k.m.ThisCPU())
+	if uint32(len(c.buf)) >= k.prog().dspMaxBatch {
 		k.scxError("dispatch buffer overflow")
 		return
 	}
@@ -100,7 +100,7 @@ func (k *Kernel) DispatchNrSlots() uint32 {
 	if !k.called("scx_bpf_dispatch_nr_slots", ops.Dispatch) {
 		return 0
 	}
-	return k.sch.dspMaxBatch - uint32(len(k.rqs[k.m.ThisCPU()].dsp.buf))
+	return k.prog().dspMaxBatch - uint32(len(k.prog().dsp(k.m.ThisCPU()).buf))
 }
 
 // DispatchCancel follows scx_bpf_dispatch_cancel: it takes back the last insertion of this call of ops.dispatch.
@@ -108,7 +108,7 @@ func (k *Kernel) DispatchCancel() {
 	if !k.called("scx_bpf_dispatch_cancel", ops.Dispatch) {
 		return
 	}
-	c := &k.rqs[k.m.ThisCPU()].dsp
+	c := k.prog().dsp(k.m.ThisCPU())
 	if len(c.buf) == 0 {
 		k.scxError("dispatch buffer underflow")
 		return
@@ -119,17 +119,17 @@ func (k *Kernel) DispatchCancel() {
 // DSQMoveToLocal follows scx_bpf_dsq_move_to_local: it moves the first task of a DSQ of the policy's own that may run
 // on the dispatching CPU to that CPU's local DSQ, and tells whether there was one.
 func (k *Kernel) DSQMoveToLocal(dsqID, enqFlags uint64) bool {
-	if !k.called("scx_bpf_dsq_move_to_local", ops.Dispatch) || !k.vetEnqFlags(ops.DSQLocal, &enqFlags) {
+	if !k.called("scx_bpf_dsq_move_to_local", ops.Dispatch) || !k.prog().vetEnqFlags(ops.DSQLocal, &enqFlags) {
 		return false
 	}
-	c := &k.rqs[k.m.ThisCPU()].dsp
-	k.flushDispatchBuf(c, c.rq)
-	d := k.findUserDSQ(dsqID)
+	c := k.prog().dsp(k.m.ThisCPU())
+	k.flushDispatchBuf(k.prog(), c, c.rq)
+	d := k.prog().findUserDSQ(dsqID)
 	if d == nil {
 		k.scxError("invalid DSQ ID 0x%016x", dsqID)
 		return false
 	}
-	if !k.consumeDispatchQ(c.rq, d, enqFlags) {
+	if !k.consumeDispatchQ(k.prog(), c.rq, d, enqFlags) {
 		return false
 	}
 	c.nrTasks++
@@ -141,22 +141,22 @@ func (k *Kernel) CreateDSQ(dsqID uint64, node int32) int32 {
 	switch {
 	case int(node) >= k.topo.nrNodes || node < noNode || builtin(dsqID):
 		return -EINVAL
-	case k.sch == nil:
+	case k.prog() == nil:
 		return -ENODEV
-	case k.sch.dsqs[dsqID] != nil:
+	case k.prog().dsqs[dsqID] != nil:
 		return -EEXIST
 	}
 	d := new(dsq)
-	d.init(dsqID, nil)
-	k.sch.dsqs[dsqID] = d
-	k.sch.dsqList = append(k.sch.dsqList, d)
+	d.init(dsqID, nil, k.prog())
+	k.prog().dsqs[dsqID] = d
+	k.prog().dsqList = append(k.prog().dsqList, d)
 	return 0
 }
 
 // DestroyDSQ follows scx_bpf_destroy_dsq: the DSQ must be empty; one that does not exist is ignored.
 func (k *Kernel) DestroyDSQ(dsqID uint64) {
-	if k.sch != nil {
-		k.destroyDSQ(dsqID)
+	if k.prog() != nil {
+		k.prog().destroyDSQ(dsqID)
 	}
 }
 
@@ -171,16 +171,16 @@ func (k *Kernel) lockedOrThis() *rq {
 // DSQNrQueued follows scx_bpf_dsq_nr_queued: the number of tasks, or a negative errno.
 func (k *Kernel) DSQNrQueued(dsqID uint64) int32 {
 	switch {
-	case k.sch == nil:
+	case k.prog() == nil:
 		return -ENODEV
 	case dsqID == ops.DSQLocal:
 		return int32(k.lockedOrThis().local.nr)
 	case localOn(dsqID):
-		if cpu := sim.CPU(int32(dsqID & ops.DSQLocalCPUMask)); k.cpuValid(cpu, "") {
+		if cpu := k.prog().cpuRet(sim.CPU(int32(dsqID & ops.DSQLocalCPUMask))); k.prog().cpuValid(cpu, "") {
 			return int32(k.rqs[cpu].local.nr)
 		}
 	default:
-		if d := k.findUserDSQ(dsqID); d != nil {
+		if d := k.prog().findUserDSQ(dsqID); d != nil {
 			return int32(d.nr)
 		}
 	}
@@ -189,14 +189,14 @@ func (k *Kernel) DSQNrQueued(dsqID uint64) int32 {
 
 // DSQPeek follows scx_bpf_dsq_peek: the first task of a DSQ of the policy's own, nil if there is none.
 func (k *Kernel) DSQPeek(dsqID uint64) *sim.Task {
-	if k.sch == nil {
+	if k.prog() == nil {
 		return nil
 	}
 	if builtin(dsqID) {
 		k.scxError("peek disallowed on builtin DSQ 0x%x", dsqID)
 		return nil
 	}
-	d := k.findUserDSQ(dsqID)
+	d := k.prog().findUserDSQ(dsqID)
 	if d == nil {
 		k.scxError("peek on non-existent DSQ 0x%x", dsqID)
 		return nil
@@ -207,7 +207,7 @@ func (k *Kernel) DSQPeek(dsqID uint64) *sim.Task {
 // DSQReenq follows scx_bpf_dsq_reenq: the tasks of a local or of a user DSQ go back to ops.enqueue, after the running
 // event.
 func (k *Kernel) DSQReenq(dsqID, flags uint64) {
-	if k.sch == nil {
+	if k.prog() == nil {
 		return
 	}
 	if flags&^reenqUserMask != 0 {
@@ -221,7 +221,7 @@ func (k *Kernel) DSQReenq(dsqID, flags uint64) {
 	if k.frame.Locked != sim.NoCPU {
 		locked = &k.rqs[k.frame.Locked]
 	}
-	k.scheduleDSQReenq(k.findDSQForDispatch(k.lockedOrThis(), dsqID, k.m.ThisCPU()), flags, locked)
+	k.scheduleDSQReenq(k.prog(), k.prog().findDSQForDispatch(k.lockedOrThis(), dsqID, k.m.ThisCPU()), flags, locked)
 }
 
 // ReenqueueLocal follows scx_bpf_reenqueue_local: in ops.cpu_release, the tasks of the local DSQ go back to
@@ -230,7 +230,7 @@ func (k *Kernel) ReenqueueLocal() uint32 {
 	if !k.called("scx_bpf_reenqueue_local", ops.CPURelease) {
 		return 0
 	}
-	return k.reenqLocal(&k.rqs[k.m.ThisCPU()], ReenqAny)
+	return k.reenqLocal(k.prog(), &k.rqs[k.m.ThisCPU()], ReenqAny)
 }
 
 // ReenqueueLocalV2 follows scx_bpf_reenqueue_local___v2: DSQReenq of the local DSQ, from anywhere.

@@ -9,7 +9,7 @@ import (
 // SelectCPUDfl follows scx_bpf_select_cpu_dfl: the built-in choice of a CPU for t, which is waking. idle tells that the
 // CPU is idle and now claimed; otherwise it is prev.
 func (k *Kernel) SelectCPUDfl(t *sim.Task, prev sim.CPU, wakeFlags uint64) (cpu sim.CPU, idle bool) {
-	if k.sch == nil {
+	if k.prog() == nil {
 		return -sim.CPU(ENODEV), false
 	}
 	if cpu := k.selectCPUFromKfunc(t, prev, wakeFlags, nil, 0); cpu >= 0 {
@@ -21,7 +21,7 @@ func (k *Kernel) SelectCPUDfl(t *sim.Task, prev sim.CPU, wakeFlags uint64) (cpu 
 // SelectCPUAnd follows scx_bpf_select_cpu_and: the built-in choice of an idle CPU within allowed; a negative errno if
 // there is none.
 func (k *Kernel) SelectCPUAnd(t *sim.Task, prev sim.CPU, wakeFlags uint64, allowed kobj.CPUMask, flags uint64) int32 {
-	if k.sch == nil {
+	if k.prog() == nil {
 		return -ENODEV
 	}
 	return int32(k.selectCPUFromKfunc(t, prev, wakeFlags, allowed.Words(), flags))
@@ -45,7 +45,7 @@ func (k *Kernel) validateNode(node int32) int32 {
 // PickIdleCPU follows scx_bpf_pick_idle_cpu: it claims an idle CPU within allowed, -EBUSY if there is none.
 func (k *Kernel) PickIdleCPU(allowed kobj.CPUMask, flags uint64) int32 {
 	switch {
-	case k.sch == nil:
+	case k.prog() == nil:
 		return -ENODEV
 	case k.idle.perNode:
 		k.scxError("per-node idle tracking is enabled")
@@ -59,7 +59,7 @@ func (k *Kernel) PickIdleCPU(allowed kobj.CPUMask, flags uint64) int32 {
 // PickAnyCPU follows scx_bpf_pick_any_cpu: an idle CPU within allowed, else any of them.
 func (k *Kernel) PickAnyCPU(allowed kobj.CPUMask, flags uint64) int32 {
 	switch {
-	case k.sch == nil:
+	case k.prog() == nil:
 		return -ENODEV
 	case k.idle.perNode:
 		k.scxError("per-node idle tracking is enabled")
@@ -81,7 +81,7 @@ func (k *Kernel) anyOrBusy(a, b []uint64) int32 {
 
 // PickIdleCPUNode follows scx_bpf_pick_idle_cpu_node, for policies with per-node idle tracking.
 func (k *Kernel) PickIdleCPUNode(allowed kobj.CPUMask, node int32, flags uint64) int32 {
-	if k.sch == nil {
+	if k.prog() == nil {
 		return -ENODEV
 	}
 	if node = k.validateNode(node); node < 0 {
@@ -92,7 +92,7 @@ func (k *Kernel) PickIdleCPUNode(allowed kobj.CPUMask, node int32, flags uint64)
 
 // PickAnyCPUNode follows scx_bpf_pick_any_cpu_node.
 func (k *Kernel) PickAnyCPUNode(allowed kobj.CPUMask, node int32, flags uint64) int32 {
-	if k.sch == nil {
+	if k.prog() == nil {
 		return -ENODEV
 	}
 	if node = k.validateNode(node); node < 0 {
@@ -109,12 +109,12 @@ func (k *Kernel) PickAnyCPUNode(allowed kobj.CPUMask, node int32, flags uint64) 
 
 // TestAndClearCPUIdle follows scx_bpf_test_and_clear_cpu_idle: it claims cpu if it is idle.
 func (k *Kernel) TestAndClearCPUIdle(cpu sim.CPU) bool {
-	return k.sch != nil && k.checkBuiltinIdle() && k.cpuValid(cpu, "") && k.testAndClearIdle(cpu)
+	return k.prog() != nil && k.checkBuiltinIdle() && k.prog().cpuValid(cpu, "") && k.testAndClearIdle(cpu)
 }
 
 // maskErr tells whether the machine-wide idle masks may be read.
 func (k *Kernel) globalMasksOK() bool {
-	if k.sch == nil {
+	if k.prog() == nil {
 		return false
 	}
 	if k.idle.perNode {
@@ -145,7 +145,7 @@ func (k *Kernel) IdleSMTMask() kobj.CPUMask {
 
 // IdleCPUMaskNode follows scx_bpf_get_idle_cpumask_node.
 func (k *Kernel) IdleCPUMaskNode(node int32) kobj.CPUMask {
-	if k.sch == nil || k.validateNode(node) < 0 {
+	if k.prog() == nil || k.validateNode(node) < 0 {
 		return k.noneMask()
 	}
 	return k.idle.nodes[node].cpu
@@ -153,7 +153,7 @@ func (k *Kernel) IdleCPUMaskNode(node int32) kobj.CPUMask {
 
 // IdleSMTMaskNode follows scx_bpf_get_idle_smtmask_node.
 func (k *Kernel) IdleSMTMaskNode(node int32) kobj.CPUMask {
-	if k.sch == nil || k.validateNode(node) < 0 {
+	if k.prog() == nil || k.validateNode(node) < 0 {
 		return k.noneMask()
 	}
 	if k.smtActive() {
@@ -181,7 +181,7 @@ func (k *Kernel) PossibleCPUMask() kobj.CPUMask {
 
 // CPUNode follows scx_bpf_cpu_node: the NUMA node of cpu, -1 if there is no such CPU.
 func (k *Kernel) CPUNode(cpu sim.CPU) int32 {
-	if k.sch == nil || !k.cpuValid(cpu, "") {
+	if k.prog() == nil || !k.prog().cpuValid(cpu, "") {
 		return noNode
 	}
 	return k.topo.node[cpu]

@@ -6,15 +6,15 @@ import (
 )
 
 // kickCPU follows scx_kick_cpu: it asks cpu to reschedule, after the running event.
-func (k *Kernel) kickCPU(cpu sim.CPU, flags uint64) {
+func (k *Kernel) kickCPU(sch *sched, cpu sim.CPU, flags uint64) {
 	this := &k.rqs[k.m.ThisCPU()]
-	if k.bypassing(this) {
+	if sch.bypassing(this) {
 		return
 	}
 	k.m.Emit(sim.Record{Kind: sim.KindKick, CPU: this.cpu, A: uint64(cpu), B: flags})
 	if flags&ops.KickIdle != 0 {
 		if flags&(ops.KickPreempt|ops.KickWait) != 0 {
-			k.scxError("PREEMPT/WAIT cannot be used with SCX_KICK_IDLE")
+			sch.error("PREEMPT/WAIT cannot be used with SCX_KICK_IDLE")
 		}
 		// The runqueue of the running callback is locked, and cannot be looked at.
 		if k.frame.Locked != cpu && k.canSkipIdleKick(&k.rqs[cpu]) {

@@ -225,24 +225,34 @@ func (k *Kernel) check() error {
 		if err := walk(&r.local, fmt.Sprintf("local DSQ %d", i)); err != nil {
 			return err
 		}
-		if err := walk(&r.bypass, fmt.Sprintf("bypass DSQ %d", i)); err != nil {
-			return err
-		}
 		for n := r.ddspDeferred.next; n != &r.ddspDeferred; n = n.next {
 			if err := place(n.t, fmt.Sprintf("deferred list %d", i)); err != nil {
 				return err
 			}
 		}
 	}
-	for i, d := range k.sch.global {
-		if err := walk(d, fmt.Sprintf("global DSQ %d", i)); err != nil {
-			return err
+	var err error
+	k.sch.self(func(s *sched) {
+		walkOne := func(d *dsq, what string) {
+			if err == nil {
+				err = walk(d, what)
+			}
 		}
-	}
-	for _, d := range k.sch.dsqList {
-		if err := walk(d, fmt.Sprintf("DSQ %#x", d.id)); err != nil {
-			return err
+		for i := range s.pcpu {
+			walkOne(&s.pcpu[i].bypass, fmt.Sprintf("bypass DSQ %d", i))
 		}
+		for i, d := range s.global {
+			walkOne(d, fmt.Sprintf("global DSQ %d", i))
+		}
+		for _, d := range s.dsqList {
+			walkOne(d, fmt.Sprintf("DSQ %#x", d.id))
+		}
+		if err == nil && s.bypassDepth < 0 || s.bypassDspDepth < 0 {
+			err = fmt.Errorf("%s: bypass depth %d, %d", s.ops.Name, s.bypassDepth, s.bypassDspDepth)
+		}
+	})
+	if err != nil {
+		return err
 	}
 	nr := make([]uint32, len(k.rqs))
 	runnable := make([]int, len(k.rqs))
@@ -254,7 +264,6 @@ func (k *Kernel) check() error {
 			runnable[i]++
 		}
 	}
-	var err error
 	k.m.Tasks(func(t *sim.Task) {
 		if err != nil || !k.onExt(t) {
 			if err == nil && where[t] != "" {
@@ -264,6 +273,8 @@ func (k *Kernel) check() error {
 		}
 		e := k.ent(t)
 		switch {
+		case e.sch == nil:
+			err = fmt.Errorf("task %v is on sched_ext and has no scheduler", t)
 		case queued(t) != t.OnRQ:
 			err = fmt.Errorf("task %v: queued %t, on_rq %t", t, queued(t), t.OnRQ)
 		case !queued(t) && where[t] != "":

@@ -6,7 +6,7 @@ import (
 )
 
 // moveLocalTaskToLocalDSQ follows move_local_task_to_local_dsq: t stays on its CPU and was just unlinked.
-func (k *Kernel) moveLocalTaskToLocalDSQ(e *entity, enqFlags uint64, dst *rq) {
+func (k *Kernel) moveLocalTaskToLocalDSQ(sch *sched, e *entity, enqFlags uint64, dst *rq) {
 	d := &dst.local
 	if enqFlags&(ops.EnqHead|ops.EnqPreempt) != 0 {
 		e.list.insertAfter(&d.list)
@@ -16,7 +16,7 @@ func (k *Kernel) moveLocalTaskToLocalDSQ(e *entity, enqFlags uint64, dst *rq) {
 	k.dsqIncNr(d, e.t, enqFlags)
 	e.dsq = d
 	k.m.Emit(sim.Record{Kind: sim.KindDSQInsert, CPU: dst.cpu, Task: e.t.PID, A: d.recordID(), B: uint64(d.nr)})
-	k.localDSQPostEnq(d, e.t, enqFlags)
+	k.localDSQPostEnq(sch, d, e.t, enqFlags)
 }
 
 // moveRemoteTaskToLocalDSQ follows move_remote_task_to_local_dsq: t changes its CPU. The policy sees neither
@@ -34,23 +34,23 @@ func (k *Kernel) moveRemoteTaskToLocalDSQ(t *sim.Task, enqFlags uint64, dst *rq)
 func taskAllowedOnCPU(t *sim.Task, cpu sim.CPU) bool { return t.K.Allows(int32(cpu)) }
 
 // taskCanRunOnRemoteRQ follows task_can_run_on_remote_rq. With enforce, a task that must not go there ends the policy.
-func (k *Kernel) taskCanRunOnRemoteRQ(t *sim.Task, r *rq, enforce bool) bool {
+func (k *Kernel) taskCanRunOnRemoteRQ(sch *sched, t *sim.Task, r *rq, enforce bool) bool {
 	if t.MigrationDisabled > 0 {
 		if enforce {
-			k.scxError("SCX_DSQ_LOCAL[_ON] cannot move migration disabled %s[%d] from CPU %d to %d",
+			sch.error("SCX_DSQ_LOCAL[_ON] cannot move migration disabled %s[%d] from CPU %d to %d",
 				t.Comm, t.PID, t.CPU(), r.cpu)
 		}
 		return false
 	}
 	if !taskAllowedOnCPU(t, r.cpu) {
 		if enforce {
-			k.scxError("SCX_DSQ_LOCAL[_ON] target CPU %d not allowed for %s[%d]", r.cpu, t.Comm, t.PID)
+			sch.error("SCX_DSQ_LOCAL[_ON] target CPU %d not allowed for %s[%d]", r.cpu, t.Comm, t.PID)
 		}
 		return false
 	}
 	if !k.rqUsable(r) {
 		if enforce {
-			k.sch.events.DispatchLocalDSQOffline++
+			sch.events.DispatchLocalDSQOffline++
 		}
 		return false
 	}
@@ -58,23 +58,23 @@ func (k *Kernel) taskCanRunOnRemoteRQ(t *sim.Task, r *rq, enforce bool) bool {
 }
 
 // consumeDispatchQ follows consume_dispatch_q: it moves the first task of d that may run on r to r's local DSQ.
-func (k *Kernel) consumeDispatchQ(r *rq, d *dsq, enqFlags uint64) bool {
+func (k *Kernel) consumeDispatchQ(sch *sched, r *rq, d *dsq, enqFlags uint64) bool {
 	for n := d.list.next; n != &d.list; n = n.next {
 		t := n.t
 		if t == nil {
 			continue
 		}
-		if k.sch.aborting && d.id != ops.DSQBypass {
+		if sch.aborting && d.id != ops.DSQBypass {
 			break
 		}
 		e := k.ent(t)
 		src := k.taskRQ(t)
 		if r == src {
 			k.unlinkFromDSQ(e, d)
-			k.moveLocalTaskToLocalDSQ(e, enqFlags, r)
+			k.moveLocalTaskToLocalDSQ(sch, e, enqFlags, r)
 			return true
 		}
-		if k.taskCanRunOnRemoteRQ(t, r, false) {
+		if k.taskCanRunOnRemoteRQ(sch, t, r, false) {
 			k.consumeRemoteTask(r, e, enqFlags, d)
 			return true
 		}
@@ -90,45 +90,45 @@ func (k *Kernel) consumeRemoteTask(r *rq, e *entity, enqFlags uint64, d *dsq) {
 }
 
 // consumeGlobalDSQ follows consume_global_dsq.
-func (k *Kernel) consumeGlobalDSQ(r *rq) bool {
-	return k.consumeDispatchQ(r, k.findGlobalDSQ(r.cpu), 0)
+func (k *Kernel) consumeGlobalDSQ(sch *sched, r *rq) bool {
+	return k.consumeDispatchQ(sch, r, sch.findGlobalDSQ(r.cpu), 0)
 }
 
 // moveTaskBetweenDSQs follows move_task_between_dsqs: src is not a local DSQ, dst may be any.
-func (k *Kernel) moveTaskBetweenDSQs(e *entity, enqFlags uint64, src, dst *dsq) {
+func (k *Kernel) moveTaskBetweenDSQs(sch *sched, e *entity, enqFlags uint64, src, dst *dsq) {
 	t := e.t
 	srcRQ := k.taskRQ(t)
-	if dst.isLocal() && dst.rq != srcRQ && !k.taskCanRunOnRemoteRQ(t, dst.rq, true) {
-		dst = k.findGlobalDSQ(t.CPU())
+	if dst.isLocal() && dst.rq != srcRQ && !k.taskCanRunOnRemoteRQ(sch, t, dst.rq, true) {
+		dst = sch.findGlobalDSQ(t.CPU())
 		enqFlags |= ops.EnqGDSQFallback
 	}
 	switch {
 	case dst.isLocal() && dst.rq == srcRQ:
 		k.unlinkFromDSQ(e, src)
-		k.moveLocalTaskToLocalDSQ(e, enqFlags, srcRQ)
+		k.moveLocalTaskToLocalDSQ(sch, e, enqFlags, srcRQ)
 	case dst.isLocal():
 		k.moveRemoteTaskToLocalDSQ(t, enqFlags, dst.rq)
 	default:
 		k.unlinkFromDSQ(e, src)
 		e.dsq = nil
-		k.dispatchEnqueue(srcRQ, dst, t, enqFlags)
+		k.dispatchEnqueue(sch, srcRQ, dst, t, enqFlags)
 	}
 }
 
 // dispatchToLocalDSQ follows dispatch_to_local_dsq: the caller owns the task.
-func (k *Kernel) dispatchToLocalDSQ(r *rq, d *dsq, e *entity, enqFlags uint64) {
+func (k *Kernel) dispatchToLocalDSQ(sch *sched, r *rq, d *dsq, e *entity, enqFlags uint64) {
 	t := e.t
 	src, dst := k.taskRQ(t), d.rq
 	if r == src && r == dst {
-		k.dispatchEnqueue(r, d, t, enqFlags|ops.EnqClearOpss)
+		k.dispatchEnqueue(sch, r, d, t, enqFlags|ops.EnqClearOpss)
 		return
 	}
 	e.setState(opssNone, 0)
 	switch {
 	case src == dst:
-		k.dispatchEnqueue(dst, d, t, enqFlags)
-	case !k.taskCanRunOnRemoteRQ(t, dst, true):
-		k.dispatchEnqueue(src, k.findGlobalDSQ(t.CPU()), t, enqFlags|ops.EnqGDSQFallback)
+		k.dispatchEnqueue(sch, dst, d, t, enqFlags)
+	case !k.taskCanRunOnRemoteRQ(sch, t, dst, true):
+		k.dispatchEnqueue(sch, src, sch.findGlobalDSQ(t.CPU()), t, enqFlags|ops.EnqGDSQFallback)
 		return
 	default:
 		t.K.SetHoldingCPU(int32(k.m.ThisCPU()))
@@ -141,25 +141,29 @@ func (k *Kernel) dispatchToLocalDSQ(r *rq, d *dsq, e *entity, enqFlags uint64) {
 
 // finishDispatch follows finish_dispatch: it carries out an insertion that ops.dispatch asked for, unless the task was
 // taken away from the policy since, which qseq tells.
-func (k *Kernel) finishDispatch(r *rq, ent *dspEnt) {
+func (k *Kernel) finishDispatch(sch *sched, r *rq, ent *dspEnt) {
 	e := k.ent(ent.t)
 	if e.state != opssQueued || e.qseqQueued != ent.qseq {
 		return
 	}
+	if e.sch != sch {
+		sch.events.InsertNotOwned++
+		return
+	}
 	e.setState(opssDispatching, 0)
-	d := k.findDSQForDispatch(r, ent.dsqID, ent.t.CPU())
+	d := sch.findDSQForDispatch(r, ent.dsqID, ent.t.CPU())
 	if d.isLocal() {
-		k.dispatchToLocalDSQ(r, d, e, ent.enqFlags)
+		k.dispatchToLocalDSQ(sch, r, d, e, ent.enqFlags)
 	} else {
-		k.dispatchEnqueue(r, d, ent.t, ent.enqFlags|ops.EnqClearOpss)
+		k.dispatchEnqueue(sch, r, d, ent.t, ent.enqFlags|ops.EnqClearOpss)
 	}
 }
 
 // flushDispatchBuf follows flush_dispatch_buf.
-func (k *Kernel) flushDispatchBuf(c *dspCtx, r *rq) {
+func (k *Kernel) flushDispatchBuf(sch *sched, c *dspCtx, r *rq) {
 	for i := 0; i < len(c.buf); i++ {
 		ent := c.buf[i]
-		k.finishDispatch(r, &ent)
+		k.finishDispatch(sch, r, &ent)
 	}
 	c.nrTasks += uint32(len(c.buf))
 	clear(c.buf)

@@ -33,19 +33,25 @@ func (k *Kernel) rqIsOpen(r *rq, enqFlags uint64) bool {
 }
 
 // scheduleReenqLocal follows schedule_reenq_local.
-func (k *Kernel) scheduleReenqLocal(r *rq, flags uint64) { k.scheduleDSQReenq(&r.local, flags, r) }
+func (k *Kernel) scheduleReenqLocal(r *rq, flags uint64) {
+	k.scheduleDSQReenq(k.sch, &r.local, flags, r)
+}
 
 // scheduleDSQReenq follows schedule_dsq_reenq. locked is the runqueue that the caller holds, nil if none.
-func (k *Kernel) scheduleDSQReenq(d *dsq, flags uint64, locked *rq) {
-	if k.sch.bypassDepth > 0 {
+func (k *Kernel) scheduleDSQReenq(sch *sched, d *dsq, flags uint64, locked *rq) {
+	if sch.bypassDepth > 0 {
 		return
 	}
 	var r *rq
 	switch {
 	case d.isLocal():
 		r = d.rq
-		r.reenqLocal.pending = true
-		r.reenqLocal.flags |= flags
+		l := &sch.pcpu[r.cpu].reenq
+		if !l.pending {
+			l.pending = true
+			r.reenqLocals = append(r.reenqLocals, sch)
+		}
+		l.flags |= flags
 	case !builtin(d.id):
 		r = &k.rqs[k.m.ThisCPU()]
 		found := false
@@ -59,7 +65,7 @@ func (k *Kernel) scheduleDSQReenq(d *dsq, flags uint64, locked *rq) {
 			r.reenqUsers = append(r.reenqUsers, reenqUser{d, flags})
 		}
 	default:
-		k.scxError("DSQ 0x%x not allowed for reenq", d.id)
+		sch.error("DSQ 0x%x not allowed for reenq", d.id)
 		return
 	}
 	if r == locked {
@@ -74,14 +80,14 @@ func (k *Kernel) localTaskShouldReenq(t *sim.Task, flags *uint64) (bool, uint32)
 	first := *flags&reenqTSRNotFirst == 0
 	*flags |= reenqTSRNotFirst
 	if hasFlags(t, ops.TaskImmed) && (!first || *flags&reenqTSRRQOpen == 0) {
-		k.sch.events.ReenqImmed++
+		k.schedOf(t).events.ReenqImmed++
 		return true, ops.TaskReenqImmed
 	}
 	return *flags&ReenqAny != 0, ops.TaskReenqKfunc
 }
 
 // reenqLocal follows reenq_local: tasks of r's local DSQ go back to the policy.
-func (k *Kernel) reenqLocal(r *rq, flags uint64) uint32 {
+func (k *Kernel) reenqLocal(sch *sched, r *rq, flags uint64) uint32 {
 	flags &^= reenqTSRMask
 	if k.rqIsOpen(r, 0) {
 		flags |= reenqTSRRQOpen
@@ -93,6 +99,9 @@ func (k *Kernel) reenqLocal(r *rq, flags uint64) uint32 {
 		t := n.t
 		n = n.next
 		if t == nil {
+			continue
+		}
+		if !k.schedOf(t).under(sch) {
 			continue
 		}
 		ok, reason := k.localTaskShouldReenq(t, &flags)
@@ -120,21 +129,23 @@ func (k *Kernel) reenqLocal(r *rq, flags uint64) uint32 {
 func (k *Kernel) processDeferredReenqLocals(r *rq) {
 	r.reenqLocalSeq++
 	seq := r.reenqLocalSeq
-	for r.reenqLocal.pending {
-		l := &r.reenqLocal
+	for len(r.reenqLocals) > 0 {
+		sch := r.reenqLocals[0]
+		r.reenqLocals = append(r.reenqLocals[:0], r.reenqLocals[1:]...)
+		l := &sch.pcpu[r.cpu].reenq
 		flags := l.flags
 		l.flags, l.pending = 0, false
 		if l.seq != seq {
 			l.seq, l.cnt = seq, 0
 		} else {
 			l.cnt++
-			k.sch.events.ReenqLocalRepeat++
+			sch.events.ReenqLocalRepeat++
 			if l.cnt > reenqLocalMaxRepeat {
-				k.scxError("SCX_ENQ_REENQ on SCX_DSQ_LOCAL repeated %d times", l.cnt)
+				sch.error("SCX_ENQ_REENQ on SCX_DSQ_LOCAL repeated %d times", l.cnt)
 				continue
 			}
 		}
-		k.reenqLocal(r, flags)
+		k.reenqLocal(sch, r, flags)
 	}
 }
 
@@ -147,7 +158,7 @@ func (k *Kernel) processDeferredReenqUsers(r *rq) {
 			continue
 		}
 		it := DSQIter{d: u.d, seq: u.d.seq}
-		for k.sch.bypassDepth == 0 {
+		for u.d.sch.bypassDepth == 0 {
 			t := it.next(k)
 			if t == nil {
 				break

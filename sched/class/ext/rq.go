@@ -31,7 +31,6 @@ type rq struct {
 
 	inSelectCPU     bool
 	cpuReleased     bool
-	bypassing       bool // SCX_SCHED_PCPU_BYPASSING
 	kickSyncPending bool
 	kickSync        uint64
 
@@ -39,16 +38,11 @@ type rq struct {
 	// ksyncs are the kick_sync values of other CPUs when this one began to wait for them.
 	ksyncs []uint64
 
-	bypass dsq
-	dsp    dspCtx
+	// subDispatchPrev is the task that ran before, while ops.dispatch of the root runs.
+	subDispatchPrev *sim.Task
 
-	// reenqLocal and reenqUsers are the deferred re-enqueues of the local DSQ and of user DSQs.
-	reenqLocal struct {
-		pending bool
-		flags   uint64
-		seq     uint64
-		cnt     uint32
-	}
+	// reenqLocals and reenqUsers are the deferred re-enqueues of the local DSQ, by instance, and of user DSQs.
+	reenqLocals   []*sched
 	reenqLocalSeq uint64
 	reenqUsers    []reenqUser
 
@@ -88,8 +82,7 @@ type dspEnt struct {
 
 func (r *rq) init(k *Kernel, cpu sim.CPU, n int) {
 	r.cpu = cpu
-	r.local.init(ops.DSQLocal, r)
-	r.bypass.init(ops.DSQBypass, nil)
+	r.local.init(ops.DSQLocal, r, nil)
 	r.runnable.init()
 	r.ddspDeferred.init()
 	r.flags = rqOnline
@@ -100,7 +93,7 @@ func (r *rq) init(k *Kernel, cpu sim.CPU, n int) {
 	r.perfTarget = ops.CPUPerfOne
 	r.deferred.Do = func() { k.runDeferred(r) }
 	r.kick.Do = func() { k.kickCPUs(r) }
-	r.disable.Do = k.disableWork
+	r.disable.Do = k.disableWorks
 	r.late.Fire = func(sim.Time) { k.m.Resched(r.cpu) }
 	r.repick.Do = func() { k.m.Resched(r.cpu) }
 }

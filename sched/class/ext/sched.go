@@ -7,6 +7,7 @@ import (
 
 // sched is one instance of a policy (struct scx_sched).
 type sched struct {
+	k     *Kernel
 	ops   ops.Table // a copy
 	hasOp uint64    // bit by ops.Callback: the core may call it
 
@@ -23,9 +24,18 @@ type sched struct {
 
 	bypassDepth     int
 	bypassTimestamp sim.Time
+	// bypassDspClaim and bypassDspDepth tell whether the bypass queues of this instance are to be consumed: because it
+	// bypasses, or because a child does.
+	bypassDspClaim bool
+	bypassDspDepth int
+	lbTimer        sim.Timer // bypass_lb_timer
+
+	pcpu []schedCPU
+	tree // its place among other instances
 
 	exitKind ops.ExitKind // ExitNone, the claimed kind, ExitDone
 	aborting bool
+	dying    bool // its disable work is queued, or done
 	info     *ops.ExitInfo
 
 	warnedZeroSlice    bool
@@ -33,6 +43,23 @@ type sched struct {
 	dumpDisabled       bool
 
 	events Events
+}
+
+// schedCPU is what an instance keeps of a CPU (struct scx_sched_pcpu).
+type schedCPU struct {
+	dsp       dspCtx
+	bypass    dsq
+	bypassing bool // SCX_SCHED_PCPU_BYPASSING
+	hostSeq   uint32
+	reenq     reenqLocal
+}
+
+// reenqLocal is a deferred re-enqueue of a CPU's local DSQ on behalf of an instance (struct scx_deferred_reenq_local).
+type reenqLocal struct {
+	pending bool
+	flags   uint64
+	seq     uint64
+	cnt     uint32
 }
 
 // has follows SCX_HAS_OP.
@@ -78,10 +105,32 @@ func hotplugOps(t *ops.Table) uint64 {
 }
 
 // bypassing follows scx_bypassing.
-func (k *Kernel) bypassing(r *rq) bool { return r.bypassing }
+func (s *sched) bypassing(r *rq) bool { return s.pcpu[r.cpu].bypassing }
+
+// dsp is the dispatch buffer of s on a CPU.
+func (s *sched) dsp(cpu sim.CPU) *dspCtx { return &s.pcpu[cpu].dsp }
+
+// schedOf follows scx_task_sched: the instance that schedules t. A task that sched_ext does not know is the root's.
+func (k *Kernel) schedOf(t *sim.Task) *sched {
+	if i := int(t.Index); i >= 0 && i < len(k.ents) {
+		if e := k.ents[i]; e != nil && e.t == t && e.sch != nil {
+			return e.sch
+		}
+	}
+	return k.sch
+}
+
+// prog follows scx_prog_sched: the instance on whose behalf code runs, nil if there is none. Outside callbacks it is the
+// root's, unless As says otherwise.
+func (k *Kernel) prog() *sched {
+	if k.cur != nil {
+		return k.cur
+	}
+	return k.sch
+}
 
 // findGlobalDSQ follows find_global_dsq.
-func (k *Kernel) findGlobalDSQ(cpu sim.CPU) *dsq { return k.sch.global[k.topo.node[cpu]] }
+func (s *sched) findGlobalDSQ(cpu sim.CPU) *dsq { return s.global[s.k.topo.node[cpu]] }
 
 // findUserDSQ follows find_user_dsq; nil if there is none.
-func (k *Kernel) findUserDSQ(id uint64) *dsq { return k.sch.dsqs[id] }
+func (s *sched) findUserDSQ(id uint64) *dsq { return s.dsqs[id] }

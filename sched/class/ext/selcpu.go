@@ -107,7 +107,7 @@ func (k *Kernel) checkBuiltinIdle() bool {
 
 // selectCPUFromKfunc follows select_cpu_from_kfunc.
 func (k *Kernel) selectCPUFromKfunc(t *sim.Task, prev sim.CPU, wakeFlags uint64, allowed []uint64, flags uint64) sim.CPU {
-	if !k.cpuValid(prev, "") {
+	if !k.prog().cpuValid(prev, "") {
 		return -sim.CPU(EINVAL)
 	}
 	if !k.checkBuiltinIdle() {

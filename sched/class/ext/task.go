@@ -68,29 +68,31 @@ const (
 )
 
 // sanitizeErr follows ops_sanitize_err.
-func (k *Kernel) sanitizeErr(op string, err int32) int32 {
+func (s *sched) sanitizeErr(op string, err int32) int32 {
 	if err < 0 && err >= -maxErrno {
 		return err
 	}
-	k.scxError("ops.%s() returned an invalid errno %d", op, err)
+	s.error("ops.%s() returned an invalid errno %d", op, err)
 	return -EPROTO
 }
 
 // initTask follows __scx_init_task.
-func (k *Kernel) initTask(t *sim.Task, fork bool) int32 {
+func (k *Kernel) initTask(sch *sched, t *sim.Task, fork bool) int32 {
 	t.K.SetDisallow(false)
-	if k.sch.has(ops.InitTask) {
+	if sch.has(ops.InitTask) {
 		a := ops.InitTaskArgs{Fork: fork, Cgroup: t.SchedGroup.K.Addr}
-		if ret := k.callInitTask(t, &a); ret != 0 {
-			return k.sanitizeErr("init_task", ret)
+		if ret := sch.callInitTask(t, &a); ret != 0 {
+			return sch.sanitizeErr("init_task", ret)
 		}
 	}
 	if t.K.Disallow() {
 		switch {
+		case sch.parent != nil:
+			sch.error("non-root ops.init_task() set task->scx.disallow for %s[%d]", t.Comm, t.PID)
 		case fork:
-			k.scxError("ops.init_task() set task->scx.disallow for %s[%d] during fork", t.Comm, t.PID)
+			sch.error("ops.init_task() set task->scx.disallow for %s[%d] during fork", t.Comm, t.PID)
 		case k.state != ops.Enabling:
-			k.scxError("ops.init_task() set task->scx.disallow for %s[%d] outside the enable path", t.Comm, t.PID)
+			sch.error("ops.init_task() set task->scx.disallow for %s[%d] outside the enable path", t.Comm, t.PID)
 		case t.Policy == sim.PolicyExt:
 			t.Policy = sim.PolicyNormal
 			k.nrRejected++
@@ -108,35 +110,35 @@ func weightToCgroup(w uint64) uint32 {
 }
 
 // enableTask follows scx_enable_task.
-func (k *Kernel) enableTask(t *sim.Task) {
+func (k *Kernel) enableTask(sch *sched, t *sim.Task) {
 	r := k.taskRQ(t)
 	w := t.Weight
 	if t.Policy == sim.PolicyIdle {
 		w = weightIdlePrio
 	}
 	t.K.SetSCXWeight(weightToCgroup(w))
-	if k.sch.has(ops.Enable) {
-		k.callEnable(r, t)
+	if sch.has(ops.Enable) {
+		sch.callEnable(r, t)
 	}
-	if k.sch.has(ops.SetWeight) {
-		k.callSetWeight(r, t, t.K.SCXWeight())
+	if sch.has(ops.SetWeight) {
+		sch.callSetWeight(r, t, t.K.SCXWeight())
 	}
 	setTaskState(t, ops.TaskEnabled)
 }
 
 // disableTask follows scx_disable_task.
-func (k *Kernel) disableTask(t *sim.Task) {
+func (k *Kernel) disableTask(sch *sched, t *sim.Task) {
 	clearDirectDispatch(t)
-	if k.sch.has(ops.Disable) {
-		k.callDisable(k.taskRQ(t), t)
+	if sch.has(ops.Disable) {
+		sch.callDisable(k.taskRQ(t), t)
 	}
 	setTaskState(t, ops.TaskReady)
 	t.K.SetDSQVtime(0)
 	t.K.SetSlice(0)
 }
 
-// disableAndExitTask follows scx_disable_and_exit_task.
-func (k *Kernel) disableAndExitTask(t *sim.Task) {
+// exitTask follows __scx_disable_and_exit_task.
+func (k *Kernel) exitTask(sch *sched, t *sim.Task) {
 	a := ops.ExitTaskArgs{}
 	switch taskState(t) {
 	case ops.TaskNone:
@@ -144,11 +146,17 @@ func (k *Kernel) disableAndExitTask(t *sim.Task) {
 	case ops.TaskInit:
 		a.Cancelled = true
 	case ops.TaskEnabled:
-		k.disableTask(t)
+		k.disableTask(sch, t)
 	}
-	if k.sch.has(ops.ExitTask) {
-		k.callExitTask(k.taskRQ(t), t, &a)
+	if sch.has(ops.ExitTask) {
+		sch.callExitTask(k.taskRQ(t), t, &a)
 	}
+}
+
+// disableAndExitTask follows scx_disable_and_exit_task: t is no longer of any instance.
+func (k *Kernel) disableAndExitTask(t *sim.Task) {
+	k.exitTask(k.schedOf(t), t)
+	k.ent(t).sch = nil
 	setTaskState(t, ops.TaskNone)
 }
 
@@ -167,11 +175,13 @@ func (k *Kernel) fork(t *sim.Task) error {
 		return nil
 	}
 	setTaskState(t, ops.TaskInitBegin)
-	if ret := k.initTask(t, true); ret != 0 {
+	sch := k.cgroupSched(t.Cgroup)
+	if ret := k.initTask(sch, t, true); ret != 0 {
 		setTaskState(t, ops.TaskNone)
 		return forkError(ret)
 	}
 	setTaskState(t, ops.TaskInit)
+	k.ent(t).sch = sch
 	return nil
 }
 
@@ -180,7 +190,7 @@ func (k *Kernel) postFork(t *sim.Task) {
 	if k.initTasks {
 		setTaskState(t, ops.TaskReady)
 		if k.onExt(t) {
-			k.enableTask(t)
+			k.enableTask(k.schedOf(t), t)
 		}
 	}
 	if k.tids != nil {
@@ -213,8 +223,8 @@ func (k *Kernel) reweightTask(cpu sim.CPU, t *sim.Task) {
 		return
 	}
 	t.K.SetSCXWeight(weightToCgroup(t.Weight))
-	if k.sch.has(ops.SetWeight) {
-		k.callSetWeight(&k.rqs[cpu], t, t.K.SCXWeight())
+	if sch := k.schedOf(t); sch.has(ops.SetWeight) {
+		sch.callSetWeight(&k.rqs[cpu], t, t.K.SCXWeight())
 	}
 }
 
@@ -223,8 +233,8 @@ func (k *Kernel) setCPUsAllowed(t *sim.Task) {
 	if deadAndDone(t) || k.sch == nil {
 		return
 	}
-	if k.sch.has(ops.SetCPUMask) {
-		k.callSetCPUMask(k.taskRQ(t), t)
+	if sch := k.schedOf(t); sch.has(ops.SetCPUMask) {
+		sch.callSetCPUMask(k.taskRQ(t), t)
 	}
 }
 
@@ -233,9 +243,10 @@ func (k *Kernel) switchingTo(cpu sim.CPU, t *sim.Task) {
 	if deadAndDone(t) {
 		return
 	}
-	k.enableTask(t)
-	if k.sch.has(ops.SetCPUMask) {
-		k.callSetCPUMask(&k.rqs[cpu], t)
+	sch := k.schedOf(t)
+	k.enableTask(sch, t)
+	if sch.has(ops.SetCPUMask) {
+		sch.callSetCPUMask(&k.rqs[cpu], t)
 	}
 }
 
@@ -244,5 +255,5 @@ func (k *Kernel) switchedFrom(_ sim.CPU, t *sim.Task) {
 	if deadAndDone(t) || taskState(t) == ops.TaskNone {
 		return
 	}
-	k.disableTask(t)
+	k.disableTask(k.schedOf(t), t)
 }

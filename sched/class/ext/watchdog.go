@@ -23,7 +23,9 @@ func (k *Kernel) refreshWatchdog() {
 		k.m.Cancel(&k.watchdog.timer)
 		return
 	}
-	k.watchdog.interval = max(k.sch.watchdogTimeout/2, 1)
+	shortest := k.sch.watchdogTimeout
+	k.sch.descendants(func(s *sched) { shortest = min(shortest, s.watchdogTimeout) })
+	k.watchdog.interval = max(shortest/2, 1)
 	k.armWatchdog()
 }
 
@@ -54,9 +56,10 @@ func (k *Kernel) checkRQForTimeouts(r *rq) bool {
 	for n := r.runnable.next; n != &r.runnable; n = n.next {
 		t := n.t
 		last := t.K.RunnableAt()
-		if int64(last+k.sch.watchdogTimeout-now) < 0 {
+		sch := k.schedOf(t)
+		if int64(last+sch.watchdogTimeout-now) < 0 {
 			ms := k.jiffiesToMS(now - last)
-			k.scxExit(ops.ExitErrorStall, 0, int32(r.cpu), "%s[%d] failed to run for %d.%03ds",
+			sch.exit(ops.ExitErrorStall, 0, int32(r.cpu), "%s[%d] failed to run for %d.%03ds",
 				t.Comm, t.PID, ms/1000, ms%1000)
 			return true
 		}
