@@ -2,6 +2,7 @@ package vm
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
@@ -23,16 +24,30 @@ func Interp() Engine { return interp.Engine{} }
 // EngineByName returns the engine that flags call "interp" or "jit". "auto" and "" are the JIT where there is one, else the
 // interpreter.
 func EngineByName(name string) (Engine, error) {
+	e, _, err := NewEngine(name, EngineOptions{})
+	return e, err
+}
+
+// EngineOptions tune NewEngine. The zero value is right for everything but profiling with perf.
+type EngineOptions struct {
+	// PerfMap, if not nil, receives a line per subprogram in machine code, in the format of /tmp/perf-PID.map.
+	PerfMap io.Writer
+}
+
+// NewEngine is EngineByName with options. The notice is one line for the user where "auto" has chosen the interpreter, and why.
+func NewEngine(name string, o EngineOptions) (e Engine, notice string, err error) {
+	jo := jit.Options{PerfMap: o.PerfMap}
 	switch name {
 	case "interp":
-		return Interp(), nil
+		return Interp(), "", nil
 	case "jit":
-		return jit.New(jit.Options{})
+		e, err = jit.New(jo)
+		return e, "", err
 	case "auto", "":
-		e, _ := jit.Select(jit.Options{}, Interp())
-		return e, nil
+		e, notice = jit.Select(jo, Interp())
+		return e, notice, nil
 	}
-	return nil, fmt.Errorf("engine %q: not known; there are interp, jit and auto", name)
+	return nil, "", fmt.Errorf("engine %q: not known; there are interp, jit and auto", name)
 }
 
 // Options say what a set of programs lives in. Mem and Host are required.

@@ -454,6 +454,10 @@ func TestEngineByName(t *testing.T) {
 			t.Errorf("%q: %v, %v", name, e, err)
 		}
 	}
+	_, jitErr := vm.EngineByName("jit")
+	if e, notice, err := vm.NewEngine("auto", vm.EngineOptions{}); err != nil || (notice != "") != (jitErr != nil) || (e.Name() == "jit") != (jitErr == nil) {
+		t.Errorf("auto: %v, %q, %v; jit: %v", e, notice, err, jitErr)
+	}
 	if _, err := vm.EngineByName("gcc"); err == nil {
 		t.Error(`an engine "gcc" exists`)
 	}

@@ -30,6 +30,7 @@ type simFlags struct {
 	seed     uint64
 	kernel   string
 	engine   string
+	perfMap  string
 	costs    string
 	globals  []string
 	members  []string
@@ -54,6 +55,9 @@ func (f *simFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&f.kernel, "kernel", runner.DefaultKernel, "`version` of the kernel: "+strings.Join(kernels.List(), ", "))
 	fs.StringVar(&f.engine, "engine", "auto", "how BPF programs run: jit, interp, or auto for the faster one that there is;\n"+
 		"the results are the same")
+	fs.StringVar(&f.perfMap, "perf-map", "", "write the names of compiled BPF functions for perf, to the file where it looks for them or to `FILE`\n"+
+		"(behind a =)")
+	fs.Lookup("perf-map").NoOptDefVal = perfMapName
 	fs.StringVar(&f.costs, "costs", "on", "overheads of the machine (switches, interrupts, cold caches, callbacks): on or off")
 	fs.StringArrayVarP(&f.globals, "set-global", "G", nil, "set a global variable of the object before it is loaded: `name=value`; repeatable")
 	fs.StringArrayVar(&f.members, "ops", nil, "set members of the scheduler's struct sched_ext_ops before it is loaded: `member=value,...`, where a value\n"+
@@ -107,7 +111,8 @@ func (a *app) options(f *simFlags, schedulers []string, workload string) (runner
 		return o, err
 	}
 	o.Kernel = k.Version
-	if _, err := vm.EngineByName(f.engine); err != nil {
+	_, notice, err := vm.NewEngine(f.engine, vm.EngineOptions{})
+	if err != nil {
 		return o, usage("--engine: %v", err)
 	}
 	switch f.costs {
@@ -135,6 +140,12 @@ func (a *app) options(f *simFlags, schedulers []string, workload string) (runner
 	case len(o.Members) > 0 && !object:
 		return o, usage("--ops sets members of objects' tables, but no scheduler is one: %s", strings.Join(schedulers, ", "))
 	}
+	if object && notice != "" {
+		a.remark("%s", notice)
+	}
+	if o.PerfMap, err = perfMap(f.perfMap, object, schedulers); err != nil {
+		return o, err
+	}
 	var w workloads.Options
 	if w.Duplicates, err = choice("--rtapp-dup", f.dup, map[string]rtapp.Dup{"expand": rtapp.DupExpand, "last": rtapp.DupLast}); err != nil {
 		return o, err
@@ -145,6 +156,27 @@ func (a *app) options(f *simFlags, schedulers []string, workload string) (runner
 	}
 	o.Workload, err = a.workload(workload, w)
 	return o, err
+}
+
+// perfMapName is where perf looks for the names of functions that a process has compiled.
+const perfMapName = "/tmp/perf-PID.map"
+
+// perfMap opens the file for the names of compiled functions; it stays open as long as the process.
+func perfMap(name string, object bool, schedulers []string) (io.Writer, error) {
+	switch {
+	case name == "":
+		return nil, nil
+	case !object:
+		return nil, usage("--perf-map is about objects, but no scheduler is one: %s", strings.Join(schedulers, ", "))
+	}
+	if name == perfMapName {
+		name = fmt.Sprintf("/tmp/perf-%d.map", os.Getpid())
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, err // not f, which is no nil interface
+	}
+	return f, nil
 }
 
 func choice[T any](flag, value string, of map[string]T) (T, error) {

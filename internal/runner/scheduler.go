@@ -79,7 +79,7 @@ func (o *Options) policy(k *kernels.Kernel, space *mem.Space) (sched.Policy, err
 		p, _ := builtin.ByName(o.Scheduler)
 		return p, nil
 	}
-	engine, err := vm.EngineByName(o.Engine)
+	engine, _, err := vm.NewEngine(o.Engine, vm.EngineOptions{PerfMap: o.PerfMap})
 	if err != nil {
 		return nil, err
 	}
