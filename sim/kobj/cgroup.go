@@ -81,7 +81,7 @@ func NewCgroup(m Memory, l *Layout, parent Cgroup, name string, id uint64) (Cgro
 	c.setI32(l.cg.level, level)
 	c.setU64(l.cg.kn, c.kn.Addr)
 	c.setU64(l.cg.dom, c.Addr)
-	c.setU32(l.cg.subtree, 1<<cpusetSubsys|1<<cpuSubsys)
+	c.setU16(l.cg.subtree, 1<<cpusetSubsys|1<<cpuSubsys)
 	c.tg.setU64(l.cg.tgCgroup, c.Addr)
 	c.SetShares(1024 << 10)
 	flags := CSSOnline | CSSVisible

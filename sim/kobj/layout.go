@@ -125,7 +125,7 @@ func (l *Layout) fields() []field {
 		{"cgroup.level", 4, &c.level, required},
 		{"cgroup.nr_descendants", 4, &c.nrDesc, required},
 		{"cgroup.nr_dying_descendants", 4, &c.nrDying, required},
-		{"cgroup.subtree_control", 4, &c.subtree, required},
+		{"cgroup.subtree_control", 0, &c.subtree, required}, // u16 before 7.0: the low half is enough
 		{"cgroup.kn", 8, &c.kn, required},
 		{"cgroup.dom_cgrp", 8, &c.dom, required},
 		{"cgroup.subsys", 0, &c.subsys, required},
