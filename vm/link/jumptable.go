@@ -14,6 +14,9 @@ import (
 // objects that have any (those of clang 22 with -mcpu=v4) no better. Only the count of executed instructions differs from
 // the kernel's, by two per doubling of the number of targets.
 
+// NoTarget is the poison at the end of such a search: no path leads there from an element of the table.
+const NoTarget = "jumps to what is no target of its jump table"
+
 // jumpTableMap is the data section that holds the tables.
 const jumpTableMap = ".jumptables"
 
@@ -23,11 +26,13 @@ func (l *linker) jumpTables() int {
 		return i
 	}
 	size := uint32(0)
+	var tables [][2]uint32
 	for _, t := range l.in.JumpTables {
-		size = max(size, t.Off+8*uint32(len(t.Targets)))
+		n := 8 * uint32(len(t.Targets))
+		size, tables = max(size, t.Off+n), append(tables, [2]uint32{t.Off, n})
 	}
 	l.out.Maps = append(l.out.Maps, &Map{Name: jumpTableMap, Section: jumpTableMap, Type: elf.MapTypeArray, KeySize: 4, ValueSize: size,
-		MaxEntries: 1, Flags: elf.FlagRdonlyProg, Frozen: true, Data: make([]byte, size)})
+		MaxEntries: 1, Flags: elf.FlagRdonlyProg, Frozen: true, Data: make([]byte, size), Tables: tables})
 	return len(l.out.Maps) - 1
 }
 
@@ -69,5 +74,5 @@ func (c *code) dispatch(in ir.Insn, targets []int32, jump func(slot int32)) {
 	jump(targets[0])
 	in.Op, in.Imm = ir.JEq64K, int64(targets[0])
 	c.insns = append(c.insns, in, ir.Insn{Op: ir.Invalid, Orig: in.Orig, Imm: int64(len(c.poison))})
-	c.poison = append(c.poison, "jumps to what is no target of its jump table")
+	c.poison = append(c.poison, NoTarget)
 }

@@ -46,6 +46,8 @@ type Map struct {
 	// Inner is the template of inner maps; Slots are the initial entries of an array of maps, by map name.
 	Inner *Map
 	Slots []elf.Slot
+	// Tables are the offsets and sizes of the jump tables in the section .jumptables.
+	Tables [][2]uint32
 }
 
 // Var is a variable of a data section.

@@ -257,7 +257,7 @@ func (v *verifier) prepareArg(t btf.Type, decl []string, i int, fn string) (subA
 		return subArg{typ: argArena}, nil
 	case tags.nullable:
 		return subArg{}, bad
-	case v.at.CtxType != "" && isStruct(to) && to.TypeName() == v.at.CtxType:
+	case v.at.CtxType != "" && isStruct(to) && (to.TypeName() == v.at.CtxType || v.at.CtxType == "pt_regs" && to.TypeName() == "bpf_user_pt_regs_t"):
 		return subArg{typ: argCtx}, nil
 	}
 	size, ok := sizeOf(to)

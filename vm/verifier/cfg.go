@@ -14,6 +14,7 @@ type insnAux struct {
 	iterNext   bool
 	callback   bool // a call that runs a callback before it returns
 	scc        int  // number of the cycle it is in, 0 for none
+	gotox      bool // a step of the search that stands for an indirect jump
 	entry      bool // a function starts here
 	target     bool // something jumps here
 	fastcall   bool // a spill or fill around a call that needs none

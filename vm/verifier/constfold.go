@@ -215,7 +215,7 @@ func (v *verifier) pruneDeadBranches() {
 	for i := range v.insns {
 		in := &v.insns[i]
 		a := &v.aux[i]
-		if in.Op < ir.JEq64X || in.Op > ir.JSet32K || in.Dst >= fp || a.constNum>>in.Dst&1 == 0 {
+		if a.gotox || in.Op < ir.JEq64X || in.Op > ir.JSet32K || in.Dst >= fp || a.constNum>>in.Dst&1 == 0 {
 			continue
 		}
 		k, wide, byReg := splitJmp(in.Op)

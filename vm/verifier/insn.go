@@ -8,6 +8,10 @@ import (
 // step checks the current instruction and applies it to the current state. It follows do_check_insn.
 func (v *verifier) step() (stepResult, error) {
 	in := &v.insns[v.insnIdx]
+	if g := v.gotoxs[v.insnIdx]; g != nil {
+		v.jumps++
+		return v.stepGotox(g, in)
+	}
 	switch op := in.Op; {
 	case v.legacyLoad(in):
 		return v.stepLegacyLoad(in)
@@ -204,9 +208,14 @@ func (v *verifier) stepLdImm(in *ir.Insn) error {
 	case link.RefMap:
 		d.setPointer(constPtrToMap, object{m: v.maps[ref.Map]})
 	case link.RefMapValue:
-		m := v.maps[ref.Map]
+		m, off := v.maps[ref.Map], ref.Off
+		if len(v.obj.Maps[ref.Map].Tables) > 0 {
+			if m, off = v.tableAt(v.obj.Maps[ref.Map], ref.Off); m == nil {
+				return refuse(CodeInvalidInsn, "no jump table at byte %d", ref.Off)
+			}
+		}
 		d.setPointer(ptrToMapValue, object{m: m})
-		d.num = knownNum(uint64(ref.Off))
+		d.num = knownNum(uint64(off))
 	case link.RefArena:
 		d.markUnknown()
 	case link.RefFunc:

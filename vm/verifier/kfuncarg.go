@@ -183,11 +183,12 @@ func (v *verifier) kfuncPtr(k *kfunc, i int, r *reg, ptr *btf.Pointer, nullable 
 func (v *verifier) kfuncPtrArg(k *kfunc, i int, kind kfArg, r *reg, ptr *btf.Pointer, m *kfuncMeta) error {
 	n := i + 1
 	name := regName(n)
-	if kind == kfMap && r.obj.m == nil {
+	kernelMap := kind == kfMap && r.typ.base() == ptrToBTF
+	if kind == kfMap && r.obj.m == nil && !kernelMap {
 		return refuse(CodeArgType, "pointer in %s isn't map pointer", name)
 	}
 	if kind == kfMap || kind == kfAlloc || kind == kfBTF {
-		if kind == kfMap && m.m != nil && (m.m != r.obj.m || m.uid != r.obj.uid) && r.obj.m.rec.has(fieldWorkqueue|fieldTaskWork) {
+		if kind == kfMap && !kernelMap && m.m != nil && (m.m != r.obj.m || m.uid != r.obj.uid) && r.obj.m.rec.has(fieldWorkqueue|fieldTaskWork) {
 			if r.obj.m.rec.has(fieldTaskWork) {
 				return refuse(CodeArgType, "bpf_task_work pointer in R2 map_uid=%d doesn't match map pointer in R3 map_uid=%d", m.uid, r.obj.uid)
 			}
@@ -248,6 +249,9 @@ func (v *verifier) kfuncPtrArg(k *kfunc, i int, kind kfArg, r *reg, ptr *btf.Poi
 	case kfListNode, kfTreeNode:
 		return v.graphNode(k, r, name, kind, i, m)
 	case kfMap:
+		if kernelMap {
+			return v.btfArg(k, r, name, &btf.Pointer{Target: v.kernelStruct("bpf_map")})
+		}
 		m.m, m.uid = r.obj.m, r.obj.uid
 		return nil
 	case kfBTF:

@@ -16,7 +16,8 @@ func (v *verifier) ksymVar(d *reg, ref *link.Ref) error {
 	}
 	var x *btf.Var
 	if err := v.at.Kernel.TypeByName(ref.Name, &x); err != nil {
-		return unsupported("kernel variable %s without a type", ref.Name)
+		d.markUnknown() // an address without a type is a number
+		return nil
 	}
 	t := skipMods(x.Type)
 	if v.perCPU(x) {

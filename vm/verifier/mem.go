@@ -274,6 +274,9 @@ func (v *verifier) accessMapValue(a access, d *reg) error {
 			return v.accessKptr(a, d, f)
 		}
 	}
+	if r.obj.m.typ == mapInsnArray && !a.write {
+		return loadInsn(a, d)
+	}
 	if d == nil {
 		return nil
 	}

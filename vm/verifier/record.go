@@ -133,8 +133,8 @@ func (r *record) overlap(lo, hi int64) *field {
 	return nil
 }
 
-// maxFields bounds arrays of special fields.
-const maxFields = 4096
+// maxFields is BTF_FIELDS_MAX: with more special fields the kernel takes a map to have none, and here it is refused.
+const maxFields = 11
 
 // recordBuilder collects the special fields of a type. It follows btf_parse_fields.
 type recordBuilder struct {
@@ -379,6 +379,9 @@ func (v *verifier) recordBehind(r *reg) *record {
 func (v *verifier) mapInfo(m *link.Map, index int) *mapInfo {
 	mi := &mapInfo{name: m.Name, typ: m.Type, key: m.KeySize, value: m.ValueSize, max: m.MaxEntries, flags: m.Flags,
 		data: m.Data, frozen: m.Frozen, hasBTF: m.Value != nil || len(m.Vars) > 0, index: index}
+	if len(m.Tables) > 0 {
+		mi.typ = mapInsnArray
+	}
 	b := recordBuilder{v: v}
 	if m.Section != "" {
 		for _, va := range m.Vars {

@@ -80,6 +80,15 @@ func (v *verifier) storedImm() (int64, bool) {
 	return in.Imm, in.Op >= ir.St8K && in.Op <= ir.St64K
 }
 
+// spillable follows is_spillable_regtype: other pointers become numbers on the stack.
+func (t regType) spillable() bool {
+	switch t.base() {
+	case scalar, notInit, constPtrToDynptr, ptrToInsn, ptrToTPBuffer:
+		return false
+	}
+	return true
+}
+
 // writeStackFixed follows check_stack_write_fixed_off.
 func (v *verifier) writeStackFixed(f *frame, off int64, size, val int) error {
 	n := slotOf(off)
@@ -109,7 +118,7 @@ func (v *verifier) writeStackFixed(f *frame, off int64, size, val int) error {
 		var k reg
 		k.setConst(uint64(imm))
 		s.save(&k, size)
-	case r != nil && r.typ != scalar && r.typ != notInit && r.typ != constPtrToDynptr:
+	case r != nil && r.typ.spillable():
 		if size != regSize {
 			return refuse(CodeSpill, "invalid size of register spill")
 		}

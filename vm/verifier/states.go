@@ -85,6 +85,8 @@ func (v *verifier) regSafe(old, cur *reg, ex exactness) bool {
 	case ptrToMapKey, ptrToMapValue, ptrToMem, ptrToBuf, ptrToTPBuffer:
 		return old.delta == cur.delta && old.obj == cur.obj && within(old, cur) &&
 			v.ids.check(old.id, cur.id) && v.ids.check(old.parent, cur.parent)
+	case ptrToInsn:
+		return old.obj == cur.obj && within(old, cur)
 	case ptrToPacket, ptrToPacketMeta:
 		a, b := old.packetRange(), cur.packetRange()
 		if (a < 0 || b < 0) && a != b || a > b {

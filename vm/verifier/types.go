@@ -184,8 +184,8 @@ type walk struct {
 }
 
 // structWalk finds what lies at an offset of a struct. It follows btf_struct_walk (kernel/bpf/btf.c, 7.2).
-func structWalk(t btf.Type, off, size uint32, flex bool) (walk, error) {
-	var w walk
+func structWalk(t btf.Type, off, size uint32, flex bool, flags regType) (walk, error) {
+	w := walk{flags: flags}
 again:
 	t = skipMods(t)
 	ms, total, ok := members(t)
@@ -299,7 +299,7 @@ func (v *verifier) structAccess(r *reg, off, size uint32) (t regType, w walk, er
 	}
 	typ := r.obj.typ
 	for range 64 {
-		w, err = structWalk(typ, off, size, !alloc)
+		w, err = structWalk(typ, off, size, !alloc, w.flags)
 		if err != nil {
 			return 0, w, err
 		}
@@ -329,7 +329,7 @@ func idsMatch(t btf.Type, off int64, need btf.Type, strict, flex bool) bool {
 	}
 	o := uint32(off)
 	for range 64 {
-		w, err := structWalk(t, o, 1, flex)
+		w, err := structWalk(t, o, 1, flex, 0)
 		if err != nil || w.kind != walkStruct {
 			return false
 		}

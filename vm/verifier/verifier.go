@@ -86,6 +86,9 @@ type verifier struct {
 	visits   [][]*sccVisit
 
 	insnIdx, prevIdx int32
+	// gotoxs are the indirect jumps by instruction, tables their tables by offset in the section.
+	gotoxs map[int32]*gotox
+	tables map[uint32]*mapInfo
 	// ownedArgs are the references of arguments that the program has to release, by number.
 	ownedArgs []uint32
 	// left: the current instruction, a call, has set insnIdx to where its function returns.
@@ -222,6 +225,7 @@ func (v *verifier) resolve() error {
 		}
 		v.aux[r.Insn].ref = r
 	}
+	v.findGotox()
 	v.maps = make([]*mapInfo, len(used))
 	for i, u := range used {
 		if !u {

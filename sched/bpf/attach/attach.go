@@ -3,6 +3,7 @@ package attach
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -114,6 +115,13 @@ func (k *Kernel) Member(typ, member string, sleepable bool) (verifier.Attachment
 		}
 		at = k.base(kfuncs.ForeignStructOps(typ, sleepable), progtype.HookStructOps)
 		k.stub(typ, member, args)
+		if typ == "Qdisc_ops" && member == "enqueue" && len(args.Params) > 2 { // bpf_qdisc_is_valid_access
+			var list *btf.Struct
+			if k.types.TypeByName("bpf_sk_buff_ptr", &list) == nil {
+				args.Params = slices.Clone(args.Params)
+				args.Params[2].Type = &btf.Pointer{Target: list}
+			}
+		}
 	}
 	at.Context, at.StructOps = args, true
 	switch ret := btf.UnderlyingType(proto.Return).(type) {

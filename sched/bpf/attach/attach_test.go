@@ -149,7 +149,7 @@ func TestOther(t *testing.T) {
 		forbidden string
 		err       string
 	}{
-		{"syscall", link.Program{Kind: elf.KindSyscall, Section: "syscall"}, []int{0, 65520, -1, 65528, 4}, verifier.Return{}, "bpf_sys_bpf", "bpf_seq_write", ""},
+		{"syscall", link.Program{Kind: elf.KindSyscall, Section: "syscall"}, []int{0, 65520, 4, -1, 65528}, verifier.Return{}, "bpf_sys_bpf", "bpf_seq_write", ""},
 		{"tp_btf", link.Program{Kind: elf.KindTPBTF, Section: "tp_btf/sched_switch", Attach: "sched_switch"}, []int{0, 8, 16, 24, -1, 32},
 			verifier.Return{}, "bpf_get_func_arg", "bpf_sys_bpf", ""},
 		{"tp_btf unknown", link.Program{Kind: elf.KindTPBTF, Section: "tp_btf/none", Attach: "none"}, nil, verifier.Return{}, "", "", "no such tracepoint"},

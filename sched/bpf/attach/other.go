@@ -236,22 +236,26 @@ func (k *Kernel) iterator(at *verifier.Attachment, p *link.Program) error {
 	tracing(at, iterHelpers)
 	at.PrivateStack, at.Tracing = false, false
 	var params []btf.FuncParam
+	var kinds []verifier.FieldKind
 	for i, m := range st.Members {
 		t := m.Type
 		if u, ok := t.(*btf.Union); ok && len(u.Members) == 1 {
 			t = u.Members[0].Type
 		}
 		name := m.Name
+		if u, ok := m.Type.(*btf.Union); ok && len(u.Members) == 1 && name == "" {
+			name = u.Members[0].Name
+		}
+		kinds = append(kinds, bufferArg(p.Attach, name))
 		if i > 0 {
 			name += "__nullable"
 		}
 		params = append(params, btf.FuncParam{Name: name, Type: t})
 	}
 	args := verifier.NewArgs(&btf.FuncProto{Params: params}, true)
-	args.Plain, args.Kinds = make([]bool, len(params)), make([]verifier.FieldKind, len(params))
+	args.Plain, args.Kinds = make([]bool, len(params)), kinds
 	for i := range params {
 		args.Plain[i] = i > 0 && !trustedIter(p.Attach)
-		args.Kinds[i] = bufferArg(p.Attach, st.Members[i].Name)
 	}
 	at.Context, at.CssTaskIter, at.SockMapUpdate, at.SockMapDelete = args, true, true, true
 	at.Return = verifier.Return{Kind: verifier.ReturnRange, Hi: 1}
