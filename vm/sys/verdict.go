@@ -3,6 +3,8 @@ package sys
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -148,13 +150,50 @@ func (u *unjudgedError) Unwrap() []error { return []error{u.err, u.e} }
 
 // errnoOf is the error number that the kernel gives for a refusal of that sort.
 func errnoOf(e *verifier.Error) abi.Errno {
+	has := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(e.Msg, w) })
+	}
 	switch e.Code {
+	case verifier.CodeMapFunc:
+		if has("callback function not allowed") {
+			return abi.ENOTSUPP
+		}
+		return abi.EINVAL
+	case verifier.CodePointerMath:
+		if has("math between", "be out of bounds") {
+			return abi.EINVAL
+		}
+		return abi.EACCES
+	case verifier.CodeLeak:
+		if has("reference leak") {
+			return abi.EINVAL
+		}
+		return abi.EACCES
+	case verifier.CodeStackAccess:
+		var off, size int
+		if i := strings.Index(e.Msg, " off="); i >= 0 && !has("helper function") {
+			fmt.Sscanf(e.Msg[i:], " off=%d size=%d", &off, &size)
+		}
+		if has("invalid variable-offset") || -512 <= off && off < 0 && off+size > 0 { // which ends above the frame
+			return abi.EINVAL
+		}
+		return abi.EACCES
+	case verifier.CodeBadPointer, verifier.CodeBTFAccess, verifier.CodeSpill:
+		if has("same insn cannot be used", "doesn't have field", "cannot spill pointers to stack") {
+			return abi.EINVAL
+		}
+		return abi.EACCES
+	case verifier.CodeDynptr, verifier.CodeReturn:
+		if has("potential write to dynptr", "not a scalar value") {
+			return abi.EACCES
+		}
+		return abi.EINVAL
 	case verifier.CodeTooComplex, verifier.CodeCallDepth:
 		return abi.E2BIG
-	case verifier.CodeUninitReg, verifier.CodeFramePointer, verifier.CodePointerMath, verifier.CodeStackSize, verifier.CodeStackAccess,
-		verifier.CodeUninitStack, verifier.CodeSpill, verifier.CodeCtxAccess, verifier.CodeBadPointer, verifier.CodeNull, verifier.CodeBounds,
-		verifier.CodeReadOnly, verifier.CodeAlignment, verifier.CodeBTFAccess, verifier.CodeSpecialField, verifier.CodeAtomic,
-		verifier.CodeArgType, verifier.CodeArgValue, verifier.CodeUntrusted, verifier.CodeKfunc, verifier.CodeLeak:
+	case verifier.CodeUninitReg, verifier.CodeFramePointer, verifier.CodeStackSize,
+		verifier.CodeUninitStack, verifier.CodeCtxAccess, verifier.CodeNull, verifier.CodeBounds,
+		verifier.CodeReadOnly, verifier.CodeAlignment, verifier.CodeSpecialField, verifier.CodeAtomic,
+		verifier.CodeArgType, verifier.CodeArgValue, verifier.CodeUntrusted, verifier.CodeKfunc:
 		return abi.EACCES
 	}
 	return abi.EINVAL

@@ -182,6 +182,11 @@ func (v *verifier) helperSpecial(m *callMeta) error {
 	case 187: // set_retval
 		return v.setRetval()
 	case 164:
+		switch m.m.typ {
+		case mapHash, mapArray, mapPercpuHash, mapPercpuArray, mapLRUHash, mapLRUPercpuHash:
+		default: // maps without map_for_each_callback
+			return refuse(CodeMapFunc, "callback function not allowed for map")
+		}
 		return v.callCallback(m.sub, callbackSync, setMapElemArgs)
 	case 170:
 		return v.callCallback(m.sub, callbackAsync, setTimerArgs)
