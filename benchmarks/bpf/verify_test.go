@@ -18,8 +18,22 @@ var helpers = []int32{1, 2, 8, 42, 181}
 
 // verify verifies the programs of an object, as the kernel does, and notes what that has proved of their accesses.
 func verify(tb testing.TB, kernel *kernels.Kernel, o *link.Object) {
+	at := attachment(kernel)
+	for _, p := range o.Programs {
+		r, err := verifier.Check(o, p, at)
+		if err != nil {
+			tb.Fatalf("%s: %v", p.Name, err)
+		}
+		for i := range p.Code.Insns {
+			p.Code.Insns[i].Proved = r.Proved[i]
+		}
+	}
+}
+
+// attachment is where the programs attach: somewhere without a context.
+func attachment(kernel *kernels.Kernel) verifier.Attachment {
 	rows := kfuncs.All(&kfuncs.Host{})
-	at := verifier.Attachment{Kernel: kernel.BTF(), NrCPUs: 8,
+	return verifier.Attachment{Kernel: kernel.BTF(), NrCPUs: 8,
 		Helper: func(id int32) bool { return slices.Contains(helpers, id) },
 		Kfunc: func(name string) (verifier.Kfunc, error) {
 			for i := range rows {
@@ -31,13 +45,4 @@ func verify(tb testing.TB, kernel *kernels.Kernel, o *link.Object) {
 			}
 			return verifier.Kfunc{}, fmt.Errorf("no kernel function %s", name)
 		}}
-	for _, p := range o.Programs {
-		r, err := verifier.Check(o, p, at)
-		if err != nil {
-			tb.Fatalf("%s: %v", p.Name, err)
-		}
-		for i := range p.Code.Insns {
-			p.Code.Insns[i].Proved = r.Proved[i]
-		}
-	}
 }

@@ -568,8 +568,10 @@ func (v *verifier) returnToCaller() error {
 		caller.regs[0] = *r0
 		v.insnIdx = callee.callsite + 1
 	}
+	inCallback := callee.inCallback
 	st.frames = st.frames[:n]
-	if callee.inCallback {
+	v.pool.frames = append(v.pool.frames, callee)
+	if inCallback {
 		if prev := v.previousEntry(st, v.insnIdx); prev != nil {
 			widen(prev, st)
 		}

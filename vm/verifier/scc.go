@@ -68,6 +68,7 @@ func (v *verifier) exitSCC(st *state) error {
 	defer func() {
 		for _, e := range vi.edges {
 			v.discharge(e.bytes())
+			v.pool.free(e)
 		}
 		vi.edges = nil
 	}()

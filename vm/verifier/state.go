@@ -1,7 +1,5 @@
 package verifier
 
-import "slices"
-
 const (
 	maxFrames     = 16      // MAX_CALL_FRAMES of 7.2
 	maxStack      = 512     // MAX_BPF_STACK
@@ -79,12 +77,6 @@ type frame struct {
 	inst          *instance // what is known of live stack
 }
 
-func (f *frame) clone() *frame {
-	g := *f
-	g.stack = slices.Clone(f.stack)
-	return &g
-}
-
 // grow makes sure that size bytes of stack are tracked.
 func (f *frame) grow(size int) {
 	for n := (size + regSize - 1) / regSize; len(f.stack) < n; {
@@ -145,20 +137,6 @@ type state struct {
 }
 
 func (s *state) cur() *frame { return s.frames[len(s.frames)-1] }
-
-// clone copies what differs between branches. The copy has no history: it is given the original's where it goes on from
-// the same checkpoint.
-func (s *state) clone() *state {
-	c := *s
-	c.frames = make([]*frame, len(s.frames))
-	for i, f := range s.frames {
-		c.frames[i] = f.clone()
-	}
-	c.refs = slices.Clone(s.refs)
-	c.hist = slices.Clone(s.hist)
-	c.misses, c.hits, c.evicted, c.equal = 0, 0, false, nil
-	return &c
-}
 
 // bytes is about the memory that the state takes.
 func (s *state) bytes() int64 {

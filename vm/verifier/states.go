@@ -228,7 +228,7 @@ func (v *verifier) clean(st *state) {
 		at := st.at(i)
 		live := v.aux[at].live
 		for k := range fp {
-			if live>>k&1 == 0 {
+			if live>>k&1 == 0 && f.regs[k].typ != notInit {
 				f.regs[k].markNotInit()
 			}
 		}
@@ -261,17 +261,40 @@ func (v *verifier) clean(st *state) {
 	}
 }
 
+// idUse counts the scalars that have an id.
+type idUse struct {
+	id uint32
+	n  int
+}
+
 // clearSingular drops ids that only one scalar has: nothing is linked to it.
 func (v *verifier) clearSingular(st *state) {
-	clear(v.idCount)
+	v.idUses = v.idUses[:0]
 	st.eachScalar(func(r *reg) {
-		if r.id != 0 {
-			v.idCount[r.id&^addConst]++
+		if r.id == 0 {
+			return
 		}
+		id := r.id &^ addConst
+		for i := range v.idUses {
+			if v.idUses[i].id == id {
+				v.idUses[i].n++
+				return
+			}
+		}
+		v.idUses = append(v.idUses, idUse{id, 1})
 	})
+	if len(v.idUses) == 0 {
+		return
+	}
 	st.eachScalar(func(r *reg) {
-		if r.id != 0 && v.idCount[r.id&^addConst] == 1 {
-			r.clearID()
+		if r.id == 0 {
+			return
+		}
+		id := r.id &^ addConst
+		for i := range v.idUses {
+			if v.idUses[i].id == id && v.idUses[i].n == 1 {
+				r.clearID()
+			}
 		}
 	})
 }
@@ -376,7 +399,7 @@ func (v *verifier) visited(insn int32) (bool, error) {
 	v.prevJumps, v.prevProcessed = v.jumps, v.processed
 	cur.eachScalar(func(r *reg) { r.precise = false })
 	v.clearSingular(cur)
-	kept := cur.clone()
+	kept := v.pool.clone(cur)
 	kept.insn = insn
 	v.enterSCC(kept)
 	cur.parent, cur.first, cur.dfsDepth, cur.hist = kept, insn, kept.dfsDepth+1, cur.hist[:0]
@@ -397,6 +420,7 @@ func (v *verifier) release(st *state) {
 	}
 	v.stored--
 	v.discharge(st.bytes())
+	v.pool.free(st)
 }
 
 // looping compares the current state with one on the way to it.
@@ -443,7 +467,7 @@ func (v *verifier) prune(old *state, loop bool, insn int32) error {
 	if !loop {
 		return nil
 	}
-	edge := cur.clone()
+	edge := v.pool.clone(cur)
 	edge.equal, edge.insn = old, insn
 	return v.addBackedge(old, edge)
 }

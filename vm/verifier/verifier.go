@@ -51,7 +51,7 @@ func Check(o *link.Object, p *link.Program, at Attachment) (Result, error) {
 
 func newVerifier(o *link.Object, p *link.Program, at Attachment) *verifier {
 	v := &verifier{obj: o, prog: p, at: at, structs: map[string]btf.Type{}, records: map[btf.Type]*record{},
-		idCount: map[uint32]int{}, insnIdx: -1}
+		insnIdx: -1}
 	v.unbound.markUnknown()
 	return v
 }
@@ -79,6 +79,7 @@ type verifier struct {
 	held      int64 // bytes
 
 	cur      *state
+	pool     pool
 	pending  []pending
 	explored [][]*state
 	stored   int // checkpoints
@@ -97,7 +98,7 @@ type verifier struct {
 	bt       backtracker
 	ids      idMap
 	idGen    uint32
-	idCount  map[uint32]int
+	idUses   []idUse
 	unbound  reg
 	callBuf  []int32
 
@@ -283,7 +284,8 @@ func (v *verifier) checkFunc(sub int) error {
 }
 
 func (v *verifier) newFrame(callsite int32, no uint8, sub int) *frame {
-	f := &frame{callsite: callsite, no: no, sub: sub}
+	f := v.pool.frame()
+	*f = frame{callsite: callsite, no: no, sub: sub, stack: f.stack[:0]}
 	for i := range f.regs {
 		f.regs[i].markNotInit()
 	}
@@ -296,7 +298,7 @@ func (v *verifier) newFrame(callsite int32, no uint8, sub int) *frame {
 // push remembers a branch that starts at insn with a copy of the current state, which the caller may change. It follows
 // push_stack.
 func (v *verifier) push(insn, prev int32) (*state, error) {
-	st := v.cur.clone()
+	st := v.pool.clone(v.cur)
 	v.pending = append(v.pending, pending{st, insn, prev, len(v.path), len(v.notes)})
 	if len(v.pending) > maxPending {
 		return nil, refuse(CodeTooComplex, "The sequence of %d jumps is too complex.", len(v.pending))
@@ -361,6 +363,7 @@ func (v *verifier) follow() error {
 		if err := v.leave(v.cur); err != nil {
 			return err
 		}
+		v.pool.free(v.cur)
 		if len(v.pending) == 0 {
 			return nil
 		}
