@@ -40,7 +40,8 @@ func rootTypes() map[string]int {
 		"cpumask", "cpumask_t", "cpumask_var_t", "bpf_cpumask",
 		// machinery of BPF
 		"bpf_map", "bpf_prog", "bpf_prog_aux", "bpf_link", "bpf_dynptr_kern", "bpf_attr", "bpf_insn", "btf", "btf_type", "bpf_array",
-		"bpf_verifier_env", "bpf_tramp_run_ctx", "bpf_run_ctx", "bpf_struct_ops_common_value", "bpf_user_pt_regs_t", "seq_file", "seq_operations",
+		"bpf_verifier_env", "bpf_tramp_run_ctx", "bpf_run_ctx", "bpf_struct_ops_common_value", "bpf_struct_ops_sched_ext_ops",
+		"bpf_struct_ops_sched_ext_ops_cid", "bpf_user_pt_regs_t", "seq_file", "seq_operations",
 		"trace_entry", "ring_buffer_event",
 		// users of other struct_ops, contexts of other programs
 		"tcp_congestion_ops", "Qdisc_ops", "Qdisc", "tcp_sock", "inet_connection_sock", "inet_sock", "sock", "sock_common", "sk_buff", "skb_shared_info",

@@ -17,9 +17,9 @@ const (
 	SHA256     = "26fc1245bd2b733a8a41ac12fb1dda517d08b8edc4692611bc6a6a53781a1ef9"
 	SourceSize = 4886535
 	// Absent are types and functions that are kept where a kernel has them, and that this one does not have.
-	Absent = "sched_ext_ops_cid"
+	Absent = "bpf_struct_ops_sched_ext_ops_cid sched_ext_ops_cid"
 	// Size is the size of the reduced BTF before compression.
-	Size = 342692
+	Size = 342757
 )
 
 //go:embed btf.zst

@@ -17,9 +17,9 @@ const (
 	SHA256     = "03083c407ddb2bbdfec7964ceb6d2037f8b15186a6365075fd8facd522b65d4c"
 	SourceSize = 5009247
 	// Absent are types and functions that are kept where a kernel has them, and that this one does not have.
-	Absent = "sched_ext_ops_cid"
+	Absent = "bpf_struct_ops_sched_ext_ops_cid sched_ext_ops_cid"
 	// Size is the size of the reduced BTF before compression.
-	Size = 347632
+	Size = 347697
 )
 
 //go:embed btf.zst
