@@ -41,7 +41,7 @@ func (h *Host) dsqInsertVtime(c *abi.Call, a *abi.Args) uint64 {
 
 func (h *Host) dsqInsertVtimeV1(c *abi.Call, a *abi.Args) uint64 {
 	if t := h.task(c, a, 0); t != nil {
-		h.Kernel.DSQInsertVtime(t, a[1], a[2], a[3], a[4])
+		h.Kernel.DSQInsertVtimeOld(t, a[1], a[2], a[3], a[4])
 	}
 	return 0
 }

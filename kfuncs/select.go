@@ -41,5 +41,5 @@ func (h *Host) selectCPUAndV1(c *abi.Call, a *abi.Args) uint64 {
 	if t == nil || !m.Valid() {
 		return 0
 	}
-	return retInt(h.Kernel.SelectCPUAnd(t, argCPU(a[1]), a[2], m, a[4]))
+	return retInt(h.Kernel.SelectCPUAndOld(t, argCPU(a[1]), a[2], m, a[4]))
 }

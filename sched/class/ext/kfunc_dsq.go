@@ -95,6 +95,19 @@ func (k *Kernel) DSQInsertVtime(t *sim.Task, dsqID, slice, vtime, enqFlags uint6
 	return true
 }
 
+// DSQInsertVtimeOld follows scx_bpf_dsq_insert_vtime as programs before 6.19 know it: it cannot tell who calls, so it is of no
+// use once there are sub-schedulers.
+func (k *Kernel) DSQInsertVtimeOld(t *sim.Task, dsqID, slice, vtime, enqFlags uint64) {
+	if k.sch == nil {
+		return
+	}
+	if len(k.sch.children) > 0 {
+		k.schedOf(t).error("__scx_bpf_dsq_insert_vtime() must be used")
+		return
+	}
+	k.DSQInsertVtime(t, dsqID, slice, vtime, enqFlags)
+}
+
 // DispatchNrSlots follows scx_bpf_dispatch_nr_slots: how many more tasks this call of ops.dispatch may insert.
 func (k *Kernel) DispatchNrSlots() uint32 {
 	if !k.called("scx_bpf_dispatch_nr_slots", ops.Dispatch) {

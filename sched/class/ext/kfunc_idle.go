@@ -27,6 +27,18 @@ func (k *Kernel) SelectCPUAnd(t *sim.Task, prev sim.CPU, wakeFlags uint64, allow
 	return int32(k.selectCPUFromKfunc(t, prev, wakeFlags, allowed.Words(), flags))
 }
 
+// SelectCPUAndOld follows scx_bpf_select_cpu_and as programs before 6.19 know it; see DSQInsertVtimeOld.
+func (k *Kernel) SelectCPUAndOld(t *sim.Task, prev sim.CPU, wakeFlags uint64, allowed kobj.CPUMask, flags uint64) int32 {
+	if k.sch == nil {
+		return -ENODEV
+	}
+	if len(k.sch.children) > 0 {
+		k.schedOf(t).error("__scx_bpf_select_cpu_and() must be used")
+		return -EINVAL
+	}
+	return k.SelectCPUAnd(t, prev, wakeFlags, allowed, flags)
+}
+
 // validateNode follows validate_node.
 func (k *Kernel) validateNode(node int32) int32 {
 	switch {

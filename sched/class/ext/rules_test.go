@@ -637,7 +637,9 @@ func (tc *ruleCase) test(t *testing.T) {
 	tb := tc.policy(r)
 	var told *ops.ExitInfo
 	tb.Exit = func(e *ops.ExitInfo) { told = e }
-	r.enable(tb)
+	if err := r.k.Enable(tb); err != nil && tc.msg == "" {
+		t.Fatal(err)
+	}
 	if tc.tasks != nil {
 		tc.tasks(r)
 	} else {
