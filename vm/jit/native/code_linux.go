@@ -87,6 +87,7 @@ func Compile(env *engine.Env, o Options) (*Code, error) {
 	}
 	c.first = min(int64(c.budget), c.slice)
 	c.later = int64(c.budget) - c.first
+	c.cramped = c.top-c.low < engine.FrameSize
 	u, err := o.Lower(env, slot, &x.value)
 	if err == nil {
 		c.text, err = executable(u.Code)
@@ -143,6 +144,7 @@ type Code struct {
 	budget                   uint64
 	slice                    int64 // the size of a slice of the budget
 	first, later             int64 // the first slice of an invocation, and the rest
+	cramped                  bool  // the stack region has no room for a frame
 	entries                  []entry
 	// rest is what remains of the budget without the slice that machine code has.
 	rest int64
@@ -172,25 +174,50 @@ func (c *Code) Sites() int { return len(c.sites) }
 
 // Run runs a program; see engine.Code.
 func (c *Code) Run(prog int, ctx uint64) (uint64, *engine.Fault) {
-	x, e := c.x, &c.entries[prog]
+	x, e, st := c.x, &c.entries[prog], &c.env.State
 	x.args[0], x.pc = ctx, e.pc
-	st, call := &c.env.State, c.env.Call
-	if st.Depth != 0 || c.top-c.low < engine.FrameSize {
+	if st.Depth != 0 || c.cramped {
 		return c.invoke(prog, 0, false)
 	}
-	// What follows is invoke, without the call.
+	if e.asks {
+		st.Depth = 1
+		c.ask(e)
+		st.Depth = 0
+	}
+	if n := c.mem.Limit(); n != x.space {
+		x.setLimit(n)
+	}
+	if a := c.env.Arena; a != nil && a.Low() != x.arenaLow {
+		x.setArena(a.Low())
+	}
+	// What is the same for all runs stays in the context as it is: read back from where it was stored just now, it would make
+	// one run wait for the one before.
+	x.left = c.first
+	enter(x)
+	if x.exit != ExitDone { // what functions see is set up when the first of them is called
+		return c.left(prog)
+	}
+	st.Insns += uint64(c.first - x.left)
+	c.env.Call.Calls += x.calls
+	return x.r0, nil
+}
+
+// left goes on with a run of a program in which machine code has been left for the first time.
+func (c *Code) left(prog int) (uint64, *engine.Fault) {
+	c.begin(prog)
+	r0, f := c.loop()
+	c.env.State.Depth = 0
+	c.env.Call.Prog = nil
+	return r0, f
+}
+
+// begin notes that a program runs, none other does, and machine code has the first slice of its budget.
+func (c *Code) begin(prog int) {
+	st, call := &c.env.State, c.env.Call
 	st.Limit = st.Insns + c.budget
 	st.Depth = 1
-	call.Prog, call.Tails = e.info, 0
-	c.prog = prog
-	x.left, c.rest = c.first, c.later
-	if e.asks {
-		c.ask(e)
-	}
-	r0, f := c.run()
-	st.Depth = 0
-	call.Prog = nil
-	return r0, f
+	call.Prog, call.Tails, c.tails = c.entries[prog].info, c.tails, 0
+	c.prog, c.rest = prog, c.later
 }
 
 // ask asks the host for what the programs of e want to know.
@@ -267,16 +294,11 @@ func (c *Code) invoke(p int, at int32, callback bool) (uint64, *engine.Fault) {
 	if st.Depth != 0 {
 		return c.nested(p, at, callback)
 	}
-	if c.top-c.low < engine.FrameSize {
+	if c.cramped {
 		return 0, noFrame(p, at, 0)
 	}
-	st.Limit = st.Insns + c.budget
-	st.Depth = 1
-	call.Prog, call.Tails, c.tails = c.entries[p].info, c.tails, 0
-	c.prog = p
-	// What is the same for all runs stays in the context as it is: read back from where it was stored just now, it would make
-	// one run wait for the one before.
-	x.left, c.rest = c.first, c.later
+	c.begin(p)
+	x.left = c.first
 	c.ask(&c.entries[p])
 	c.inCallback = callback
 	r0, f := c.run()

@@ -24,14 +24,14 @@ func (c *Code) settle(st *engine.State) {
 
 // run runs an activation whose start, stacks, budget and arguments are in the context.
 func (c *Code) run() (uint64, *engine.Fault) {
+	c.refresh()
+	enter(c.x)
+	return c.loop()
+}
+
+// loop serves an activation until it ends, from its first exit on.
+func (c *Code) loop() (uint64, *engine.Fault) {
 	x, st, call := c.x, &c.env.State, c.env.Call
-	if n := c.mem.Limit(); n != x.space {
-		x.setLimit(n)
-	}
-	if a := c.env.Arena; a != nil && a.Low() != x.arenaLow {
-		x.setArena(a.Low())
-	}
-	enter(x)
 	for x.exit != ExitDone {
 		if x.exit&exitMask != ExitCall {
 			if x.exit&exitMask == ExitBudget && c.more() {
@@ -42,8 +42,8 @@ func (c *Code) run() (uint64, *engine.Fault) {
 			return 0, c.fault(x)
 		}
 		s := &c.sites[x.exit>>ExitBits]
-		c.settle(st)
-		call.Calls++
+		st.Insns = st.Limit - uint64(x.left+c.rest)
+		call.Calls += x.calls + 1
 		// Safety: the arguments lie on the private stack, which nothing changes or unmaps during the call.
 		r0 := s.Fn(call, (*abi.Args)(x.sp))
 		if call.Fault != "" {
