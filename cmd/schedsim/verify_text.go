@@ -265,7 +265,7 @@ func writeLints(w io.Writer, o reports.TextOptions, rows []verdict.Row) error {
 		}
 		on := ""
 		if len(x.on) > 0 && x.lint.Kernel {
-			on = " on " + strings.Join(x.on, ", ")
+			on = " (" + strings.Join(x.on, ", ") + ")"
 		}
 		if _, err := fmt.Fprintf(w, "%s %s: %s%s [%s]%s\n", o.Bold("remark:"), reports.Plain(name), reports.Plain(x.lint.Text), on, x.lint.Rule,
 			sourceAt(x.lint.Source)); err != nil {

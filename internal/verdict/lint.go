@@ -251,18 +251,21 @@ func (k *Kernel) missing(o *elf.Object) []string {
 
 // lintTable looks at a scheduler as a whole: which callbacks it has and which flags.
 func (k *Kernel) lintTable(l *link.Object, t *link.StructOps, about func(rule string, kernel bool, format string, args ...any)) {
-	progs := map[string]string{}
+	progs, mine := map[string]string{}, map[string]bool{}
 	var flags uint64
 	for _, m := range t.Members {
 		switch {
 		case m.Kind == link.MemberFunc && m.Prog != "":
-			progs[m.Name] = m.Prog
+			progs[m.Name], mine[m.Prog] = m.Prog, true
 		case m.Name == "flags" && len(m.Bytes) == 8:
 			flags = binary.LittleEndian.Uint64(m.Bytes)
 		}
 	}
 	calls := func(names ...string) string {
 		for _, p := range l.Programs {
+			if !mine[p.Name] {
+				continue
+			}
 			for _, c := range p.Calls {
 				if slices.Contains(names, c.Name) {
 					return c.Name

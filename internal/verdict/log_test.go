@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -38,11 +39,14 @@ func normal(lines []string) []string {
 	text = idRE.ReplaceAllString(text, "${1}")
 	text = mapRE.ReplaceAllString(text, "map=")
 	text = argRE.ReplaceAllString(text, "\x00$1")
-	text = strings.ReplaceAll(text, "\n\x00", " ;")
+	text = strings.ReplaceAll(text, "\n\x00", "\x00")
 	text = branchRE.ReplaceAllString(text, "$1\n$2")
 	lines = strings.Split(text, "\n")
 	for i, l := range lines {
-		if !strings.HasPrefix(l, ";") {
+		if head, state, ok := strings.Cut(l, "\x00"); ok {
+			l = fmt.Sprintf("%-38s;%s", head, state)
+		}
+		if !strings.HasPrefix(l, ";") && (strings.Contains(l, "call ") || strings.Contains(l, "(18)")) {
 			l = blanksRE.ReplaceAllString(l, " ;$1")
 		}
 		lines[i] = strings.TrimSuffix(strings.TrimRight(l, " "), " ;")

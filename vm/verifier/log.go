@@ -94,7 +94,7 @@ func (v *verifier) renderLog(t *trace, last string) []string {
 func padded(line string) string {
 	n := len(line) + 1 // with its end of line
 	to := (max(n+4, 40) + 7) &^ 7
-	return line + strings.Repeat(" ", to-n)
+	return line + strings.Repeat(" ", to-n-1)
 }
 
 // sourceLine is the C line of an instruction as the kernel's log writes it.
