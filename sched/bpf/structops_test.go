@@ -24,8 +24,7 @@ func TestStructOpsValue(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer space.Close()
-			p := &Policy{opt: Options{Kernel: k, Mem: space}}
-			sk, err := sys.New(sys.Options{Mem: space, Host: newHost(p), BTF: k.BTF(), StructOps: []*sys.StructOpsType{{Name: "sched_ext_ops"}}})
+			sk, err := sys.New(sys.Options{Mem: space, Host: loadHost{}, BTF: k.BTF(), StructOps: []*sys.StructOpsType{{Name: "sched_ext_ops"}}})
 			if err != nil {
 				t.Fatal(err)
 			}
