@@ -378,6 +378,13 @@ func (a *Asm) StoreX(m Mem, x byte) {
 	a.opRM(W32, []byte{0x0f, 0xd6}, Reg(x), m, false)
 }
 
+// MovToX is XMM register x = src.
+func (a *Asm) MovToX(x byte, src Reg) {
+	a.emit(0x66)
+	a.rex(W64, Reg(x), 0, src, true)
+	a.emit(0x0f, 0x6e, modrm(3, x&7, src.low()))
+}
+
 // MovFromX is dst = the low half of XMM register x.
 func (a *Asm) MovFromX(dst Reg, x byte) {
 	a.emit(0x66)

@@ -107,6 +107,7 @@ func TestEncoding(t *testing.T) {
 		{"jmp qword ptr [r12 + r10 + 64]", func(a *Asm) { a.JmpM(AtIndex(R12, R10, 64)) }, "43ff641440"},
 		{"movq xmm4, qword ptr [r12 + rdx]", func(a *Asm) { a.LoadX(4, AtIndex(R12, RDX, 0)) }, "f3410f7e2414"},
 		{"movq qword ptr [r12 + rax + 56], xmm11", func(a *Asm) { a.StoreX(AtIndex(R12, RAX, 56), 11) }, "66450fd65c0438"},
+		{"movq xmm2, rsp", func(a *Asm) { a.MovToX(2, RSP) }, "66480f6ed4"},
 		{"movq rsp, xmm2", func(a *Asm) { a.MovFromX(RSP, 2) }, "66480f7ed4"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -42,6 +42,7 @@ type lowering struct {
 	marks   []engine.Mark   // which instruction the code belongs to
 	at      int32           // the instruction being lowered
 	thunk   Label           // where an activation with one argument begins
+	within  Label           // where it leads to
 
 	needCPU bool  // whether it asks for the processor
 	need    uint8 // and which words
@@ -51,6 +52,7 @@ type lowering struct {
 	saved     []Reg // registers that it gives back
 	loops     bool  // its frame has a counter for MayGoto
 	called    bool  // other programs' code may call it
+	leaf      leaf
 	count     flow.Counter
 	facts     flow.Facts
 	known     *flow.Sub
@@ -100,9 +102,9 @@ func (l *lowering) subAt(addr uint64) (at int32, ok bool) {
 
 // later puts code behind the program, which belongs to the subprogram that is being lowered now.
 func (l *lowering) later(f func()) {
-	known, saved, called, loops, at := l.known, l.saved, l.called, l.loops, l.at
+	known, saved, called, loops, leaf, at := l.known, l.saved, l.called, l.loops, l.leaf, l.at
 	l.stubs = append(l.stubs, func() {
-		l.known, l.saved, l.called, l.loops = known, saved, called, loops
+		l.known, l.saved, l.called, l.loops, l.leaf = known, saved, called, loops, leaf
 		l.mark(at)
 		f()
 	})
@@ -145,13 +147,11 @@ func (l *lowering) program(number int, p *engine.Prog) {
 	l.known0 = l.analyses[l.subNumber:]
 	for i := range p.Code.Subs {
 		s := &p.Code.Subs[i]
-		l.called = l.callees || called[s.Start]
-		l.sub(s)
+		l.called, l.leaf = l.callees || called[s.Start], leaf{}
 		if i == 0 {
-			l.at = 0
-			known, called := l.known, l.called
-			l.later(func() { l.start1(known, called) })
+			l.leaf = l.leafOf()
 		}
+		l.sub(s)
 	}
 	for len(l.stubs) > 0 {
 		f := l.stubs[0]
@@ -174,10 +174,10 @@ func (l *lowering) mark(i int32) {
 func (l *lowering) sub(s *ir.Sub) {
 	a, insns := l.a, l.prog.Code.Insns
 	l.mark(s.Start)
-	l.prologue(s)
-	l.count.Begin(s.Start, insns[s.Start:s.End])
 	l.known = l.analyses[l.subNumber]
 	l.subNumber++
+	l.prologue(s)
+	l.count.Begin(s.Start, insns[s.Start:s.End])
 	l.facts.Forget()
 	reached := true // the straight way leads to the instruction
 	for i := s.Start; i < s.End; i++ {
@@ -222,9 +222,23 @@ func (l *lowering) sub(s *ir.Sub) {
 // prologue begins a subprogram: what exec does in the interpreter before the first instruction.
 func (l *lowering) prologue(s *ir.Sub) {
 	a := l.a
-	a.Bind(l.subs[s.Start])
-	a.TestRR(W64, regLeft, regLeft)
 	within := a.NewLabel()
+	a.Bind(l.subs[s.Start])
+	if s.Start == 0 {
+		l.within = a.NewLabel()
+		switch {
+		case l.leaf.is:
+			l.beginLeaf()
+			l.start1()
+		case l.called:
+			l.later(l.start1)
+		default:
+			a.Jmp(l.within)
+			l.start1()
+		}
+		a.Bind(l.within)
+	}
+	a.TestRR(W64, regLeft, regLeft)
 	a.Jcc(CondLE, l.exhausted(s.Start, within))
 	a.Bind(within)
 	var written uint16
@@ -252,31 +266,43 @@ func (l *lowering) prologue(s *ir.Sub) {
 
 // start1 emits the beginning of an activation of the program with one argument. Of the registers only those matter that the
 // program reads before it writes them.
-func (l *lowering) start1(known *flow.Sub, called bool) {
+func (l *lowering) start1() {
 	a := l.a
 	a.Bind(l.thunk)
 	for r := ir.Reg(0); r <= 9; r++ {
 		switch {
-		case !known.Reads(r):
+		case !l.known.Reads(r):
 		case r == 1:
 			a.Load(8, hostReg[r], l.field(native.OffArgs))
 		default:
 			a.Zero(hostReg[r])
 		}
 	}
-	a.ZeroHelpers()
-	a.Load(8, RBP, l.field(native.OffFP))
-	if called {
+	if !l.leaf.is || l.leaf.counts {
+		a.ZeroHelpers()
+	}
+	switch {
+	case !l.leaf.is:
+		l.takeStack()
+	case l.leaf.frame:
+		a.MovToX(3, RBP)
+		a.Load(8, RBP, l.field(native.OffFP))
+	}
+	if l.called {
 		a.LeaLabel(regT1, l.done)
 		a.Push(regT1)
+		a.Jmp(l.within)
 	}
-	a.Jmp(l.subs[0])
 }
 
 // epilogue ends a subprogram.
 func (l *lowering) epilogue() {
 	a := l.a
-	if !l.called {
+	switch {
+	case l.leaf.is:
+		l.doneLeaf()
+		return
+	case !l.called:
 		a.Jmp(l.done) // which leaves the private stack as a whole
 		return
 	}
@@ -319,6 +345,9 @@ func (l *lowering) faultAfter(i int32, kind, n int32) Label {
 	l.later(func() {
 		a.Bind(label)
 		l.subtract(n)
+		if l.leaf.is {
+			l.takeStack()
+		}
 		a.MovRI(regT1, int64(code))
 		a.Jmp(l.leave)
 	})

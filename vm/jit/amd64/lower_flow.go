@@ -274,9 +274,20 @@ func (l *lowering) exhausted(i int32, to Label) Label {
 	code := (l.base+i)<<native.ExitBits | native.ExitBudget
 	l.later(func() {
 		a.Bind(label)
+		if !l.leaf.is {
+			a.MovRI(regT1, int64(code))
+			a.LeaLabel(regT2, to)
+			a.Jmp(l.yield)
+			return
+		}
+		back := a.NewLabel()
+		l.takeStack()
 		a.MovRI(regT1, int64(code))
-		a.LeaLabel(regT2, to)
+		a.LeaLabel(regT2, back)
 		a.Jmp(l.yield)
+		a.Bind(back)
+		l.leaveStack()
+		a.Jmp(to)
 	})
 	return label
 }
@@ -300,7 +311,8 @@ func (l *lowering) runtime() (entry, again int32) {
 		a.Zero(r)
 	}
 	a.ZeroHelpers()
-	a.Load(8, RBP, l.field(native.OffFP))
+	l.leaf = leaf{}
+	l.takeStack()
 	a.LeaLabel(regT1, l.done)
 	a.Push(regT1)
 	a.JmpM(l.field(native.OffValue))
@@ -342,6 +354,7 @@ func (l *lowering) runtime() (entry, again int32) {
 	a.Store(8, At(regT2, native.OffSP), RSP)
 	l.toGo()
 	again = a.Pos()
+	l.takeStack()
 	for i := len(all) - 1; i >= 0; i-- {
 		a.Pop(all[i])
 	}
@@ -359,7 +372,7 @@ func (l *lowering) runtime() (entry, again int32) {
 	return entry, again
 }
 
-// toGo returns to Go, whose stack and frame pointer enter and resume have left in X2 and X3.
+// toGo returns to Go, whose stack and frame pointer takeStack and resume have left in X2 and X3.
 func (l *lowering) toGo() {
 	l.a.MovFromX(RSP, 2)
 	l.a.MovFromX(RBP, 3)

@@ -125,7 +125,13 @@ func (b *behind) call() Label {
 			b.before()
 		}
 		l.subtract(b.owed)
+		if l.leaf.is {
+			l.takeStack()
+		}
 		l.callHost(b.i, b.fn)
+		if l.leaf.is {
+			l.leaveStack()
+		}
 		l.subtract(-b.owed)
 		if b.after != nil {
 			b.after()

@@ -38,6 +38,7 @@ func TestEncoding(t *testing.T) {
 		{"add x7, x16, x7, lsl #30", func(a *Asm) { a.AddShifted(X7, X16, X7, 30) }, "077a078b"},
 		{"madd x7, x7, x10, x16", func(a *Asm) { a.MAdd(W64, X7, X7, X10, X16) }, "e7400a9b"},
 		{"msub w3, w10, w9, w3", func(a *Asm) { a.MSub(W32, X3, X10, X9, X3) }, "438d091b"},
+		{"umulh x17, x9, x10", func(a *Asm) { a.UMulH(X17, X9, X10) }, "317dca9b"},
 		{"mul x22, x22, x9", func(a *Asm) { a.Mul(W64, X22, X22, X9) }, "d67e099b"},
 		{"mul w1, w1, w2", func(a *Asm) { a.Mul(W32, X1, X1, X2) }, "217c021b"},
 		{"add x25, x25, #512", func(a *Asm) { a.AddImm(W64, X25, X25, 512, false) }, "39030891"},

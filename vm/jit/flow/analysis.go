@@ -1,6 +1,9 @@
 package flow
 
-import "github.com/schedsim/schedsim/vm/ir"
+import (
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/ir"
+)
 
 // Sub is what is known of a subprogram before it is compiled.
 type Sub struct {
@@ -16,6 +19,8 @@ type Sub struct {
 	first   uint16 // those whose value at the beginning may matter
 	// reads are the registers that calls look at, by instruction.
 	reads map[int32]uint16
+	// inPlace are the calls that need not leave machine code, with the word that they ask for.
+	inPlace map[int32]*abi.Word
 }
 
 // After widenPasses passes over a subprogram, facts about accessible bytes no longer survive changes at loop heads, so that
@@ -65,6 +70,13 @@ func (an *Sub) Dead(i int32) bool {
 
 // pure tells whether all that in does is to set a register.
 func pure(in *ir.Insn) bool { return in.Op.WritesDst() && in.Op.Size() == 0 && !in.Op.IsCall() }
+
+// InPlace tells whether the call of a helper or kfunc by instruction i is done in place, if nothing extraordinary happens, and
+// which word it reads, nil if none.
+func (an *Sub) InPlace(i int32) (w *abi.Word, ok bool) {
+	w, ok = an.inPlace[i]
+	return w, ok
+}
 
 // Start is the first instruction of the subprogram.
 func (an *Sub) Start() int32 { return an.start }
@@ -132,7 +144,7 @@ func (an *Sub) merge(at int32, f *Facts, widen bool) bool {
 
 // calls finds what calls read, with what is known at each of them.
 func (an *Sub) calls(p *ir.Program) {
-	an.reads = map[int32]uint16{}
+	an.reads, an.inPlace = map[int32]uint16{}, map[int32]*abi.Word{}
 	var f Facts
 	f.Forget()
 	for k := range an.insns {
@@ -142,6 +154,9 @@ func (an *Sub) calls(p *ir.Program) {
 		}
 		if in.Op == ir.CallHelper || in.Op == ir.CallKfunc {
 			an.reads[i] = an.set.reads(&f, p, in)
+			if w, ok := an.set.inPlace(&f, p, in); ok {
+				an.inPlace[i] = w
+			}
 		}
 		if in.Op.IsJump() {
 			f.Branch(in, false)

@@ -196,6 +196,17 @@ func (s *Set) reads(f *Facts, p *ir.Program, in *ir.Insn) uint16 {
 	return all
 }
 
+// inPlace tells whether the call in need not leave machine code, and which word it reads.
+func (s *Set) inPlace(f *Facts, p *ir.Program, in *ir.Insn) (w *abi.Word, ok bool) {
+	if s.ArrayOf(f, in) != nil || s.TableOf(f, in) != nil || s.UpdatedBy(f, in) != nil || s.IsCPUID(in) {
+		return nil, true
+	}
+	if t := s.CodeOf(p, in); t != nil {
+		return t.Word, true
+	}
+	return nil, false
+}
+
 // codeReads are the arguments that t reads.
 func codeReads(t *abi.Inline) uint16 {
 	before := make([]uint16, len(t.Code)+1)

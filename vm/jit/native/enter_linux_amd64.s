@@ -1,7 +1,6 @@
 #include "textflag.h"
 
 // Offsets in context; TestContextLayout compares them.
-#define context_base 0
 #define context_sp 8
 #define context_pc 16
 #define context_left 24
@@ -10,16 +9,13 @@
 
 // func enter(c *context)
 //
-// Machine code starts at context.pc on the private stack and leaves with one RET to enter's caller. It uses every register
-// but SP and BP freely, which the calling convention of assembly allows. X2 and X3 keep Go's SP and BP meanwhile: in memory
-// each way back would wait for the store.
+// Machine code starts at context.pc and leaves with one RET to enter's caller. It uses every register but SP and BP freely,
+// which the calling convention of assembly allows. Where it needs a stack or those registers, it goes to the private stack
+// itself and keeps Go's SP and BP in X2 and X3: in memory each way back would wait for the store.
 TEXT ·enter(SB), NOSPLIT|NOFRAME, $0-8
 	MOVQ c+0(FP), R12
-	MOVQ BP, X3
-	MOVQ SP, X2
 	MOVQ context_pc(R12), R10
 	MOVQ context_left(R12), R9
-	MOVQ context_base(R12), SP
 	MOVQ context_bias(R12), R12
 	JMP R10
 
