@@ -104,13 +104,14 @@ func (v *verifier) stepLoad(in *ir.Insn, strict bool) error {
 	}
 	regs := v.regs()
 	t := regs[in.Src].typ
-	src := regs[in.Src]
-	err := v.checkMem(access{r: &src, name: regName(int(in.Src)), off: int64(in.Off), size: in.Op.Size(), val: int(in.Dst), strict: strict,
+	src := &v.loadBuf // in.Dst may be the same register
+	*src = regs[in.Src]
+	err := v.checkMem(access{r: src, name: regName(int(in.Src)), off: int64(in.Off), size: in.Op.Size(), val: int(in.Dst), strict: strict,
 		signed: in.Op >= ir.Lds8 && in.Op <= ir.Lds32})
 	if err != nil {
 		return err
 	}
-	v.prove(&src)
+	v.prove(src)
 	regs[in.Dst].repairScalar()
 	return v.samePointers(t, !strict)
 }

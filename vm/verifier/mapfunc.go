@@ -89,7 +89,11 @@ func (v *verifier) mapFunc(m *callMeta) error {
 	}
 	id, t := m.h.id, m.m.typ
 	tied, ok := false, openMap(t)
-	for _, r := range mapRules() {
+	if v.mapRules == nil {
+		v.mapRules = mapRules()
+	}
+	for i := range v.mapRules {
+		r := &v.mapRules[i]
 		ofMap, ofFunc := slices.Contains(r.types, t), slices.Contains(r.funcs, id)
 		switch {
 		case ofMap && ofFunc:

@@ -22,7 +22,11 @@ func (p *pool) state() *state {
 func (p *pool) frame() *frame {
 	n := len(p.frames)
 	if n == 0 {
-		return &frame{}
+		some := make([]frame, 16)
+		for i := range some {
+			p.frames = append(p.frames, &some[i])
+		}
+		n = len(some)
 	}
 	f := p.frames[n-1]
 	p.frames = p.frames[:n-1]

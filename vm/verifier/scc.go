@@ -26,6 +26,7 @@ func (v *verifier) chain(st *state) (scc int, calls []int32) {
 			return scc, calls
 		}
 		calls = append(calls, at)
+		v.callBuf = calls[:0]
 	}
 	return 0, nil
 }
@@ -106,6 +107,9 @@ func (v *verifier) addBackedge(old, edge *state) error {
 
 // incomplete: the cycle of the state is still being explored, so that precision marks may be missing.
 func (v *verifier) incomplete(st *state) bool {
+	if v.edges == 0 {
+		return false
+	}
 	_, _, vi := v.lookupVisit(st)
 	return vi != nil && len(vi.edges) > 0
 }

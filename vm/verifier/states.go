@@ -125,6 +125,19 @@ func (v *verifier) stackSafe(old, cur *frame, ex exactness) bool {
 		if have {
 			c = &cur.stack[n]
 		}
+		if b == 0 {
+			switch {
+			case ex != exact && (o.kind == allOf(slotPoison) || o.kind == allOf(slotMisc) || o.kind == allOf(slotInvalid)):
+				i += regSize - 1
+				continue
+			case have && o.kind == allOf(slotSpill) && c.kind == allOf(slotSpill):
+				if !v.regSafe(&o.reg, &c.reg, ex) {
+					return false
+				}
+				i += regSize - 1
+				continue
+			}
+		}
 		if ex == exact {
 			if !have || blank(o.kind[b]) != blank(c.kind[b]) {
 				return false
@@ -222,6 +235,9 @@ func (v *verifier) statesEqual(old, cur *state, ex exactness) bool {
 	return true
 }
 
+// allOf are the bytes of a slot of one kind.
+func allOf(k slotKind) [regSize]slotKind { return [regSize]slotKind{k, k, k, k, k, k, k, k} }
+
 // clean forgets what no path from here on reads. It follows clean_verifier_state.
 func (v *verifier) clean(st *state) {
 	for i, f := range st.frames {
@@ -235,6 +251,9 @@ func (v *verifier) clean(st *state) {
 		alive := v.stackLive(st, i)
 		for n := range f.stack {
 			s := &f.stack[n]
+			if s.kind == allOf(slotPoison) && s.reg.typ == notInit {
+				continue
+			}
 			lo, hi := alive.has(2*n), alive.has(2*n+1)
 			if lo && hi || s.special() {
 				continue

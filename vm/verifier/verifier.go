@@ -101,6 +101,8 @@ type verifier struct {
 	idUses   []idUse
 	unbound  reg
 	callBuf  []int32
+	loadBuf  reg // of stepLoad
+	mapRules []mapRule
 
 	processed, jumps         int
 	prevProcessed, prevJumps int
