@@ -85,5 +85,5 @@ var Rules = []Rule{
 	{Path: "cmd/bpf-conformance-plugin", May: []string{"vm", "vm/..."}},
 	{Path: "benchmarks", May: []string{"..."}},
 	{Path: "benchmarks/bpf", TestAlso: []string{"..."}},
-	{Path: "internal/hostbpf", TestAlso: []string{"vm/..."}},
+	{Path: "internal/hostbpf", TestAlso: []string{"vm/...", "kfuncs", "ops/kernels", "sched/bpf/attach"}},
 }

@@ -3,4 +3,5 @@
 //
 // Read Available first: bpf(2) needs privileges, so whoever uses the package skips with the reason where it says no. Maker
 // makes random programs that the kernel's verifier accepts, which the interpreter, machine code and the kernel must run alike.
+// Prober makes programs that a verifier accepts or nearly accepts.
 package hostbpf
