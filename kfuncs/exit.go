@@ -31,7 +31,7 @@ func exitFuncs(h *Host) []abi.Kfunc {
 func (h *Host) bstrFormat(c *abi.Call, a *abi.Args, fmtReg int) (string, bool) {
 	data, size := a[fmtReg+1], uint32(a[fmtReg+2])
 	if size%8 != 0 || size > maxVarargs*8 || size != 0 && data == 0 {
-		h.Kernel.Fault(fmt.Sprintf("invalid data=%#x and data__sz=%d", data, size))
+		h.Kernel.Fault(fmt.Sprintf("invalid data=%016x and data__sz=%d", data, size))
 		return "", false
 	}
 	if c.Mem.Bytes(data, uint64(size)) == nil && size != 0 {

@@ -108,15 +108,20 @@ func Run(o Options) (res *Result, err error) {
 	return r.finish()
 }
 
+// lockupSeconds is when the kernel's soft lockup watchdog, which looks every 4 s, ends a policy: at the first look after three
+// quarters of twice the threshold of 10 s.
+const lockupSeconds = 16
+
 // simulate runs the machine. A policy under which time stands still is ended as the kernel's soft lockup watchdog ends
-// it (scx_softlockup, kernel/sched/ext/ext.c, 7.2); it is an error if that does not help.
+// it; it is an error if that does not help.
 func (r *run) simulate() error {
 	err := r.m.Run(sim.Time(r.length))
 	var lockup *sim.LockupError
 	if !errors.As(err, &lockup) || !r.enabled || r.exited {
 		return err
 	}
-	r.ext.Fault(fmt.Sprintf("soft lockup - CPU %d stuck: %v", lockup.CPU, err))
+	r.o.notice(lockup.Error())
+	r.ext.SoftLockup(lockup.CPU, lockupSeconds)
 	return r.m.Run(sim.Time(r.length))
 }
 

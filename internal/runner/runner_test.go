@@ -233,7 +233,7 @@ func TestExit(t *testing.T) {
 				}
 			}
 			t.Running = func(*sim.Task) { e.Machine.Arm(&tm, 0, 5e6) }
-		}, ops.ExitError, "soft lockup - CPU 0 stuck: time stands still at 5ms"},
+		}, ops.ExitError, "soft lockup - CPU 0 stuck for 16s"},
 		{"orderly", func(e sched.Env, t *ops.Table) {
 			t.Tick = func(*sim.Task) { e.Kernel.ExitBPF(7, "done") }
 		}, ops.ExitUnregBPF, "done"},

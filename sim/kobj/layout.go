@@ -203,6 +203,8 @@ func compact(cpus int) *Layout {
 			size = l.maskBytes
 		case "task_struct.on_cpu", "task_struct.on_rq":
 			size = 1
+		case "cgroup.subtree_control":
+			size = 4
 		case "cgroup.ancestors":
 			size = 8 * maxCgroupDepth
 		case "cgroup.subsys", "css_set.subsys":

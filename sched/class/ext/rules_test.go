@@ -208,6 +208,19 @@ func insertRules() []ruleCase {
 			msg:    "invalid enq_flags 0x200000000000000",
 		},
 		{
+			name:   "insert of no task",
+			policy: enqueue(func(r *rig, _ *sim.Task, f uint64) { r.k.DSQInsert(nil, 0, 0, f) }),
+			msg:    "called with NULL task",
+		},
+		{
+			name: "the idle mask of the machine with per-node tracking",
+			policy: with(func(r *rig, tb *ops.Table) {
+				tb.Flags = ops.FlagBuiltinIdlePerNode
+				tb.Running = func(*sim.Task) { r.k.IdleCPUMask() }
+			}),
+			msg: "SCX_OPS_BUILTIN_IDLE_PER_NODE enabled",
+		},
+		{
 			name: "immediate on a user DSQ",
 			policy: enqueue(func(r *rig, t *sim.Task, f uint64) {
 				r.k.DSQInsert(t, 0, 0, ops.EnqImmed)

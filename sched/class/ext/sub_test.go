@@ -441,3 +441,80 @@ func TestSubNotOwned(t *testing.T) {
 		t.Errorf("exit %+v, %d insertions of foreign tasks", sub.ExitInfo(), sub.Events().InsertNotOwned)
 	}
 }
+
+// TestSubParentDisallow: a root that says disallow for a task that it takes back does so too late.
+func TestSubParentDisallow(t *testing.T) {
+	f := newFamily(t, "1n1l1c1t")
+	sub := f.attach(t, newNode(f.rig, "child"), f.a)
+	f.k.sch.ops.InitTask = func(t *sim.Task, _ *ops.InitTaskArgs) int32 {
+		t.K.SetDisallow(true)
+		return 0
+	}
+	sub.Disable(ops.ExitUnreg)
+	f.run(f.m.Now().Add(100 * sim.Millisecond))
+	e := f.k.ExitInfo()
+	if want := "ops.init_task() set task->scx.disallow for ina[2] outside the enable path"; e == nil || e.Msg != want {
+		t.Errorf("%+v, want %q", e, want)
+	}
+	f.allRun()
+}
+
+// TestSubParentDisabled: a child that comes while its parent goes.
+func TestSubParentDisabled(t *testing.T) {
+	f := newFamily(t, "1n1l1c1t")
+	tb := newNode(f.rig, "child").table()
+	tb.SubCgroupID = f.a.ID
+	var sub *Sub
+	tm := sim.Timer{Fire: func(sim.Time) {
+		f.k.Fault("gone")
+		sub, _ = f.k.EnableSub(tb)
+	}}
+	f.m.Arm(&tm, 0, f.m.Now()+1)
+	f.run(f.m.Now().Add(sim.Second))
+	if e := sub.ExitInfo(); e == nil || e.Msg != "parent disabled (-2)" {
+		t.Errorf("%+v", e)
+	}
+	if e := f.k.ExitInfo(); e == nil || e.Msg != "gone" {
+		t.Errorf("root: %+v", e)
+	}
+	f.allRun()
+}
+
+// TestSubMoveForeign: a queue of a parent may hold tasks that have become a child's only while they are in bypass; who moves
+// such a task ends.
+func TestSubMoveForeign(t *testing.T) {
+	f := newFamily(t, "1n1l1c1t")
+	child := newNode(f.rig, "child")
+	sub := f.attach(t, child, f.a)
+	tried := false
+	f.k.sch.ops.Dispatch = func(sim.CPU, *sim.Task) {
+		if !tried {
+			// The child's queue through an iterator of the child.
+			for _, s := range f.k.sch.children {
+				for it := (DSQIter{k: f.k, d: s.dsqs[7], seq: s.dsqs[7].seq}); ; {
+					p := it.Next()
+					if p == nil {
+						break
+					}
+					tried = true
+					it.d = &dsq{sch: f.k.sch}
+					e := f.k.ent(p)
+					e.dsq, it.d.id = it.d, 7
+					f.k.DSQMove(&it, p, ops.DSQLocal, 0, false)
+					e.dsq = s.dsqs[7]
+					return
+				}
+			}
+		}
+		f.k.SubDispatch(f.a.ID)
+		f.k.DSQMoveToLocal(7, 0)
+	}
+	f.run(f.m.Now().Add(sim.Second))
+	e := f.k.ExitInfo()
+	if !tried || e == nil || !match(e.Msg, "scx_bpf_dsq_move[_vtime]() on in*[*] but the task belongs to a different scheduler") {
+		t.Errorf("%+v", e)
+	}
+	if e := sub.ExitInfo(); e == nil || e.Kind != ops.ExitParent {
+		t.Errorf("child: %+v", e)
+	}
+}
