@@ -71,6 +71,7 @@ func (l *loader) load() error {
 	}
 	s.stack = stack
 	henv := &helpers.Env{Mem: s.opt.Mem, Host: s.opt.Host, Maps: s.maps, HZ: uint64(max(s.opt.HZ, 0)), RunSub: s.runAsync, PerCPU: s.perCPU, Sys: s.opt.Sys, Prog: s.opt.Prog}
+	s.helpers = henv
 	hooks := s.maps.Hooks
 	s.env = &engine.Env{
 		Mem:      s.opt.Mem,

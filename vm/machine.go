@@ -22,6 +22,14 @@ func (s *Set) machineFunc(name string) abi.Func {
 		f = s.arenaReservePages
 	case "bpf_throw":
 		f = throw
+	case "bpf_wq_init":
+		f = s.helpers.WQInit
+	case "bpf_wq_set_callback":
+		f = s.helpers.WQSetCallback
+	case "bpf_wq_start":
+		f = s.helpers.WQStart
+	case "bpf_task_work_schedule_signal", "bpf_task_work_schedule_resume":
+		f = s.helpers.TaskWork
 	case "bpf_obj_new":
 		f = o.NewObject
 	case "bpf_obj_drop":

@@ -98,6 +98,7 @@ type Set struct {
 	// objects are what programs have allocated, layouts those of their types by number.
 	objects *objects.Table
 	layouts map[uint64]*objects.Layout
+	helpers *helpers.Env
 	async   *Fault
 	stack   uint64 // address of the stack region, 0 if none is allocated
 }

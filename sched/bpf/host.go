@@ -15,6 +15,7 @@ var (
 	_ abi.IRQHost   = (*host)(nil)
 
 	_ abi.CgroupHost = (*host)(nil)
+	_ abi.PerfHost   = (*host)(nil)
 )
 
 // host is the kernel around the programs of one policy.
@@ -27,6 +28,8 @@ type host struct {
 	// Timers that fired and were armed for now at the moment at.
 	at    sim.Time
 	fires int
+
+	perf bool // a program has read a performance counter
 }
 
 // A program may arm a timer for now each time that one fires. hrtimer_interrupt (kernel/time/hrtimer.c, 7.2) sees to it
@@ -88,6 +91,15 @@ func (h *host) AncestorCgroupID(level int32) uint64 {
 func (h *host) UnderCgroup(cgroup uint64) bool {
 	a := h.m.CgroupByAddr(cgroup)
 	return a != nil && h.m.Curr(h.m.ThisCPU()).Cgroup.Under(a)
+}
+
+// ReadPerf is what a performance counter has counted: nothing, since the machine has none.
+func (h *host) ReadPerf(uint64) (count, enabled, running uint64) {
+	if !h.perf {
+		h.perf = true
+		h.p.notice("performance counters are not modelled: programs read zeros")
+	}
+	return 0, 0, 0
 }
 
 // Node is the NUMA node of the processor that the program runs on.

@@ -28,19 +28,22 @@ type Env struct {
 
 	timers  map[uint64]*timer // by address of the struct bpf_timer
 	running *timer            // whose callback runs, nil if none
+	works   map[uint64]*work  // by address of the struct bpf_wq or bpf_task_work
 }
 
 // DefaultHZ is the tick rate when Env does not say: that of most distributions' kernels.
 const DefaultHZ = 250
 
-// Table returns the helpers by number, nil for those that are not modelled. It also makes e release timers with the map
-// values that they lie in.
+// Table returns the helpers by number, nil for those that are not modelled. It also makes e release timers and work with
+// the map values that they lie in.
 func (e *Env) Table() []abi.Func {
 	if e.HZ == 0 {
 		e.HZ = DefaultHZ
 	}
-	e.timers = map[uint64]*timer{}
+	e.timers, e.works = map[uint64]*timer{}, map[uint64]*work{}
 	e.Maps.Hooks.Timer = e.forgetTimer
+	e.Maps.Hooks.Workqueue = func(addr uint64) { e.forgetWork(addr, wqSize) }
+	e.Maps.Hooks.TaskWork = func(addr uint64) { e.forgetWork(addr, taskWorkSize) }
 	t := make([]abi.Func, len(names))
 	for _, list := range [][]row{e.mapRows(), e.memoryRows(), e.systemRows(), e.printRows(), e.timerRows(), e.loopRows(),
 		e.stringRows(), e.dynptrRows(), e.ringRows(), e.perfRows(), e.cgroupRows(), e.stackRows(), e.sysRows()} {

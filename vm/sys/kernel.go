@@ -43,6 +43,9 @@ type Options struct {
 	// Unjudged, with Checked, decides about programs of which the verifier cannot say whether they are safe: it does not know
 	// something that they use. True lets them run. Nil refuses them.
 	Unjudged func(p *Prog, why error) bool
+	// Trace attaches a tracing program to a hook: a tracepoint by its name, or the entry or return of a function by its. The
+	// returned func takes it off again. An abi.ENOENT says that nothing of that name ever happens; nil: so it is for all.
+	Trace func(p *Prog, hook string) (detach func(), err error)
 	// Sys is what some helpers need of the rest of a kernel; without it programs that call those are refused.
 	Sys    helpers.Sys
 	Engine engine.Engine // nil: the interpreter
@@ -70,6 +73,8 @@ type Kernel struct {
 	idle []*Map
 	// caller is the process whose call is under way.
 	caller *Process
+	// perfEvents is how many performance counters were opened.
+	perfEvents uint64
 
 	kfuncs  map[string]*abi.Kfunc
 	symbols []string // that have no BTF id; see SymbolID
@@ -152,6 +157,12 @@ func (k *Kernel) objectOf(h *maps.Head, fd int32) (uint64, abi.Errno) {
 	switch h.Type {
 	case maps.TypeProgArray:
 		return k.progOf(h, fd)
+	case maps.TypePerfEventArray:
+		ev, _, err := fdObject[*perfEvent](k.caller, int(fd))
+		if err != nil {
+			return 0, Errno(err)
+		}
+		return ev.number, 0
 	case maps.TypeArrayOfMaps, maps.TypeHashOfMaps:
 		m, _, err := fdObject[*Map](k.caller, int(fd))
 		if err != nil {

@@ -202,3 +202,22 @@ func TestTailCallFault(t *testing.T) {
 		t.Errorf("%v, want %q", f, want)
 	}
 }
+
+// Performance counters go into their arrays, and nothing else does.
+func TestPerfEventArray(t *testing.T) {
+	r := newRig(t)
+	m := r.ok(sys.MapCreate, sys.MapAttr{Type: 4, KeySize: 4, ValueSize: 4, MaxEntries: 2, Name: "events"}.Bytes())
+	read := r.ok(sys.ProgLoad, r.prog(sys.ProgTypeRawTracepoint, join(ld64(1, 1, m, 0), movK(2, 1), helper(22), exit))) // perf_event_read
+	r.returns(read, ^uint64(abi.ENOENT)+1)
+	ev := r.p.PerfEventOpen()
+	r.ok(sys.MapUpdateElem, r.setProg(m, 1, int32(ev)))
+	r.returns(read, 0)
+	r.p.Close(int(ev)) // the array keeps it
+	r.returns(read, 0)
+	r.errno(abi.EINVAL, sys.MapUpdateElem, r.setProg(m, 0, read))
+	r.errno(abi.EBADF, sys.MapUpdateElem, r.setProg(m, 0, 99))
+	r.errno(abi.ENOTSUPP, sys.MapLookupElem, r.elem(m, u32(1), make([]byte, 4), 0))
+	r.ok(sys.MapDeleteElem, sys.ElemAttr{Map: m, Key: r.u.Add(u32(1))}.Bytes())
+	r.returns(read, ^uint64(abi.ENOENT)+1)
+	r.errno(abi.EINVAL, sys.MapUpdateElem, r.setProg(r.progArray(1), 0, int32(r.p.PerfEventOpen())))
+}
