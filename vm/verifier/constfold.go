@@ -33,7 +33,9 @@ type foldRegs [11]foldVal
 // computeConsts finds the constants before each instruction. It follows bpf_compute_const_regs.
 func (v *verifier) computeConsts() {
 	in := make([]foldRegs, len(v.insns))
+	todo := make([]bool, len(v.insns)) // more is known than when it was looked at
 	for i := range v.subs {
+		todo[v.subs[i].start] = true
 		r := &in[v.subs[i].start]
 		for k := range r {
 			r[k].kind = foldUnknown
@@ -44,11 +46,17 @@ func (v *verifier) computeConsts() {
 		for s := len(v.subs) - 1; s >= 0; s-- {
 			po := v.subs[s].postorder
 			for k := len(po) - 1; k >= 0; k-- {
+				if !todo[po[k]] {
+					continue
+				}
+				todo[po[k]] = false
 				out := in[po[k]]
 				v.foldStep(po[k], &out)
 				succ, n := v.successors(po[k])
 				for _, t := range succ[:n] {
-					changed = foldJoin(&in[t], &out) || changed
+					if foldJoin(&in[t], &out) {
+						todo[t], changed = true, true
+					}
 				}
 			}
 		}

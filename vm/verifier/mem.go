@@ -1,7 +1,7 @@
 package verifier
 
 import (
-	"fmt"
+	"strconv"
 
 	"github.com/schedsim/schedsim/vm/elf"
 	"github.com/schedsim/schedsim/vm/ir"
@@ -46,7 +46,13 @@ const (
 	mapRHash         elf.MapType = 35
 )
 
-func regName(n int) string { return fmt.Sprintf("R%d", n) }
+func regName(n int) string {
+	names := [...]string{"R0", "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9", "R10"}
+	if n >= 0 && n < len(names) {
+		return names[n]
+	}
+	return "R" + strconv.Itoa(n)
+}
 
 // inRange checks one end of an access. It follows __check_mem_access.
 func inRange(r *reg, name string, off, size int64, mem uint32, zeroOK bool) error {

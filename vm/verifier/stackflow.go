@@ -157,6 +157,7 @@ type flow struct {
 	leaders []int32           // index in blocks of the block that starts at an instruction, -1 for none
 	blocks  []tracks          // what is known where a block starts
 	seen    []bool            // by block
+	todo    []bool            // by block: more is known than when it was looked at
 	calls   map[int32]*tracks // what is known at calls of functions and callbacks
 }
 
@@ -352,7 +353,7 @@ func (f *flow) run(args *[6]track) error {
 		return err
 	}
 	defer v.discharge(int64(n) * int64(size))
-	f.blocks, f.seen = make([]tracks, n), make([]bool, n)
+	f.blocks, f.seen, f.todo = make([]tracks, n), make([]bool, n), make([]bool, n)
 	f.calls = map[int32]*tracks{}
 	none := track{frame: trackNone}
 	entry := &f.blocks[0]
@@ -366,13 +367,14 @@ func (f *flow) run(args *[6]track) error {
 		copy(entry.regs[1:6], args[1:])
 	}
 	entry.regs[fp] = trackAt(f.depth, 0)
-	f.seen[0] = true
+	f.seen[0], f.todo[0] = true, true
 	var cur tracks
 	for changed := true; changed; {
 		changed = false
 		for k := len(po) - 1; k >= 0; k-- {
 			i := po[k]
-			if l := f.leaders[i-f.sub.start]; l >= 0 && f.seen[l] {
+			if l := f.leaders[i-f.sub.start]; l >= 0 && f.todo[l] {
+				f.todo[l] = false
 				cur = f.blocks[l]
 				changed = f.block(i, &cur) || changed
 			}
@@ -414,23 +416,36 @@ func (f *flow) block(i int32, ts *tracks) (changed bool) {
 	for _, s := range succ[:n] {
 		l := f.leaders[s-f.sub.start]
 		to := &f.blocks[l]
-		if !f.seen[l] {
+		more := !f.seen[l]
+		if more {
 			*to = *ts
-			f.seen[l], changed = true, true
+			f.seen[l] = true
+		} else {
+			more = to.join(ts)
+		}
+		if more {
+			f.todo[l], changed = true, true
+		}
+	}
+	return changed
+}
+
+// join adds what is known on another way.
+func (t *tracks) join(o *tracks) (changed bool) {
+	for k := range t.regs {
+		if t.regs[k] == o.regs[k] {
 			continue
 		}
-		for k := range to.regs {
-			if j := to.regs[k].join(ts.regs[k]); j != to.regs[k] {
-				to.regs[k], changed = j, true
-			}
+		if j := t.regs[k].join(o.regs[k]); j != t.regs[k] {
+			t.regs[k], changed = j, true
 		}
-		for k := range to.slot {
-			if to.slot[k] == ts.slot[k] {
-				continue
-			}
-			if j := to.slot[k].join(ts.slot[k]); j != to.slot[k] {
-				to.slot[k], changed = j, true
-			}
+	}
+	for k := range t.slot {
+		if t.slot[k] == o.slot[k] {
+			continue
+		}
+		if j := t.slot[k].join(o.slot[k]); j != t.slot[k] {
+			t.slot[k], changed = j, true
 		}
 	}
 	return changed
