@@ -276,9 +276,10 @@ func (m *Machine) Emit(r Record) {
 	if m.sink == nil {
 		return
 	}
-	m.rec = r
-	m.rec.At = m.now
-	m.sink.Record(&m.rec)
+	// Field by field: a copy of the whole would be read in larger pieces than r was just written in, and wait.
+	rec := &m.rec
+	rec.At, rec.A, rec.B, rec.Task, rec.CPU, rec.Kind, rec.Aux = m.now, r.A, r.B, r.Task, r.CPU, r.Kind, r.Aux
+	m.sink.Record(rec)
 }
 
 // Print emits a line of text that a program wrote, on ThisCPU and for its current task.

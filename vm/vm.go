@@ -138,6 +138,9 @@ func (s *Set) Insns() uint64 { return s.env.State.Insns }
 // Calls is the number of helpers and kernel functions called so far.
 func (s *Set) Calls() uint64 { return s.env.Call.Calls }
 
+// Counters are where Insns and Calls are counted, for those who look often.
+func (s *Set) Counters() (insns, calls *uint64) { return &s.env.State.Insns, &s.env.Call.Calls }
+
 // Work is Insns and Calls.
 func (s *Set) Work() (insns, calls uint64) {
 	e := s.env

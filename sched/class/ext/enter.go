@@ -38,21 +38,22 @@ func (k *Kernel) enter(sch *sched, c ops.Callback, r *rq, t0, t1 *sim.Task, arg 
 
 // leave closes the frame that enter opened.
 func (k *Kernel) leave(saved frameState) {
-	f, sch := k.frame, k.cur
-	k.frame, k.cur = saved.f, saved.cur
+	f, sch := &k.frame, k.cur
+	cpu, callback, t0, t1 := f.CPU, f.Callback, f.Subject[0], f.Subject[1]
+	*f, k.cur = saved.f, saved.cur
 	k.depth--
 	cost := k.callbackCost
 	if sch.ops.Cost != nil {
 		cost = sch.ops.Cost()
 	}
 	if cost > 0 {
-		k.m.Charge(f.CPU, sim.CostCallback, cost)
+		k.m.Charge(cpu, sim.CostCallback, cost)
 	}
 	pid := int32(0)
-	if f.Subject[0] != nil && f.Subject != saved.f.Subject {
-		pid = f.Subject[0].PID
+	if t0 != nil && (t0 != saved.f.Subject[0] || t1 != saved.f.Subject[1]) {
+		pid = t0.PID
 	}
-	k.m.Emit(sim.Record{Kind: sim.KindOpEnd, CPU: f.CPU, Task: pid, A: uint64(f.Callback), B: uint64(cost)})
+	k.m.Emit(sim.Record{Kind: sim.KindOpEnd, CPU: cpu, Task: pid, A: uint64(callback), B: uint64(cost)})
 	if sch.ops.Fault != nil {
 		if msg := sch.ops.Fault(); msg != "" {
 			sch.error("%s", msg)

@@ -59,13 +59,14 @@ type goCaller struct {
 //
 //go:noinline
 func (g *goCaller) invoke(n int) bool {
-	copy(g.args[:], g.r[1:])
+	a, r := &g.args, &g.r
+	a[0], a[1], a[2], a[3], a[4] = r[1], r[2], r[3], r[4], r[5]
 	g.call.Calls++
-	r0 := g.fns[n](g.call, &g.args)
+	r0 := g.fns[n](g.call, a)
 	if g.call.Fault != "" || g.call.Next != abi.NextCaller {
 		return false
 	}
-	g.r = [6]uint64{r0}
+	r[0], r[1], r[2], r[3], r[4], r[5] = r0, 0, 0, 0, 0, 0
 	return true
 }
 
