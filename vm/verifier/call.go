@@ -404,7 +404,7 @@ func (v *verifier) callCallback(sub int, kind callbackKind, set setArgs) error {
 		if f.asyncEntry > maxFrames*16 {
 			return refuse(CodeTooComplex, "asynchronous callbacks that arm themselves in ever new states")
 		}
-		v.pending = append(v.pending, pending{st, s.start, v.insnIdx, len(v.path), len(v.notes)})
+		v.pending = append(v.pending, pending{st: st, insn: s.start, prev: v.insnIdx, path: len(v.path), note: len(v.notes)})
 		if len(v.pending) > maxPending {
 			return refuse(CodeTooComplex, "The sequence of %d jumps is too complex for async cb.", len(v.pending))
 		}

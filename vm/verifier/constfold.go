@@ -31,7 +31,12 @@ type foldVal struct {
 type foldRegs [11]foldVal
 
 // computeConsts finds the constants before each instruction. It follows bpf_compute_const_regs.
-func (v *verifier) computeConsts() {
+func (v *verifier) computeConsts() error {
+	n := int64(len(v.insns)) * foldBytes
+	if err := v.charge(n); err != nil {
+		return err
+	}
+	defer v.discharge(n)
 	in := make([]foldRegs, len(v.insns))
 	todo := make([]bool, len(v.insns)) // more is known than when it was looked at
 	for i := range v.subs {
@@ -78,6 +83,7 @@ func (v *verifier) computeConsts() {
 			}
 		}
 	}
+	return nil
 }
 
 func foldJoin(to, out *foldRegs) (changed bool) {

@@ -132,16 +132,3 @@ func (v *verifier) leave(st *state) error {
 	}
 	return nil
 }
-
-// maxHeld bounds the memory that the verifier holds at a time, in bytes as counted by charge. A program that needs more is
-// refused; the kernel has no such limit of its own, but charges the memory to the loading process.
-const maxHeld = 2 << 30
-
-func (v *verifier) charge(n int64) error {
-	if v.held += n; v.held > maxHeld {
-		return refuse(CodeTooComplex, "verification needs more than %d MiB of memory", int64(maxHeld)>>20)
-	}
-	return nil
-}
-
-func (v *verifier) discharge(n int64) { v.held -= n }

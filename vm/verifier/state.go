@@ -138,15 +138,6 @@ type state struct {
 
 func (s *state) cur() *frame { return s.frames[len(s.frames)-1] }
 
-// bytes is about the memory that the state takes.
-func (s *state) bytes() int64 {
-	n := int64(256 + 32*len(s.refs) + 24*len(s.hist))
-	for _, f := range s.frames {
-		n += int64(frameBytes + slotBytes*len(f.stack))
-	}
-	return n
-}
-
 // at is the instruction that frame i is at: its call, or for the last one the next instruction.
 func (s *state) at(i int) int32 {
 	if i == len(s.frames)-1 {

@@ -51,7 +51,7 @@ func Check(o *link.Object, p *link.Program, at Attachment) (Result, error) {
 
 func newVerifier(o *link.Object, p *link.Program, at Attachment) *verifier {
 	v := &verifier{obj: o, prog: p, at: at, structs: map[string]btf.Type{}, records: map[btf.Type]*record{},
-		insnIdx: -1}
+		insnIdx: -1, maxHeld: maxHeld}
 	v.unbound.markUnknown()
 	return v
 }
@@ -76,7 +76,9 @@ type verifier struct {
 	flowSlots []*[stackSlots]track // by call, what its function has spilled
 	flows     int
 	hasArena  bool
-	held      int64 // bytes
+	// held are the bytes of memory held, by charge; maxHeld bounds them.
+	held, maxHeld int64
+	heldBefore    int64 // held when no path is followed
 
 	cur      *state
 	pool     pool
@@ -131,6 +133,7 @@ type pending struct {
 	st         *state
 	insn, prev int32
 	path, note int // lengths of the log
+	bytes      int64
 }
 
 // maxHelper is above all helper numbers.
@@ -173,7 +176,9 @@ func (v *verifier) check() error {
 		return err
 	}
 	v.computePostorder()
-	v.computeConsts()
+	if err := v.computeConsts(); err != nil {
+		return err
+	}
 	v.pruneDeadBranches()
 	if err := v.sortSubs(); err != nil {
 		return err
@@ -184,6 +189,7 @@ func (v *verifier) check() error {
 	}
 	v.computeLiveRegs()
 	v.markFastcalls()
+	v.heldBefore = v.held
 	if err := v.checkFunc(0); err != nil {
 		return err
 	}
@@ -250,7 +256,13 @@ func (v *verifier) checkFunc(sub int) error {
 	s := &v.subs[sub]
 	v.pending, v.path, v.notes = v.pending[:0], v.path[:0], v.notes[:0]
 	v.trace.start()
-	clear(v.explored)
+	for i, list := range v.explored {
+		for _, st := range list {
+			v.pool.free(st)
+		}
+		v.explored[i] = nil
+	}
+	v.held = v.heldBefore
 	for i := range v.visits {
 		v.visits[i] = nil
 	}
@@ -301,9 +313,13 @@ func (v *verifier) newFrame(callsite int32, no uint8, sub int) *frame {
 // push_stack.
 func (v *verifier) push(insn, prev int32) (*state, error) {
 	st := v.pool.clone(v.cur)
-	v.pending = append(v.pending, pending{st, insn, prev, len(v.path), len(v.notes)})
+	bytes := st.bytes()
+	v.pending = append(v.pending, pending{st, insn, prev, len(v.path), len(v.notes), bytes})
 	if len(v.pending) > maxPending {
 		return nil, refuse(CodeTooComplex, "The sequence of %d jumps is too complex.", len(v.pending))
+	}
+	if err := v.charge(bytes); err != nil {
+		return nil, err
 	}
 	if st.parent != nil {
 		st.parent.branches++
@@ -371,6 +387,7 @@ func (v *verifier) follow() error {
 		}
 		p := v.pending[len(v.pending)-1]
 		v.pending = v.pending[:len(v.pending)-1]
+		v.discharge(p.bytes)
 		v.cur, v.insnIdx, v.prevIdx = p.st, p.insn, p.prev
 		v.path, v.notes = v.path[:p.path], v.notes[:p.note]
 		v.trace.cut(p.path)
