@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -148,6 +149,9 @@ func (o *Options) wants(name string, autoload bool) bool {
 func (k *Kernel) program(file string, l *link.Object, p *link.Program, opt Options) Row {
 	r := Row{File: file, Program: p.Name, Section: p.Section, Callback: callback(l, p), Kernel: k.k.Version, Verdict: Success, AutoLoad: p.AutoLoad}
 	at, err := k.places.Program(l, p)
+	if err == nil {
+		err = oneMember(l, p)
+	}
 	if err != nil {
 		r.Verdict, r.Reason = Failure, err.Error()
 		if errors.Is(err, attach.ErrUnsupported) {
@@ -180,6 +184,23 @@ func (k *Kernel) program(file string, l *link.Object, p *link.Program, opt Optio
 		}
 	}
 	return r
+}
+
+// oneMember: a program attaches to one member of one struct, whichever tables name it.
+func oneMember(l *link.Object, p *link.Program) error {
+	first := ""
+	for _, s := range l.StructOps {
+		for _, m := range s.Members {
+			switch name := s.Type + "." + m.Name; {
+			case m.Kind != link.MemberFunc || m.Prog != p.Name || name == first:
+			case first != "":
+				return fmt.Errorf("program %s: named as %s and as %s, but a program attaches to one member", p.Name, first, name)
+			default:
+				first = name
+			}
+		}
+	}
+	return nil
 }
 
 // callback is the member of a struct_ops table that names p, or its type.

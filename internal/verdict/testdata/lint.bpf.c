@@ -24,8 +24,12 @@ SEC("struct_ops/value") s32 value(u64 *ctx)
 {
 	return 0;
 }
-TABLE declared = {.name = "declared", .select_cpu = (void *)two, .dispatch = (void *)value, .exit = (void *)value};
-TABLE declared2 = {.name = "declared2", .select_cpu = (void *)wide, .exit = (void *)value};
+SEC("struct_ops/bye") void bye(u64 *ctx)
+{
+	sink = 9;
+}
+TABLE declared = {.name = "declared", .select_cpu = (void *)two, .dispatch = (void *)value, .exit = (void *)bye};
+TABLE declared2 = {.name = "declared2", .select_cpu = (void *)wide, .exit = (void *)bye};
 
 // Out of date.
 SEC("struct_ops/old") void old(u64 *ctx)
@@ -44,7 +48,7 @@ SEC("struct_ops/release") void release(u64 *ctx)
 {
 	scx_bpf_reenqueue_local();
 }
-TABLE outdated = {.name = "outdated", .running = (void *)old, .cpu_release = (void *)release, .exit = (void *)value};
+TABLE outdated = {.name = "outdated", .running = (void *)old, .cpu_release = (void *)release, .exit = (void *)bye};
 
 // Callbacks and flags that do not go together.
 SEC("struct_ops/idle") void idle(u64 *ctx)
