@@ -197,6 +197,11 @@ func (v *verifier) visit(i int32, push func(int32)) {
 			push(start)
 		}
 		v.visitCall(i)
+	case a.gotox: // states are compared before the jump, not at its targets
+		a.prune = a.prune || v.gotoxs[i] != nil
+		if in.Op.IsJump() && !v.aux[in.Target].gotox {
+			v.aux[in.Target].jump, v.aux[in.Target].target = true, true
+		}
 	case in.Op == ir.Ja:
 		v.aux[in.Target].prune, v.aux[in.Target].jump, v.aux[in.Target].target = true, true, true
 	case in.Op.IsJump():

@@ -20,6 +20,6 @@
 // proto.go does not list. Not checked at all, since it is no matter of safety here: unprivileged programs and speculative
 // execution. Loading does not use this package yet.
 //
-// It gives paths up where the kernel does in most programs, instruction for instruction; in some with many calls it follows
-// more of them, up to nine times as many, and may then reach the limit of a million instructions before the kernel does.
+// It gives paths up exactly where the kernel does: of the 3,500 programs whose counts are recorded, all follow as
+// many instructions, keep as many states and use as much stack as in the kernel (counts_test.go). Memory is bounded by memory.go.
 package verifier
