@@ -111,12 +111,16 @@ func versionDifference(p *Probe, log string, reached []bool) string {
 		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(msg, w) })
 	}
 	switch {
-	case has("dereference of modified ctx ptr", "variable ctx access"):
+	case has("dereference of modified ctx ptr", "variable ctx access", "negative offset ctx ptr"):
 		return "7.2 lets programs move pointers to contexts"
 	case has("tracing progs cannot use bpf_timer yet"):
 		return "7.2 lets tracing programs use timers"
 	case has("invalid bpf_context access") && p.Kind == ProbeKprobe:
 		return "7.2 lets kprobes write registers"
+	case has("type=ctx expected=fp") && p.Kind == ProbeSyscall:
+		return "7.2 lets syscall programs pass their contexts as memory"
+	case has("invalid mem access 'map_value_or_null'") && strings.Contains(lastLookup(log), ",ks=4,"):
+		return "7.2 knows more keys of arrays" // also those in one half of a slot whose other half is dead
 	case has("verifier bug"):
 		return "a bug of 6.18"
 	case has("invalid bpf_context access") && p.Kind == ProbeSyscall:
@@ -144,6 +148,9 @@ func versionDifference(p *Probe, log string, reached []bool) string {
 	}
 	return ""
 }
+
+// lastLookup is the log from the last lookup in a map on.
+func lastLookup(log string) string { return log[max(strings.LastIndex(log, "call bpf_map_lookup_elem"), 0):] }
 
 var logInsn = regexp.MustCompile(`^(\d+): \(`)
 

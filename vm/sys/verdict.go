@@ -178,8 +178,8 @@ func errnoOf(e *verifier.Error) abi.Errno {
 			return abi.EINVAL
 		}
 		return abi.EACCES
-	case verifier.CodeBadPointer, verifier.CodeBTFAccess, verifier.CodeSpill:
-		if has("same insn cannot be used", "doesn't have field", "cannot spill pointers to stack") {
+	case verifier.CodeBadPointer, verifier.CodeBTFAccess, verifier.CodeSpill, verifier.CodeArgType:
+		if has("same insn cannot be used", "doesn't have field", "cannot spill pointers to stack", "is not a scalar", "has to have BTF") {
 			return abi.EINVAL
 		}
 		return abi.EACCES
@@ -193,7 +193,7 @@ func errnoOf(e *verifier.Error) abi.Errno {
 	case verifier.CodeUninitReg, verifier.CodeFramePointer, verifier.CodeStackSize,
 		verifier.CodeUninitStack, verifier.CodeCtxAccess, verifier.CodeNull, verifier.CodeBounds,
 		verifier.CodeReadOnly, verifier.CodeAlignment, verifier.CodeSpecialField, verifier.CodeAtomic,
-		verifier.CodeArgType, verifier.CodeArgValue, verifier.CodeUntrusted, verifier.CodeKfunc:
+		verifier.CodeArgValue, verifier.CodeUntrusted, verifier.CodeKfunc:
 		return abi.EACCES
 	}
 	return abi.EINVAL
