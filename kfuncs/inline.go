@@ -115,9 +115,10 @@ func (h *Host) runqueues() (base, stride uint64, ok bool) {
 	return base, stride, stride < 1<<20
 }
 
-// subject is the address of the task that the running callback is about, 0 if there is none.
+// subject is the address of the task that the running callback is about, 0 if there is none. The machine has that task: it goes
+// after its last callback.
 func (h *Host) subject() uint64 {
-	if t := h.Kernel.Frame().Subject[0]; t != nil && h.Machine.TaskByAddr(t.K.Addr) == t {
+	if t := h.Kernel.Frame().Subject[0]; t != nil {
 		return t.K.Addr
 	}
 	return 0

@@ -65,14 +65,19 @@ func forbidden(c *abi.Call, helper string, m maps.Map) bool {
 	return true
 }
 
-// mapLookup follows bpf_map_lookup_elem. The kernel inlines lookups in arrays; here they take a short cut.
+// mapLookup follows bpf_map_lookup_elem. The kernel inlines lookups in arrays; here they and those in hashes take a short cut.
 func (e *Env) mapLookup(c *abi.Call, a *abi.Args) uint64 {
-	if m, ok := e.Maps.At(a[0]).(*maps.Array); ok && m.Stride == 0 {
-		if i, ok := e.Mem.Load(a[1], 4); ok {
+	switch m := e.Maps.At(a[0]).(type) {
+	case *maps.Array:
+		if i, ok := e.Mem.Load(a[1], 4); ok && m.Stride == 0 {
 			if i >= uint64(m.MaxEntries) {
 				return 0
 			}
 			return m.Base + i*m.Elem
+		}
+	case *maps.Hash:
+		if key := e.Mem.Bytes(a[1], uint64(m.KeySize)); key != nil {
+			return m.Lookup(key, e.Host.CPU())
 		}
 	}
 	m, key := e.mapKey(c, a, "map_lookup_elem", true)

@@ -82,8 +82,12 @@ func hashKey(key []byte, seed uint64) uint32 {
 		key = key[8:]
 	}
 	var tail uint64
-	for i, b := range key {
-		tail |= uint64(b) << (8 * i)
+	if len(key) == 4 {
+		tail = uint64(binary.LittleEndian.Uint32(key))
+	} else {
+		for i, b := range key {
+			tail |= uint64(b) << (8 * i)
+		}
 	}
 	return uint32(mix(h ^ tail))
 }
@@ -115,11 +119,22 @@ func (m *Hash) Leaf() (index *abi.Index, seed, value, stride, cpus uint64, ok bo
 func (m *Hash) find(key []byte) (int32, uint32) {
 	h := hashKey(key, m.seed())
 	for i := *m.bucket(h); i >= 0; i = m.index.Elems[i].Next {
-		if m.index.Elems[i].Hash == h && bytes.Equal(m.keyBytes(i), key) {
+		if m.index.Elems[i].Hash == h && same(m.keyBytes(i), key) {
 			return i, h
 		}
 	}
 	return -1, h
+}
+
+// same tells whether two keys of a map are equal. Most have the size of an integer.
+func same(a, b []byte) bool {
+	switch {
+	case len(a) == 4 && len(b) == 4:
+		return binary.LittleEndian.Uint32(a) == binary.LittleEndian.Uint32(b)
+	case len(a) == 8 && len(b) == 8:
+		return binary.LittleEndian.Uint64(a) == binary.LittleEndian.Uint64(b)
+	}
+	return bytes.Equal(a, b)
 }
 
 // Lookup follows htab_map_lookup_elem and its relatives.
