@@ -150,7 +150,9 @@ func versionDifference(p *Probe, log string, reached []bool) string {
 }
 
 // lastLookup is the log from the last lookup in a map on.
-func lastLookup(log string) string { return log[max(strings.LastIndex(log, "call bpf_map_lookup_elem"), 0):] }
+func lastLookup(log string) string {
+	return log[max(strings.LastIndex(log, "call bpf_map_lookup_elem"), 0):]
+}
 
 var logInsn = regexp.MustCompile(`^(\d+): \(`)
 

@@ -18,7 +18,7 @@
 // Not yet, and refused with CodeUnsupported: packets and sockets, tail calls, exceptions, indirect jumps and calls,
 // arguments on the stack, task work, packet and file dynptrs, LSM hooks, the fields of struct bpf_map, helpers that
 // proto.go does not list. Not checked at all, since it is no matter of safety here: unprivileged programs and speculative
-// execution. Loading does not use this package yet.
+// execution.
 //
 // It gives paths up exactly where the kernel does: of the 3,500 programs whose counts are recorded, all follow as
 // many instructions, keep as many states and use as much stack as in the kernel (counts_test.go). Memory is bounded by memory.go.
