@@ -58,7 +58,8 @@ func LSM(hook string, types *btf.Spec, sleepable, cgroup bool) (verifier.Attachm
 	case !ok:
 		return verifier.Attachment{}, fmt.Errorf("lsm/%s: %w", hook, ErrNoHook)
 	case in(disabledHooks, hook):
-		return verifier.Attachment{}, fmt.Errorf("attach_btf_id of bpf_lsm_%s points to disabled hook bpf_lsm_%s", hook, hook)
+		id, _ := types.TypeID(f)
+		return verifier.Attachment{}, fmt.Errorf("attach_btf_id %d points to disabled hook bpf_lsm_%s", id, hook)
 	case sleepable && cgroup:
 		return verifier.Attachment{}, errors.New("Program of this type cannot be sleepable")
 	case sleepable && !in(sleepableHooks, hook):

@@ -13,8 +13,8 @@ import (
 	"github.com/schedsim/schedsim/vm/link"
 )
 
-// A test program is a text of instructions as the kernel's log writes them, labels ("name:"), and functions ("sub name:",
-// "global name(types):"). The instruction that is refused ends in "; ERROR code".
+// A test program is a text of instructions as the kernel's log writes them, labels ("name:"), and functions ("sub name:", with
+// their types "int name:" and "void name:", "global name(types):"). The instruction that is refused ends in "; ERROR code".
 
 // testMaps are the maps of test programs: "r1 = map name", "r1 = value name+off".
 func testMaps() []*link.Map {
@@ -34,7 +34,25 @@ func testMaps() []*link.Map {
 		{Name: "ringbuf", Type: 27, MaxEntries: 4096},
 		{Name: "queue", Type: 22, ValueSize: 8, MaxEntries: 4},
 		{Name: "arena", Type: 33, MaxEntries: 16},
+		{Name: "progs", Type: 3, KeySize: 4, ValueSize: 4, MaxEntries: 4},
+		{Name: "percpu", Type: 6, KeySize: 4, ValueSize: 16, MaxEntries: 4},
+		{Name: "bloom", Type: 30, ValueSize: 8, MaxEntries: 4},
+		{Name: "userring", Type: 31, MaxEntries: 4096},
+		{Name: "tasks", Type: 29, KeySize: 4, ValueSize: 8},
+		{Name: "outer", Type: 12, KeySize: 4, ValueSize: 4, MaxEntries: 4, Inner: &link.Map{Name: "inner", Type: 1, KeySize: 8, ValueSize: 16, MaxEntries: 4}},
+		{Name: "work", Type: 2, KeySize: 4, ValueSize: 16, MaxEntries: 1, Value: valueOf("bpf_wq", 16)},
+		{Name: "taskwork", Type: 2, KeySize: 4, ValueSize: 8, MaxEntries: 1, Value: valueOf("bpf_task_work", 8)},
+		{Name: "resilient", Type: 2, KeySize: 4, ValueSize: 8, MaxEntries: 1, Value: valueOf("bpf_res_spin_lock", 8)},
+		{Name: "graph", Type: 2, KeySize: 4, ValueSize: 40, MaxEntries: 1, Value: &btf.Struct{Name: "graphval", Size: 40, Members: []btf.Member{
+			{Name: "lock", Type: spin},
+			{Name: "head", Type: &btf.Struct{Name: "bpf_list_head", Size: 16}, Offset: 64, Tags: []string{"contains:foo:node"}},
+			{Name: "root", Type: &btf.Struct{Name: "bpf_rb_root", Size: 16}, Offset: 192, Tags: []string{"contains:foo:rb"}}}}},
 	}
+}
+
+// valueOf is a map value that is one special struct.
+func valueOf(name string, size uint32) btf.Type {
+	return &btf.Struct{Name: "val", Size: size, Members: []btf.Member{{Name: "f", Type: &btf.Struct{Name: name, Size: size}}}}
 }
 
 var (
@@ -89,6 +107,12 @@ func assemble(name, text string) (*testProgram, error) {
 		if l, ok := strings.CutSuffix(line, ":"); ok {
 			if s, ok := strings.CutPrefix(l, "sub "); ok {
 				open(s, false)
+			} else if s, ok := strings.CutPrefix(l, "int "); ok {
+				open(s, false)
+				a.p.Subs[len(a.p.Subs)-1].Type = globalType(s, "")
+			} else if s, ok := strings.CutPrefix(l, "void "); ok {
+				open(s, false)
+				a.p.Subs[len(a.p.Subs)-1].Type = &btf.Func{Name: s, Type: &btf.FuncProto{Return: &btf.Void{}}}
 			} else if s, ok := strings.CutPrefix(l, "global "); ok {
 				fn, params, _ := strings.Cut(strings.TrimSuffix(s, ")"), "(")
 				open(fn, true)
@@ -131,6 +155,18 @@ func globalType(name, params string) *btf.Func {
 			t, tags = mem, []string{"arg:nonnull"}
 		case "memnull":
 			t = mem
+		case "ctx":
+			t, tags = &btf.Pointer{Target: &btf.Struct{Name: "anything", Size: 8}}, []string{"arg:ctx"}
+		case "tasknull":
+			t, tags = &btf.Pointer{Target: &btf.Struct{Name: "task_struct"}}, []string{"arg:trusted", "arg:nullable"}
+		case "untrusted":
+			t, tags = &btf.Pointer{Target: &btf.Struct{Name: "task_struct"}}, []string{"arg:untrusted"}
+		case "arena":
+			t, tags = &btf.Pointer{Target: &btf.Struct{Name: "m", Size: 16}}, []string{"arg:arena"}
+		case "dynptr":
+			t = &btf.Pointer{Target: &btf.Struct{Name: "bpf_dynptr", Size: 16}}
+		case "odd":
+			t, tags = mem, []string{"arg:odd"}
 		case "task":
 			t, tags = &btf.Pointer{Target: &btf.Struct{Name: "task_struct"}}, []string{"arg:trusted"}
 		}
@@ -196,6 +232,11 @@ func (a *assembler) insn(s string, in *ir.Insn) error {
 		return nil
 	case strings.HasPrefix(s, "call "):
 		return a.call(s[5:], in)
+	case strings.HasPrefix(s, "ld_abs "), strings.HasPrefix(s, "ld_ind "):
+		n, err := strconv.Atoi(strings.Fields(s)[1])
+		in.Op, in.Off, in.Imm = ir.Invalid, int32(n), int64(len(a.p.Poison))
+		a.p.Poison = append(a.p.Poison, link.LegacyLoad)
+		return err
 	}
 	if m := lockRE.FindStringSubmatch(s); m != nil {
 		size, _, base, off, ok := mem(m[3])

@@ -20,6 +20,7 @@ type world struct {
 	spec   *btf.Spec
 	task   *btf.Struct
 	kfuncs map[string]Kfunc
+	local  *btf.Spec // the program's types, where it needs some
 }
 
 func newWorld(tb testing.TB) *world {

@@ -233,6 +233,9 @@ func (v *verifier) helperArg(i int, m *callMeta) error {
 	case argPercpuBTF:
 		m.retType, m.retLocal = r.obj.typ, r.typ.has(rcuPtr)
 	case argSpinLock:
+		if v.inTreeCallback() {
+			return refuse(CodeLock, "can't spin_{lock,unlock} in rbtree cb")
+		}
 		return v.lockArg(r, name, m.h.id == 93, false, false)
 	case argTimer:
 		return v.fieldArg(r, name, fieldTimer, m)

@@ -461,7 +461,10 @@ func (v *verifier) graphNode(k *kfunc, r *reg, name string, kind kfArg, i int, m
 	if root == nil {
 		return unsupported("kernel function %s without a root", k.name)
 	}
-	if r.obj.typ != root.typ || r.off() != int64(root.node) {
+	if r.obj.typ == root.typ && r.off() != int64(root.node) {
+		return refuse(CodeArgType, "arg#1 offset=%d, but expected %s at offset=%d in struct %s", r.off(), fk, root.node, root.typ.TypeName())
+	}
+	if r.obj.typ != root.typ {
 		return refuse(CodeArgType, "operation on %s expects arg#1 %s at offset=%d in struct %s, but arg is at offset=%d in struct %s",
 			root.kind, fk, root.node, root.typ.TypeName(), r.off(), r.obj.typ.TypeName())
 	}

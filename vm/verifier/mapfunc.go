@@ -102,6 +102,9 @@ func (v *verifier) mapFunc(m *callMeta) error {
 			tied = true
 		}
 	}
+	if id == fnTailCall && t != mapProgArray {
+		return refuse(CodeMapFunc, "expected prog array map for tail call")
+	}
 	if t == mapSock || t == mapSockHash {
 		if id == 2 && v.at.SockMapUpdate || id == 3 && v.at.SockMapDelete {
 			return nil

@@ -348,7 +348,14 @@ func (v *verifier) kptrFlags(f *field) regType {
 // kptrMatch tells whether a pointer may go into a kptr. It follows map_kptr_match_type.
 func (v *verifier) kptrMatch(f *field, r *reg, name string) error {
 	bad := func() error {
-		return refuse(CodeArgType, "invalid kptr access, %s type=%v expected=ptr_%s", name, r.typ, f.typ.TypeName())
+		have, want := r.typ.String(), "ptr_"+f.typ.TypeName()
+		if r.typ.base() == ptrToBTF {
+			have += r.obj.typ.TypeName()
+		}
+		if f.kind == fieldKptrUnref {
+			want += " or untrusted_" + want
+		}
+		return refuse(CodeArgType, "invalid kptr access, %s type=%s expected=%s", name, have, want)
 	}
 	if r.typ.base() != ptrToBTF {
 		return bad()

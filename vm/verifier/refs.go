@@ -235,7 +235,11 @@ func (v *verifier) irqArg(r *reg, name string, save, byLock bool) error {
 	}
 	st := v.cur
 	if s.reg.id != st.irqID {
-		return refuse(CodeIRQ, "cannot restore irq state out of order, expected id=%d acquired earlier", st.irqID)
+		i := slices.IndexFunc(st.refs, func(l ref) bool { return l.kind == refIRQ && l.id == st.irqID })
+		if i < 0 {
+			return bug("an irq state that is not noted")
+		}
+		return refuse(CodeIRQ, "cannot restore irq state out of order, expected id=%d acquired at insn_idx=%d", st.irqID, v.insns[st.refs[i].insn].Orig)
 	}
 	st.refs = slices.DeleteFunc(st.refs, func(l ref) bool { return l.kind == refIRQ && l.id == s.reg.id })
 	st.irqID = 0
