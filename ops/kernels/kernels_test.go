@@ -261,10 +261,12 @@ func TestAll(t *testing.T) {
 				if f.Type == nil || f.Proto == "" {
 					t.Errorf("%s has no prototype", f.Name)
 				}
-				if strings.HasPrefix(f.Name, "scx_bpf_") {
-					if fns++; f.Sets == nil {
-						t.Errorf("%s is in no set", f.Name)
-					}
+				ours := strings.Contains(f.Name, "scx_")
+				if ours {
+					fns++
+				}
+				if ours != (f.Sets != nil) {
+					t.Errorf("%s is in the sets %q", f.Name, f.Sets)
 				}
 			}
 			if fns < 40 {

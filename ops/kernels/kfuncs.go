@@ -16,7 +16,7 @@ type KfuncInfo struct {
 	// task_struct *p)".
 	Proto string
 	Flags abi.KfuncFlags
-	// Sets are the sets of sched_ext that it is in, sorted: the kernel's names without scx_kfunc_ids_.
+	// Sets are the sets of sched_ext that it is in, sorted: the kernel's names without scx_kfunc_ids_. Nil for none.
 	Sets []string
 	// Type is its BTF type.
 	Type *btf.Func
@@ -30,7 +30,10 @@ func (k *Kernel) Kfuncs() []KfuncInfo {
 	for l := range strings.Lines(k.rawKfuncs) {
 		l, sets, _ := strings.Cut(strings.TrimSuffix(l, "\n"), " (")
 		words := strings.Fields(l)
-		info := KfuncInfo{Name: words[0], Sets: strings.Fields(strings.TrimSuffix(sets, ")"))}
+		info := KfuncInfo{Name: words[0]}
+		if sets != "" {
+			info.Sets = strings.Fields(strings.TrimSuffix(sets, ")"))
+		}
 		for _, w := range words[1:] {
 			f, ok := FlagByName(w)
 			if !ok {

@@ -247,3 +247,32 @@ func TestTable(t *testing.T) {
 		t.Error("a struct that the kernel does not have")
 	}
 }
+
+// A kernel function of another part of the kernel that is not modelled is the kernel's to judge; one of sched_ext's is
+// judged by its sets.
+func TestUnmodelled(t *testing.T) {
+	for _, tc := range []struct {
+		kernel, kfunc string
+		ok            bool
+	}{
+		{"7.2", "__bpf_trap", true},
+		{"7.3", "scx_bpf_sub_grant", true},
+		{"7.2", "scx_bpf_sub_dispatch", false},
+		{"6.18", "scx_bpf_dispatch_cancel", true},
+		{"7.2", "scx_bpf_dispatch_cancel", false},
+	} {
+		t.Run(tc.kernel+" "+tc.kfunc, func(t *testing.T) {
+			k, err := kernels.Get(tc.kernel)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at, err := attach.New(k).Member("sched_ext_ops", "tick", false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := at.Kfunc(tc.kfunc); (err == nil) != tc.ok {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
