@@ -25,6 +25,9 @@ func Check(p *ir.Program) error {
 		if s.Stack < 0 || s.Stack > FrameSize {
 			return fmt.Errorf("program %q: subprogram %q uses %d bytes of stack, at most %d are possible", p.Name, s.Name, s.Stack, FrameSize)
 		}
+		if msg := checkJumps(s); msg != "" {
+			return fmt.Errorf("program %q: subprogram %q: %s", p.Name, s.Name, msg)
+		}
 		starts[s.Start] = true
 		next = s.End
 	}
@@ -40,11 +43,25 @@ func Check(p *ir.Program) error {
 				return fmt.Errorf("program %q: instruction %d: %s", p.Name, p.Insns[i].Orig, msg)
 			}
 		}
-		if last := p.Insns[s.End-1].Op; last != ir.Exit && last != ir.Ja && last != ir.Invalid {
+		if last := p.Insns[s.End-1].Op; !last.Ends() {
 			return fmt.Errorf("program %q: instruction %d: last instruction of %q is neither exit nor jump", p.Name, p.Insns[s.End-1].Orig, s.Name)
 		}
 	}
 	return nil
+}
+
+// checkJumps tells whether the indirect jumps of s are well-formed. Engines make tables of them, whose size must be in
+// proportion to that of the subprogram.
+func checkJumps(s ir.Sub) string {
+	for k, j := range s.Jumps {
+		switch {
+		case j.Target < s.Start || j.Target >= s.End:
+			return fmt.Sprintf("an indirect jump leads to instruction %d", j.Target)
+		case j.Value < 0, k > 0 && j.Value <= s.Jumps[k-1].Value, j.Value-s.Jumps[0].Value > 4*(s.End-s.Start)+64:
+			return fmt.Sprintf("value %d of an indirect jump", j.Value)
+		}
+	}
+	return ""
 }
 
 func checkInsn(p *ir.Program, s ir.Sub, i int32, starts map[int32]bool) string {
@@ -59,6 +76,10 @@ func checkInsn(p *ir.Program, s ir.Sub, i int32, starts map[int32]bool) string {
 	case in.Op.IsJump():
 		if in.Target < s.Start || in.Target >= s.End {
 			return fmt.Sprintf("jump out of %q", s.Name)
+		}
+	case in.Op == ir.GotoX:
+		if len(s.Jumps) == 0 {
+			return "indirect jump that leads nowhere"
 		}
 	case in.Op == ir.CallSub:
 		if !starts[in.Target] {

@@ -19,6 +19,10 @@ func TestCheck(t *testing.T) {
 		p.Subs = []ir.Sub{{Name: "p", End: cut}, {Name: "q", Start: cut, End: int32(len(p.Insns))}}
 		return p
 	}
+	jumps := func(p *ir.Program, to ...ir.Jump) *ir.Program {
+		p.Subs[0].Jumps = to
+		return p
+	}
 	for _, tc := range []struct {
 		name string
 		p    *ir.Program
@@ -41,6 +45,14 @@ func TestCheck(t *testing.T) {
 		{"jump over the end", one(ir.Insn{Op: ir.Ja, Target: 2}, exit), `jump out of "p"`},
 		{"jump before the start", one(ir.Insn{Op: ir.JEq64K, Target: -1}, exit), `jump out of "p"`},
 		{"jump into another function", two(one(ir.Insn{Op: ir.JNe32X, Target: 2}, exit, exit), 2), `jump out of "p"`},
+		{"indirect jump", jumps(one(ir.Insn{Op: ir.Mov64K}, ir.Insn{Op: ir.GotoX}), ir.Jump{Value: 7}, ir.Jump{Value: 9, Target: 1}), ""},
+		{"indirect jump to nowhere", one(ir.Insn{Op: ir.GotoX}), "indirect jump that leads nowhere"},
+		{"indirect jump out of its subprogram", jumps(one(ir.Insn{Op: ir.GotoX}), ir.Jump{Target: 1}), `subprogram "p": an indirect jump leads to instruction 1`},
+		{"indirect jumps out of order", jumps(one(exit, exit), ir.Jump{Value: 1}, ir.Jump{Value: 0}), "value 0 of an indirect jump"},
+		{"indirect jumps of one value", jumps(one(exit, exit), ir.Jump{Value: 1}, ir.Jump{Value: 1}), "value 1 of an indirect jump"},
+		{"indirect jumps of a negative value", jumps(one(exit), ir.Jump{Value: -1}), "value -1 of an indirect jump"},
+		{"indirect jumps of a large value", jumps(one(exit), ir.Jump{Value: 1 << 30}), ""},
+		{"indirect jumps of values far apart", jumps(one(exit), ir.Jump{Value: 0}, ir.Jump{Value: 100}), "value 100 of an indirect jump"},
 		{"call", two(one(ir.Insn{Op: ir.CallSub, Target: 2}, exit, exit), 2), ""},
 		{"call of the middle", two(one(ir.Insn{Op: ir.CallSub, Target: 1}, exit, exit), 2), "call to the middle of a subprogram"},
 		{"kfunc", one(ir.Insn{Op: ir.CallKfunc}, exit), ""},

@@ -20,10 +20,10 @@
 // of them in mapped pages of the arena, it goes there; elsewhere a load and the fetching atomics yield 0 (CmpXchg in R0, the
 // others in Src) and nothing is stored. In a set without an arena the mark means nothing.
 //
-// Counting. Each executed ir.Insn counts one in State.Insns, the faulting one included. The budget is compared at two
+// Counting. Each executed ir.Insn counts one in State.Insns, the faulting one included. The budget is compared at three
 // sorts of place only, so that machine code can count by block: after a taken jump (or MayGoto) whose Target is not
-// behind it (Target <= its index; the fault is at the jump), and on entry to a subprogram or callback (the fault is at its
-// first instruction, which is not counted). The fault comes when Insns >= Limit there. A program that starts while none
+// behind it (Target <= its index; the fault is at the jump), at a GotoX before it looks at its register, and on entry to a
+// subprogram or callback (the fault is at its first instruction, which is not counted). The fault comes when Insns >= Limit there. A program that starts while none
 // is running sets Limit = Insns + Env.Budget; nested ones live on the same Limit, so that everything ends.
 //
 // Faults. The messages are the functions of this package, so that they are the same to the letter.

@@ -51,6 +51,9 @@ func StackFault() string { return "out of stack: programs nested too deep" }
 // one of no program (then Insn is 0).
 func TargetFault(fn uint64) string { return fmt.Sprintf("call of %#x, which is not a function", fn) }
 
+// JumpFault is the message of an indirect jump by a value that has no target.
+func JumpFault(v uint64) string { return fmt.Sprintf("indirect jump by %#x, which has no target", v) }
+
 // TailFault is the message of a tail call that cannot be made among progs programs, after tails others, by the first function of a
 // callback if so; "": it can be made.
 func TailFault(n abi.Next, progs int, tails int32, callback bool) string {

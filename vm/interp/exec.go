@@ -532,6 +532,16 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 				goto taken
 			}
 			lv.loops++
+		case ir.GotoX:
+			lv.count(pc)
+			if lv.insns >= c.env.State.Limit {
+				return c.fault(lv, pc, engine.BudgetFault(c.env.Budget))
+			}
+			target, ok := lv.p.jump(pc-1, regs[d])
+			if !ok {
+				return c.fault(lv, pc, engine.JumpFault(regs[d]))
+			}
+			pc, lv.start = target, target
 
 		case ir.CallSub, ir.CallReg:
 			lv.count(pc)

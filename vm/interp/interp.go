@@ -1,6 +1,9 @@
 package interp
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
@@ -31,7 +34,7 @@ func (Engine) Compile(env *engine.Env) (engine.Code, error) {
 			subs[s.Start] = struct{}{}
 		}
 		c.progs = append(c.progs, &program{number: i, insns: p.Code.Insns, kfuncs: p.Kfuncs, info: p.Info, subs: subs,
-			exception: p.Code.Subs[p.Code.Exception].Start})
+			gotos: gotos(p.Code), exception: p.Code.Subs[p.Code.Exception].Start})
 	}
 	env.Call.Sub = c.callback
 	return c, nil
@@ -44,8 +47,36 @@ type program struct {
 	kfuncs []abi.Func
 	info   *abi.Prog
 	subs   map[int32]struct{} // first instructions of subprograms
+	// gotos are the subprograms that indirect jumps are in, by their instruction.
+	gotos map[int]*ir.Sub
 	// exception is the first instruction of the exception callback, 0 if there is none.
 	exception int32
+}
+
+// gotos finds the indirect jumps of a program.
+func gotos(p *ir.Program) map[int]*ir.Sub {
+	var at map[int]*ir.Sub
+	for k := range p.Subs {
+		for i := p.Subs[k].Start; i < p.Subs[k].End && len(p.Subs[k].Jumps) > 0; i++ {
+			if p.Insns[i].Op == ir.GotoX {
+				if at == nil {
+					at = map[int]*ir.Sub{}
+				}
+				at[int(i)] = &p.Subs[k]
+			}
+		}
+	}
+	return at
+}
+
+// jump is where the indirect jump at instruction i leads with v in its register.
+func (p *program) jump(i int, v uint64) (target int, ok bool) {
+	jumps := p.gotos[i].Jumps
+	k, ok := slices.BinarySearchFunc(jumps, v, func(j ir.Jump, v uint64) int { return cmp.Compare(uint64(j.Value), v) })
+	if !ok {
+		return 0, false
+	}
+	return int(jumps[k].Target), true
 }
 
 // code is a compiled set with its run-time state.

@@ -186,6 +186,8 @@ const (
 	JSet32K
 	// MayGoto jumps to Target when the loop budget of the frame is used up (BPF_MAX_LOOPS in the kernel).
 	MayGoto
+	// GotoX jumps to the target that Sub.Jumps has for the value of Dst; if there is none it is a fault.
+	GotoX
 
 	// CallSub calls the subprogram whose first instruction is Target; CallHelper the helper Imm (its kernel number);
 	// CallKfunc the kfunc Program.Kfuncs[Imm]. All take R1-R5 and set R0; R1-R5 are zeroed after helpers and kfuncs on
@@ -234,6 +236,14 @@ type Sub struct {
 	Start, End int32
 	// Stack is the number of bytes of stack that the subprogram uses, a multiple of 8, at most 512.
 	Stack int32
+	// Jumps are where a GotoX in the subprogram may lead, sorted by value.
+	Jumps []Jump
+}
+
+// Jump is a target of indirect jumps.
+type Jump struct {
+	Value  int32 // of the register
+	Target int32 // index in Program.Insns
 }
 
 // Program is a main program followed by the subprograms that it reaches.

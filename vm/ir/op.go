@@ -3,6 +3,9 @@ package ir
 // IsJump tells whether op may jump to Target within its subprogram (calls are not jumps).
 func (op Op) IsJump() bool { return op >= Ja && op <= MayGoto }
 
+// Ends tells whether the instruction behind op is reached by jumps only.
+func (op Op) Ends() bool { return op == Ja || op == GotoX || op == Exit || op == Invalid }
+
 // IsCall tells whether op is one of the calls.
 func (op Op) IsCall() bool { return op >= CallSub && op <= CallReg }
 

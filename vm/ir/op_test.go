@@ -52,6 +52,11 @@ func TestClasses(t *testing.T) {
 			t.Errorf("operation %d is a jump: %v", op, !want)
 		}
 	}
+	for op, want := range map[Op]bool{Ja: true, GotoX: true, Exit: true, Invalid: true, JEq64X: false, MayGoto: false, CallSub: false} {
+		if op.Ends() != want || op == GotoX && (op.IsJump() || op.IsCall() || op.WritesDst()) {
+			t.Errorf("operation %d ends straight code: %v", op, !want)
+		}
+	}
 	for op, want := range map[Op]bool{Add64X: true, Mov32K: true, BSwap64: true, LdImm64: true, CastUser: true, JEq64X: false, Exit: false, CallKfunc: false} {
 		if op.WritesDst() != want {
 			t.Errorf("operation %d writes Dst: %v", op, !want)

@@ -43,6 +43,8 @@ func text(code *ir.Program, in *ir.Insn) string {
 		return fmt.Sprintf("r%d = %#x ll", in.Dst, uint64(in.Imm))
 	case op.IsJump():
 		return jump(code, in)
+	case op == ir.GotoX:
+		return fmt.Sprintf("gotox r%d", in.Dst)
 	case op == ir.CallReg:
 		return fmt.Sprintf("callx r%d", in.Dst)
 	case op == ir.CallHelper:

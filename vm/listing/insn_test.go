@@ -52,6 +52,7 @@ func TestText(t *testing.T) {
 		{ir.Insn{Op: ir.JSLt32K, Dst: 1, Imm: -1, Target: 1}, "if w1 s< -1 goto 1"},
 		{ir.Insn{Op: ir.JSet64K, Dst: 1, Imm: 4}, "if r1 & 4 goto 0"},
 		{ir.Insn{Op: ir.MayGoto, Target: 2}, "may_goto 3"},
+		{ir.Insn{Op: ir.GotoX, Dst: 4}, "gotox r4"},
 		{ir.Insn{Op: ir.CallSub, Target: 2}, "call callee"},
 		{ir.Insn{Op: ir.CallHelper, Imm: 1}, "call helper#1"},
 		{ir.Insn{Op: ir.CallKfunc}, "call kfunc bpf_kf"},

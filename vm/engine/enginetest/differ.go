@@ -193,7 +193,7 @@ func Differential(t *testing.T, ref, e engine.Engine, first, n int, stream uint6
 	}
 	t.Logf("sets of programs %d to %d ended: %v", first, first+n-1, ends)
 	for _, msg := range []string{"", engine.ReadFault(1, 0), engine.WriteFault(1, 0), engine.AtomicFault(4, 0), engine.BudgetFault(1),
-		engine.DepthFault(), engine.StackFault(), engine.TargetFault(0), engine.HelperFault(1), engine.PoisonFault(), engine.TailFault(0, 1, 0, true),
+		engine.DepthFault(), engine.StackFault(), engine.TargetFault(0), engine.HelperFault(1), engine.PoisonFault(), engine.JumpFault(1), engine.TailFault(0, 1, 0, true),
 		engine.TailFault(0, 1, engine.MaxTails, false), engine.ThrowFault(), "helper says no", "another program says no"} {
 		if k := Kind(msg); ends[k] == 0 && n >= 2000 {
 			t.Errorf("no program ended with %q", k)

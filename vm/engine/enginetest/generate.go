@@ -143,8 +143,15 @@ func (g *generator) sub(p *ir.Program, j int) {
 		emit(ir.Insn{Op: ir.Exit})
 	}
 	end := int32(len(p.Insns))
+	var jumps []ir.Jump
+	for v := int32(g.n(4)); len(jumps) == 0 || g.n(4) > 0 && v < end-first; v += 1 + int32(g.n(4)) {
+		jumps = append(jumps, ir.Jump{Value: v, Target: first + int32(g.n(int(end-first)))})
+	}
 	for i := first; i < end; i++ {
 		in := &p.Insns[i]
+		if in.Op == ir.Mov64K && in.Off != 0 { // for an indirect jump
+			in.Off, in.Imm = 0, int64(jumps[int(in.Imm)%len(jumps)].Value)
+		}
 		if !in.Op.IsJump() || i == end-1 {
 			continue
 		}
@@ -154,7 +161,7 @@ func (g *generator) sub(p *ir.Program, j int) {
 			in.Target = min(i+1+in.Target>>2%8, end-1)
 		}
 	}
-	p.Subs = append(p.Subs, ir.Sub{Name: fmt.Sprintf("s%d", j), Start: start, End: end, Stack: engine.FrameSize})
+	p.Subs = append(p.Subs, ir.Sub{Name: fmt.Sprintf("s%d", j), Start: start, End: end, Stack: engine.FrameSize, Jumps: jumps})
 }
 
 // insn emits an instruction or a few.
@@ -208,6 +215,17 @@ func (g *generator) insn(emit func(ir.Insn)) {
 			in.Src = g.reg()
 		}
 		emit(in)
+	case k == 24 && g.n(2) == 0:
+		r := g.reg()
+		if g.n(8) > 0 {
+			emit(ir.Insn{Op: ir.Mov64K, Dst: r, Imm: int64(g.byte()), Off: 1})
+		} else {
+			emit(ir.Insn{Op: ir.And64K, Dst: r, Imm: 31})
+		}
+		if g.n(4) > 0 { // not a known constant
+			emit(ir.Insn{Op: ir.Xor64K, Dst: r})
+		}
+		emit(ir.Insn{Op: ir.GotoX, Dst: r})
 	case k < 25:
 		op := ir.Ja + ir.Op(g.n(int(ir.MayGoto-ir.Ja)+1))
 		emit(ir.Insn{Op: op, Dst: g.read(), Src: g.read(), Imm: g.imm(), Target: int32(g.byte())})

@@ -48,7 +48,14 @@ func hostile(name string, data []byte) *ir.Program {
 	if data[0]&2 != 0 {
 		p.Exception = int32(len(p.Subs) - 1)
 	}
-	for _, s := range p.Subs {
+	for k := range p.Subs {
+		s := &p.Subs[k]
+		for i := s.Start + int32(data[k%len(data)]&3); i < s.End; i += 1 + i&3 {
+			s.Jumps = append(s.Jumps, ir.Jump{Value: i - s.Start, Target: i})
+		}
+		if len(s.Jumps) == 0 {
+			s.Jumps = []ir.Jump{{Target: s.Start}}
+		}
 		for i := s.Start; i < s.End; i++ {
 			in := &p.Insns[i]
 			in.Orig = i

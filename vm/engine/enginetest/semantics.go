@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -64,7 +65,7 @@ type semantic struct {
 func Semantics(t *testing.T, e engine.Engine) {
 	data := layout(t, e)
 	run(t, e, data, semantics(data))
-	run(t, Inlining{e}, data, append(tailCases(), throwCases()...))
+	run(t, Inlining{e}, data, slices.Concat(tailCases(), throwCases(), jumpCases()))
 }
 
 // Probes runs the cases for ir.Insn.Probe.

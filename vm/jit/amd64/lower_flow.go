@@ -201,6 +201,63 @@ func (l *lowering) callReg(i int32, in *ir.Insn) {
 	a.Bind(end)
 }
 
+// jumpTable is where the indirect jumps of a subprogram lead: an element for each value from first to last.
+type jumpTable struct {
+	label Label
+	jumps []ir.Jump
+}
+
+// gotoX lowers an indirect jump of subprogram s. The budget is compared before.
+func (l *lowering) gotoX(i int32, in *ir.Insn, s *ir.Sub) {
+	a, again, none := l.a, l.a.NewLabel(), l.a.NewLabel()
+	l.settleFlags(i + 1)
+	a.Jcc(CondLE, l.exhausted(i, again))
+	a.Bind(again)
+	bad, first, last := l.fault(i, native.ExitTarget), s.Jumps[0].Value, s.Jumps[len(s.Jumps)-1].Value
+	if n := len(l.tables); n == 0 || &l.tables[n-1].jumps[0] != &s.Jumps[0] {
+		l.tables = append(l.tables, jumpTable{a.NewLabel(), s.Jumps})
+	}
+	table := l.tables[len(l.tables)-1].label
+	value := func() { // where Go finds it
+		if in.Dst == 10 {
+			l.framePointer(regT2, 0)
+			return
+		}
+		a.MovRR(W64, regT2, hostReg[in.Dst])
+	}
+	value()
+	a.MovRR(W64, regT1, regT2)
+	a.AluRI(Sub, W64, regT1, first)
+	a.AluRI(Cmp, W64, regT1, last-first)
+	a.Jcc(CondA, bad)
+	a.ShiftRI(Shl, W64, regT1, 2)
+	a.LeaLabel(regT2, table)
+	a.LoadSX(4, regT1, AtIndex(regT2, regT1, 0))
+	a.TestRR(W64, regT1, regT1)
+	a.Jcc(CondE, none)
+	a.AluRR(Add, W64, regT1, regT2)
+	a.JmpR(regT1)
+	l.later(func() {
+		a.Bind(none)
+		value()
+		a.Jmp(bad)
+	})
+}
+
+// jumpTable puts a table of gotoX here.
+func (l *lowering) jumpTable(t jumpTable) {
+	a := l.a
+	a.Bind(t.label)
+	at, next := a.Pos(), t.jumps[0].Value
+	for _, j := range t.jumps {
+		for ; next < j.Value; next++ {
+			a.imm32(0)
+		}
+		a.imm32(a.Offset(l.targets[j.Target]) - at)
+		next++
+	}
+}
+
 // addresses puts the table of callReg here.
 func (l *lowering) addresses() {
 	a := l.a

@@ -23,7 +23,7 @@ func (l *lowering) leafOf() (f leaf) {
 	for i := s.Start; i < s.End; i++ {
 		in := &p.Insns[i]
 		switch {
-		case in.Op == ir.MayGoto || in.Op == ir.CallSub || in.Op == ir.CallReg:
+		case in.Op == ir.MayGoto || in.Op == ir.GotoX || in.Op == ir.CallSub || in.Op == ir.CallReg:
 			return leaf{}
 		case in.Op == ir.CallHelper || in.Op == ir.CallKfunc:
 			w, inPlace := l.known0[0].InPlace(i)

@@ -36,6 +36,7 @@ type lowering struct {
 	targets map[int32]Label // jump targets
 	subs    map[int32]Label // entries of subprograms
 	table   Label           // of code addresses, for CallReg
+	tables  []jumpTable     // of indirect jumps
 	callees bool            // whether CallReg occurs: any subprogram may be called
 	stubs   []func()        // code to put behind the program
 	marks   []engine.Mark   // which instruction the code belongs to
@@ -112,6 +113,7 @@ func (l *lowering) later(f func()) {
 // program lowers one program.
 func (l *lowering) program(number int, p *engine.Prog) {
 	l.number, l.prog, l.callees, l.needCPU, l.need, l.stubs, l.marks = number, p, false, false, 0, nil, nil
+	l.tables = nil
 	l.targets, l.subs = map[int32]Label{}, map[int32]Label{}
 	l.thunk = l.a.NewLabel()
 	called := map[int32]bool{p.Code.Subs[p.Code.Exception].Start: p.Code.Exception != 0}
@@ -133,6 +135,11 @@ func (l *lowering) program(number int, p *engine.Prog) {
 	}
 	for i := range p.Code.Subs {
 		l.subs[p.Code.Subs[i].Start] = l.a.NewLabel()
+		for _, j := range p.Code.Subs[i].Jumps {
+			if _, ok := l.targets[j.Target]; !ok {
+				l.targets[j.Target] = l.a.NewLabel()
+			}
+		}
 	}
 	if l.callees {
 		l.table = l.a.NewLabel()
@@ -162,6 +169,10 @@ func (l *lowering) program(number int, p *engine.Prog) {
 		l.mark(-1)
 		l.addresses()
 	}
+	for _, t := range l.tables {
+		l.mark(-1)
+		l.jumpTable(t)
+	}
 }
 
 // mark says that the code from here on belongs to instruction i.
@@ -175,7 +186,7 @@ func (l *lowering) sub(s *ir.Sub) {
 	a, insns := l.a, l.prog.Code.Insns
 	l.mark(s.Start)
 	l.prologue(s)
-	l.count.Begin(s.Start, insns[s.Start:s.End])
+	l.count.Begin(s.Start, insns[s.Start:s.End], s.Jumps)
 	l.known = l.analyses[l.subNumber]
 	l.subNumber++
 	l.facts.Forget()
@@ -188,7 +199,7 @@ func (l *lowering) sub(s *ir.Sub) {
 			l.facts = l.known.At(i)
 		}
 		in := &insns[i]
-		reached = in.Op != ir.Ja && in.Op != ir.Exit && in.Op != ir.Invalid
+		reached = !in.Op.Ends()
 		switch {
 		case l.known.Dead(i):
 		case l.alu(in), l.memory(i, in):
@@ -203,6 +214,8 @@ func (l *lowering) sub(s *ir.Sub) {
 			l.facts.Branch(in, false)
 		case in.Op.IsCall():
 			l.callInsn(i, in)
+		case in.Op == ir.GotoX:
+			l.gotoX(i, in, s)
 		case in.Op == ir.Exit:
 			l.settle(i + 1)
 			l.epilogue()

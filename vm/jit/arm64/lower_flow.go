@@ -193,6 +193,51 @@ func (l *lowering) callReg(i int32, in *ir.Insn) {
 	a.Bind(end)
 }
 
+// jumpTable is where the indirect jumps of a subprogram lead: an element for each value from first to last.
+type jumpTable struct {
+	label Label
+	jumps []ir.Jump
+}
+
+// gotoX lowers an indirect jump of subprogram s. The budget is compared before.
+func (l *lowering) gotoX(i int32, in *ir.Insn, s *ir.Sub) {
+	a, again := l.a, l.a.NewLabel()
+	l.settleFlags(i + 1)
+	a.BCond(LE, l.budget(i, again))
+	a.Bind(again)
+	bad, first, last := l.fault(i, native.ExitTarget), s.Jumps[0].Value, s.Jumps[len(s.Jumps)-1].Value
+	if n := len(l.tables); n == 0 || &l.tables[n-1].jumps[0] != &s.Jumps[0] {
+		l.tables = append(l.tables, jumpTable{a.NewLabel(), s.Jumps})
+	}
+	table := l.tables[len(l.tables)-1].label
+	a.MovRR(W64, regT1, hostReg[in.Dst]) // where Go finds it
+	a.MovRI(regT2, uint64(first))
+	a.AluRR(Sub, W64, regT2, regT1, regT2)
+	a.MovRI(regT3, uint64(last-first))
+	a.CmpRR(W64, regT2, regT3)
+	a.BCond(HI, bad)
+	a.ShiftImm(Lsl, W64, regT2, regT2, 2)
+	a.Adr(regT3, table)
+	a.LoadSX(4, regT2, AtIndex(regT3, regT2))
+	a.BZero(W64, regT2, false, bad)
+	a.AluRR(Add, W64, regT3, regT3, regT2)
+	a.Br(regT3)
+}
+
+// jumpTable puts a table of gotoX here.
+func (l *lowering) jumpTable(t jumpTable) {
+	a := l.a
+	a.Bind(t.label)
+	at, next := a.Pos(), t.jumps[0].Value
+	for _, j := range t.jumps {
+		for ; next < j.Value; next++ {
+			a.Word(0)
+		}
+		a.Word(uint32(a.Offset(l.targets[j.Target]) - at))
+		next++
+	}
+}
+
 // addresses puts the table of callReg here.
 func (l *lowering) addresses() {
 	a := l.a

@@ -9,6 +9,7 @@ import (
 type Sub struct {
 	set   *Set
 	insns []ir.Insn // those of the subprogram
+	jumps []ir.Jump // where indirect jumps lead to
 	start int32
 	// in are the facts at jump targets, by instruction; nil where no path was found.
 	in map[int32]*Facts
@@ -33,11 +34,14 @@ const (
 // Analyze finds the facts that hold on every path through the subprogram s of p. Not called: no code sees what it leaves in R1 to
 // R9.
 func (s *Set) Analyze(p *ir.Program, sub *ir.Sub, called bool) *Sub {
-	an := &Sub{set: s, called: called, insns: p.Insns[sub.Start:sub.End], start: sub.Start, in: map[int32]*Facts{}, targets: make([]bool, sub.End-sub.Start)}
+	an := &Sub{set: s, called: called, insns: p.Insns[sub.Start:sub.End], jumps: sub.Jumps, start: sub.Start, in: map[int32]*Facts{}, targets: make([]bool, sub.End-sub.Start)}
 	for i := range an.insns {
 		if in := &an.insns[i]; in.Op.IsJump() {
 			an.targets[in.Target-sub.Start] = true
 		}
+	}
+	for _, j := range sub.Jumps {
+		an.targets[j.Target-sub.Start] = true
 	}
 	for pass := 0; an.forward(pass >= widenPasses); pass++ {
 		if pass == maxPasses {
@@ -111,8 +115,15 @@ func (an *Sub) forward(widen bool) (again bool) {
 			}
 			f.Branch(in, false)
 		}
+		if in.Op == ir.GotoX {
+			for _, j := range an.jumps {
+				if an.merge(j.Target, &f, widen && j.Target <= i) && j.Target <= i {
+					again = true
+				}
+			}
+		}
 		an.set.Step(&f, i, in)
-		reached = in.Op != ir.Ja && in.Op != ir.Exit && in.Op != ir.Invalid
+		reached = !in.Op.Ends()
 	}
 	return again
 }
@@ -183,8 +194,13 @@ func (an *Sub) backward() {
 		for i := len(an.insns) - 1; i >= 0; i-- {
 			in := &an.insns[i]
 			var out uint16
-			if in.Op != ir.Ja && in.Op != ir.Exit && in.Op != ir.Invalid && i+1 < len(an.insns) {
+			if !in.Op.Ends() && i+1 < len(an.insns) {
 				out = before[i+1]
+			}
+			if in.Op == ir.GotoX {
+				for _, j := range an.jumps {
+					out |= before[j.Target-an.start]
+				}
 			}
 			if in.Op.IsJump() {
 				out |= before[in.Target-an.start]

@@ -19,14 +19,18 @@ type Counter struct {
 // loop is a jump back: from instruction last to first.
 type loop struct{ first, last int32 }
 
-// Begin starts a subprogram with the instructions insns, of which the first has number start.
-func (c *Counter) Begin(start int32, insns []ir.Insn) {
+// Begin starts a subprogram with the instructions insns, of which the first has number start. Where indirect jumps lead, nothing
+// is still to count.
+func (c *Counter) Begin(start int32, insns []ir.Insn, jumps []ir.Jump) {
 	c.start, c.owed, c.loops = start, map[int32]int32{}, c.loops[:0]
 	for k := range insns {
 		if in := &insns[k]; in.Op.IsJump() && in.Target <= start+int32(k) {
 			c.owed[in.Target] = 0
 			c.loops = append(c.loops, loop{in.Target, start + int32(k)})
 		}
+	}
+	for _, j := range jumps {
+		c.owed[j.Target] = 0
 	}
 }
 

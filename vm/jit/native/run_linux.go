@@ -8,6 +8,7 @@ import (
 
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/ir"
 )
 
 // nextSlice gives machine code the next part of the budget.
@@ -222,6 +223,9 @@ func (c *Code) fault(x *context) *engine.Fault {
 		}
 	case ExitTarget:
 		f.Msg = engine.TargetFault(x.value)
+		if in.Op == ir.GotoX {
+			f.Msg = engine.JumpFault(x.value)
+		}
 	case ExitHelper:
 		f.Msg = engine.HelperFault(in.Imm)
 	case ExitPoison:
