@@ -3,7 +3,9 @@
 package amd64
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
@@ -106,6 +108,73 @@ func BenchmarkHostCall(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/call")
 		})
 	}
+}
+
+// BenchmarkCosts compares entries and calls in short turns, by their medians, so that other work on the machine disturbs the ratios
+// little: an entry of machine code and a whole Run with a Go function value; a program's call of a function with the same from Go
+// (see goCaller), and with the bare call through a table.
+func BenchmarkCosts(b *testing.B) {
+	e := engines(b)["default"]
+	empty := enginetest.New(b, e, enginetest.Options{}, &ir.Program{Name: "empty", Insns: []ir.Insn{{Op: ir.Exit}}, Subs: []ir.Sub{{End: 1}}})
+	entered := empty.Code.(*native.Code)
+	entered.Run(0, 0)
+	const n = 1000
+	calls := enginetest.WorldWith(b, e, &ir.Program{Name: "calls", Kfuncs: []string{"k"}, Insns: []ir.Insn{{Op: ir.Mov64K, Dst: 6, Imm: n}, {Op: ir.Mov64X, Dst: 1, Src: 6},
+		{Op: ir.CallKfunc}, {Op: ir.Sub64K, Dst: 6, Imm: 1}, {Op: ir.JNe64K, Dst: 6, Target: 1}, {Op: ir.Exit}}, Subs: []ir.Sub{{End: 6}}}, fold)
+	var f abi.Func = fold
+	fns := []abi.Func{fold}
+	var a abi.Args
+	g := &goCaller{call: new(abi.Call), fns: fns}
+	ways := []func(){
+		func() {
+			for range n {
+				a[0] = f(nil, &a)
+			}
+		},
+		func() {
+			for range n {
+				entered.Enter()
+			}
+		},
+		func() {
+			for range n {
+				entered.Run(0, 0)
+			}
+		},
+		func() {
+			for i := range n {
+				a[0] = fns[i&0](nil, &a)
+			}
+		},
+		func() {
+			for range n {
+				g.r[1] = g.r[0]
+				g.invoke(0)
+			}
+		},
+		func() { calls.Code.Run(0, 0) },
+	}
+	each := make([][]float64, len(ways))
+	for b.Loop() {
+		for i, way := range ways {
+			began := time.Now()
+			way()
+			each[i] = append(each[i], float64(time.Since(began).Nanoseconds())/n)
+		}
+	}
+	m := make([]float64, len(ways))
+	for i := range each {
+		slices.Sort(each[i])
+		m[i] = each[i][len(each[i])/2]
+	}
+	b.ReportMetric(0, "ns/op")
+	for i, name := range []string{"closure-ns", "enter-ns", "run-ns", "direct-ns", "go-call-ns", "program-call-ns"} {
+		b.ReportMetric(m[i], name)
+	}
+	b.ReportMetric(m[1]/m[0], "enter/closure")
+	b.ReportMetric(m[2]/m[0], "run/closure")
+	b.ReportMetric(m[5]/m[4], "program-call/go-call")
+	b.ReportMetric(m[5]/m[3], "program-call/direct")
 }
 
 // BenchmarkCallback is bpf_loop's pattern: a Go function that calls a callback, per callback.
