@@ -10,6 +10,9 @@ type idMap struct {
 
 type idPair struct{ old, cur uint32 }
 
+// maxIDs is BPF_ID_MAP_SIZE: states with more ids are not compared.
+const maxIDs = (11 + maxStack/regSize + 7) * maxFrames
+
 // check follows check_ids: once an id has met another one, both stay together.
 func (m *idMap) check(old, cur uint32) bool {
 	if (old != 0) != (cur != 0) {
@@ -25,6 +28,9 @@ func (m *idMap) check(old, cur uint32) bool {
 		if p.cur == cur {
 			return false
 		}
+	}
+	if len(m.pairs) == maxIDs {
+		return false
 	}
 	m.pairs = append(m.pairs, idPair{old, cur})
 	return true
@@ -369,7 +375,7 @@ func (v *verifier) visited(insn int32) (bool, error) {
 	seen := len(list)
 	for i := len(list) - 1; i >= 0; i-- {
 		old := list[i]
-		if old.insn != insn {
+		if old.insn != insn || v.followAll && old.branches == 0 {
 			continue
 		}
 		loop, hit := false, false

@@ -51,7 +51,7 @@ func Check(o *link.Object, p *link.Program, at Attachment) (Result, error) {
 
 func newVerifier(o *link.Object, p *link.Program, at Attachment) *verifier {
 	v := &verifier{obj: o, prog: p, at: at, structs: map[string]btf.Type{}, records: map[btf.Type]*record{},
-		insnIdx: -1, maxHeld: maxHeld}
+		insnIdx: -1, maxHeld: maxHeld, maxInsns: maxInsns}
 	v.unbound.markUnknown()
 	return v
 }
@@ -88,6 +88,8 @@ type verifier struct {
 	edges    int // ends of loops that wait for their cycle
 	visits   [][]*sccVisit
 
+	followAll        bool // paths are given up only at the end of loops that converge: for tests
+	maxInsns         int
 	insnIdx, prevIdx int32
 	// gotoxs are the indirect jumps by instruction, tables their tables by offset in the section.
 	gotoxs map[int32]*gotox
@@ -344,7 +346,7 @@ func (v *verifier) follow() error {
 		if v.insnIdx < 0 || int(v.insnIdx) >= len(v.insns) {
 			return bug("instruction %d of %d", v.insnIdx, len(v.insns))
 		}
-		if v.processed++; v.processed > maxInsns {
+		if v.processed++; v.processed > v.maxInsns {
 			return refuse(CodeTooComplex, "BPF program is too large. Processed %d insn", v.processed)
 		}
 		st.last, st.insn = v.prevIdx, v.insnIdx
