@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -127,6 +129,11 @@ func (a *app) dump(f *dumpFlags, path string, show showFunc) error {
 	o, err := elf.Read(filepath.Base(path), file)
 	if err != nil {
 		return &runner.LoadError{Scheduler: path, Err: err}
+	}
+	for _, name := range slices.Sorted(maps.Keys(globals)) {
+		if err := o.CheckVar(name, globals[name]); err != nil {
+			return usage("-G %w", err)
+		}
 	}
 	return show(o, k, globals)
 }

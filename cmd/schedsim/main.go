@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 	"github.com/schedsim/schedsim/internal/runner"
 	"github.com/schedsim/schedsim/reports"
 	"github.com/schedsim/schedsim/sched/bpf/attach"
+	"github.com/schedsim/schedsim/vm/elf"
 	"github.com/schedsim/schedsim/vm/verifier"
 )
 
@@ -164,11 +166,45 @@ func (a *app) root() *cobra.Command {
 	cmd.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "no remarks on stderr, only errors")
 	cmd.PersistentFlags().StringVar(&a.color, "color", "auto", "colour the output: auto (on a terminal, unless NO_COLOR is set), always, never")
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usage("%v; see '%s --help'", err, c.CommandPath())
+		return usage("%s", flagError(c, err))
 	})
 	cmd.AddCommand(a.runCommand(), a.compareCommand(), a.listCommand(), a.verifyCommand(), a.dumpCommand(), a.headerCommand(), a.versionCommand())
 	complete(cmd)
 	return cmd
+}
+
+// flagError is what a user can make of an error of the library of flags: what was expected, or which flag may be meant.
+func flagError(c *cobra.Command, err error) string {
+	text := err.Error()
+	if num := (*strconv.NumError)(nil); errors.As(err, &num) {
+		want := "expected a number"
+		switch {
+		case errors.Is(num, strconv.ErrRange):
+			want = "the number is out of range"
+		case num.Func == "ParseBool":
+			want = "expected true or false"
+		case num.Func == "ParseUint":
+			want = "expected a number, 0 or more"
+		}
+		text = strings.Replace(text, num.Error(), want, 1)
+	}
+	if name, ok := strings.CutPrefix(text, "unknown flag: --"); ok {
+		if best := elf.Nearest(name, flagNames(c)); best != "" {
+			return text + "; did you mean --" + best + "?"
+		}
+	}
+	return text + "; see '" + c.CommandPath() + " --help'"
+}
+
+// flagNames are the flags that a command takes.
+func flagNames(c *cobra.Command) []string {
+	var names []string
+	for line := range strings.Lines(c.Flags().FlagUsages()) {
+		if _, rest, ok := strings.Cut(line, "--"); ok && strings.TrimSpace(line)[0] == '-' {
+			names = append(names, rest[:max(0, strings.IndexAny(rest+" ", " [=\n"))])
+		}
+	}
+	return names
 }
 
 // remark writes a line to stderr that is neither a result nor an error.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -18,6 +19,7 @@ import (
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/sim/topo"
 	"github.com/schedsim/schedsim/vm"
+	"github.com/schedsim/schedsim/vm/elf"
 	"github.com/schedsim/schedsim/workloads"
 	"github.com/schedsim/schedsim/workloads/rtapp"
 )
@@ -140,6 +142,9 @@ func (a *app) options(f *simFlags, schedulers []string, workload string) (runner
 	case len(o.Members) > 0 && !object:
 		return o, usage("--ops sets members of objects' tables, but no scheduler is one: %s", strings.Join(schedulers, ", "))
 	}
+	if err := checkGlobals(o.Globals, schedulers); err != nil {
+		return o, err
+	}
 	if object && notice != "" {
 		a.remark("%s", notice)
 	}
@@ -177,6 +182,31 @@ func perfMap(name string, object bool, schedulers []string) (io.Writer, error) {
 		return nil, err // not f, which is no nil interface
 	}
 	return f, nil
+}
+
+// checkGlobals tells of variables that an object among the schedulers does not have, or that cannot have the value. Objects
+// that cannot be read are left for the loader to refuse.
+func checkGlobals(globals map[string]any, schedulers []string) error {
+	for _, name := range slices.Sorted(maps.Keys(globals)) {
+		for _, s := range schedulers {
+			if !runner.IsObject(s) {
+				continue
+			}
+			f, err := os.Open(runner.ObjectFile(s))
+			if err != nil {
+				return err
+			}
+			o, err := elf.Read(s, f)
+			f.Close()
+			if err != nil {
+				continue
+			}
+			if err := o.CheckVar(name, globals[name]); err != nil {
+				return usage("-G %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 func choice[T any](flag, value string, of map[string]T) (T, error) {

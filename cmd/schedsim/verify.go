@@ -362,7 +362,7 @@ func verifyOne(have map[string]*verdict.Kernel, file object, versions []string, 
 		}
 		r, err := k.Check(file.name, file.o, opt)
 		if err != nil {
-			return nil, usage("%v", err)
+			return nil, usage("-G %v", err)
 		}
 		rows = append(rows, r)
 		done()
