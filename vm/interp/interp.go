@@ -29,9 +29,9 @@ func (Engine) Compile(env *engine.Env) (engine.Code, error) {
 		if err := engine.Check(p.Code); err != nil {
 			return nil, err
 		}
-		subs := make(map[int32]struct{}, len(p.Code.Subs))
+		subs := make([]bool, len(p.Code.Insns))
 		for _, s := range p.Code.Subs {
-			subs[s.Start] = struct{}{}
+			subs[s.Start] = true
 		}
 		c.progs = append(c.progs, &program{number: i, insns: p.Code.Insns, kfuncs: p.Kfuncs, info: p.Info, subs: subs,
 			gotos: gotos(p.Code), exception: p.Code.Subs[p.Code.Exception].Start})
@@ -46,7 +46,7 @@ type program struct {
 	insns  []ir.Insn
 	kfuncs []abi.Func
 	info   *abi.Prog
-	subs   map[int32]struct{} // first instructions of subprograms
+	subs   []bool // by instruction: a subprogram begins there
 	// gotos are the subprograms that indirect jumps are in, by their instruction.
 	gotos map[int]*ir.Sub
 	// exception is the first instruction of the exception callback, 0 if there is none.
@@ -154,9 +154,9 @@ func (c *code) Close() error { return nil }
 func (c *code) resolve(fn uint64) (*program, int32) {
 	off := fn - ir.CodeBase
 	if n := off >> 24; n < uint64(len(c.progs)) && off&7 == 0 {
-		at := int32(off & (1<<24 - 1) >> 3)
-		if _, ok := c.progs[n].subs[at]; ok {
-			return c.progs[n], at
+		p, at := c.progs[n], off&(1<<24-1)>>3
+		if at < uint64(len(p.subs)) && p.subs[at] {
+			return p, int32(at)
 		}
 	}
 	return nil, 0
@@ -289,7 +289,10 @@ func (c *code) activate(p *program, at int32, a *abi.Args, callback bool) (uint6
 	}
 	lv := c.level(p)
 	lv.callback = callback
-	lv.regs = [16]uint64{1: a[0], a[1], a[2], a[3], a[4], 10: sp}
+	// One by one: what is made elsewhere and copied would be read in larger pieces than it was written in, and wait.
+	r := &lv.regs
+	r[0], r[1], r[2], r[3], r[4], r[5] = 0, a[0], a[1], a[2], a[3], a[4]
+	r[6], r[7], r[8], r[9], r[10] = 0, 0, 0, 0, sp
 	c.sp, c.frames = sp-engine.FrameSize, frames+1
 	r0, f := c.exec(lv, int(at))
 	c.used--

@@ -100,6 +100,12 @@ func (d *Differ) home(tb testing.TB, arena uint64) [2]*mem.Space {
 // ended, see Kind.
 func (d *Differ) Bytes(t *testing.T, data []byte) (ends []string) {
 	t.Helper()
+	o, progs := d.programs(data)
+	return d.compare(t, o, progs...)
+}
+
+// programs makes the set of programs that data describes.
+func (d *Differ) programs(data []byte) (Options, []*ir.Program) {
 	g := &generator{data: data, mem: d.data}
 	o := Options{Stack: diffStack, Budget: []uint64{3000, 500, 60, 7, 1}[g.n(8)*5/8]}
 	o.ByNumber = g.n(4) == 0
@@ -108,10 +114,10 @@ func (d *Differ) Bytes(t *testing.T, data []byte) (ends []string) {
 	}
 	if g.n(8) == 0 {
 		if progs := Hostile(g.data); progs != nil {
-			return d.compare(t, o, progs...)
+			return o, progs
 		}
 	}
-	return d.compare(t, o, g.programs()...)
+	return o, g.programs()
 }
 
 // Compare compares e with ref on progs, in address spaces of their own. It returns how they ended, see Kind.

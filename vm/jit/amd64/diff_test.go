@@ -32,6 +32,10 @@ func TestDifferential(t *testing.T) {
 	}
 }
 
+func TestProved(t *testing.T) {
+	enginetest.Proved(t, interp.Engine{}, newEngine(t, Options{}), *programs/4, 2)
+}
+
 func TestFacts(t *testing.T) { enginetest.Facts(t, interp.Engine{}, newEngine(t, Options{})) }
 
 func TestPairs(t *testing.T) {

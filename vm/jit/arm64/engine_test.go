@@ -57,6 +57,10 @@ func TestDifferentialFar(t *testing.T) {
 	enginetest.Differential(t, interp.Engine{}, farEngine(t), *first, *programs, 1)
 }
 
+func TestProved(t *testing.T) {
+	enginetest.Proved(t, interp.Engine{}, newEngine(t, Options{}), *programs/20, 2)
+}
+
 // FuzzDifferential: whatever the bytes, machine code does what the interpreter does.
 func FuzzDifferential(f *testing.F) {
 	e := newEngine(f, Options{})
