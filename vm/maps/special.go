@@ -48,7 +48,7 @@ var managed = []struct {
 	unique bool
 }{
 	{"bpf_spin_lock", SpinLock, 4, true},
-	{"bpf_res_spin_lock", ResSpinLock, 8, true},
+	{"bpf_res_spin_lock", ResSpinLock, 4, true},
 	{"bpf_timer", Timer, 16, true},
 	{"bpf_wq", Workqueue, 16, true},
 	{"bpf_task_work", TaskWork, 8, true},
