@@ -119,7 +119,7 @@ func versionDifference(p *Probe, log string, reached []bool) string {
 		return "7.2 lets kprobes write registers"
 	case has("type=ctx expected=fp") && p.Kind == ProbeSyscall:
 		return "7.2 lets syscall programs pass their contexts as memory"
-	case has("invalid mem access 'map_value_or_null'") && strings.Contains(lastLookup(log), ",ks=4,"):
+	case has("invalid mem access 'map_value_or_null'", "old state:") && strings.Contains(lastLookup(log), ",ks=4,"):
 		return "7.2 knows more keys of arrays" // also those in one half of a slot whose other half is dead
 	case has("verifier bug"):
 		return "a bug of 6.18"
@@ -127,7 +127,7 @@ func versionDifference(p *Probe, log string, reached []bool) string {
 		return "7.2 lets contexts of syscall programs be accessed unaligned"
 	case at >= 0 && at < len(reached) && !reached[at]:
 		return "7.2 knows that nobody comes there"
-	case has("outside of the allowed memory range", "unbounded memory access", "unbounded min value", "pointer be out of bounds",
+	case has("outside of the allowed memory range", "unbounded memory access", "math between", "pointer be out of bounds",
 		"min value is negative", "misaligned", "invalid variable-offset", "unbounded variable-offset"):
 		return "7.2 knows finer ranges"
 	}

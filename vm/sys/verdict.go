@@ -160,7 +160,7 @@ func errnoOf(e *verifier.Error) abi.Errno {
 		}
 		return abi.EINVAL
 	case verifier.CodePointerMath:
-		if has("math between", "be out of bounds") {
+		if has("math between", "be out of bounds", " is not allowed") {
 			return abi.EINVAL
 		}
 		return abi.EACCES
