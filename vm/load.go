@@ -255,7 +255,8 @@ func where(code *ir.Program, i int) string {
 // program prepares program number n: a copy of its code with all addresses, and what it calls.
 func (l *loader) program(n int, p *link.Program) (engine.Prog, error) {
 	code := *p.Code
-	code.Insns = slices.Clone(code.Insns)
+	code.Insns, code.Subs = slices.Clone(code.Insns), slices.Clone(code.Subs)
+	p.Direct(&code)
 	for _, r := range p.Refs {
 		if r.Insn < 0 || r.Insn >= len(code.Insns) || code.Insns[r.Insn].Op != ir.LdImm64 {
 			panic(fmt.Sprintf("BUG: program %s: reference at instruction %d", p.Name, r.Insn))

@@ -230,6 +230,7 @@ func TestKsymProgram(t *testing.T) {
 
 // An object with jump tables does what the same source without them does.
 func TestJumpTables(t *testing.T) {
+	var insns uint64
 	bothEngines(t, "jump22.bpf.o", func(s *set) {
 		plain := loadSet(t, "jump.bpf.o", vm.Interp())
 		if s.Map(".jumptables") == nil || plain.Map(".jumptables") != nil {
@@ -245,6 +246,13 @@ func TestJumpTables(t *testing.T) {
 			}
 			s.want("run", plain.run("run"))
 			s.wantWords("out", plain.words("out")...)
+		}
+		// An indirect jump is one instruction; a search in its place would make 12020 of them.
+		if insns == 0 {
+			insns = s.Insns()
+		}
+		if n := s.Insns(); n != insns || n > 12_000 {
+			t.Errorf("%d instructions, %d on the other engine", n, insns)
 		}
 	})
 }

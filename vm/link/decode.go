@@ -18,6 +18,8 @@ type code struct {
 	kfuncs []kcall // CallKfunc -> kernel function
 	refs   []Ref   // Sub is an index in Object.Funcs
 	poison []string
+	gotos  []int // searches for indirect jumps
+	jumps  []ir.Jump
 	core   []bool // the instruction holds the offset of a field that CO-RE relocated
 	needs  []int  // functions called or referred to, in order of first use
 }
@@ -86,6 +88,7 @@ func (l *linker) decode(n int) (*code, error) {
 			if d.src != 0 || d.off != 0 || d.imm != 0 || d.dst > 10 {
 				return nil, fmt.Errorf("instruction %d: %w", here, d.reserved(false))
 			}
+			c.gotos = append(c.gotos, len(c.insns))
 			c.dispatch(ir.Insn{Orig: here, Dst: ir.Reg(d.dst)}, targets, func(slot int32) { jumps = append(jumps, jump{int32(len(c.insns)), slot}) })
 			continue
 		}
@@ -120,6 +123,11 @@ func (l *linker) decode(n int) (*code, error) {
 			return nil, fmt.Errorf("instruction %d: jump to %d, the middle of a two-slot load", c.insns[j.insn].Orig, j.slot)
 		}
 		c.insns[j.insn].Target = index[j.slot]
+	}
+	if len(c.gotos) > 0 {
+		for _, slot := range targets {
+			c.jumps = append(c.jumps, ir.Jump{Value: slot, Target: index[slot]})
+		}
 	}
 	if last := c.insns[len(c.insns)-1]; last.Op != ir.Exit && last.Op != ir.Ja && last.Op != ir.Invalid {
 		return nil, fmt.Errorf("instruction %d: the last one is neither exit nor jump", last.Orig)

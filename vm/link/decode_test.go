@@ -450,6 +450,17 @@ func TestJumpTables(t *testing.T) {
 	if !slices.Equal(ops, want) {
 		t.Errorf("operations %v, want %v", ops, want)
 	}
+	// Of the search the first instruction is left, which knows the targets by their values.
+	jumps := []ir.Jump{{Value: 4, Target: 7}, {Value: 5, Target: 8}}
+	if want := []Goto{{Insn: 2, Jumps: jumps}}; !cmp.Equal(want, p.Gotos) {
+		t.Errorf("indirect jumps %+v, want %+v", p.Gotos, want)
+	}
+	code := *p.Code
+	code.Insns, code.Subs = slices.Clone(code.Insns), slices.Clone(code.Subs)
+	p.Direct(&code)
+	if in := code.Insns[2]; in != (ir.Insn{Op: ir.GotoX, Dst: 1, Orig: 3}) || !cmp.Equal(jumps, code.Subs[0].Jumps) || p.Code.Insns[2].Op != ir.JGe64K {
+		t.Errorf("%+v, jumps %v, before %+v", in, code.Subs[0].Jumps, p.Code.Insns[2])
+	}
 	for _, tc := range []struct {
 		name   string
 		target uint64

@@ -10,9 +10,32 @@ import (
 )
 
 // Indirect jumps (gotox) go where an element of a jump table says. Here the elements are numbers of instructions, and the
-// jump a search among them by comparisons: an instruction of its own in every engine and analysis would serve the few
-// objects that have any (those of clang 22 with -mcpu=v4) no better. Only the count of executed instructions differs from
-// the kernel's, by two per doubling of the number of targets.
+// jump a search among them by comparisons: so they need nothing of their own in the analyses, and can be loaded as bytecode
+// beside a table that is plain data. Who runs the program makes one instruction of each search (Program.Gotos), so that it
+// counts as in the kernel.
+
+// Goto says that the instructions from Insn on are such a search.
+type Goto struct {
+	Insn  int
+	Jumps []ir.Jump // where it leads, by value
+}
+
+// Direct puts the indirect jumps in the place of the first instructions of their searches, whose others are never reached
+// then. code is that of p, or a copy of its instructions and subprograms.
+func (p *Program) Direct(code *ir.Program) {
+	for _, g := range p.Gotos {
+		in := &code.Insns[g.Insn]
+		if in.Op != ir.JGe64K && in.Op != ir.JEq64K { // what the verifier has put there instead
+			continue
+		}
+		*in = ir.Insn{Op: ir.GotoX, Dst: in.Dst, Orig: in.Orig}
+		for k := range code.Subs {
+			if s := &code.Subs[k]; s.Start <= int32(g.Insn) && int32(g.Insn) < s.End {
+				s.Jumps = g.Jumps // those of a function are the same
+			}
+		}
+	}
+}
 
 // NoTarget is the poison at the end of such a search: no path leads there from an element of the table.
 const NoTarget = "jumps to what is no target of its jump table"

@@ -247,6 +247,13 @@ func (l *linker) program(p *elf.Program) (*Program, error) {
 			}
 			out.Refs = append(out.Refs, r)
 		}
+		for _, at := range c.gotos {
+			g := Goto{Insn: at + int(base), Jumps: slices.Clone(c.jumps)}
+			for k := range g.Jumps {
+				g.Jumps[k].Target += base
+			}
+			out.Gotos = append(out.Gotos, g)
+		}
 		out.Poison = append(out.Poison, c.poison...)
 		out.core = append(out.core, c.core...)
 		fn := l.in.Funcs[order[i]]

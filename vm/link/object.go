@@ -77,6 +77,8 @@ type Program struct {
 	Helpers []HelperCall
 	// Subs says more about each of Code.Subs.
 	Subs []Sub
+	// Gotos are the indirect jumps, which Code has as searches; see Direct.
+	Gotos []Goto
 	// Poison are the reasons why instructions of kind ir.Invalid fault when they are executed, by their Imm.
 	Poison []string
 	// Err tells why the program could not be linked; its Code then faults at once. Only programs that are not loaded

@@ -39,6 +39,9 @@ func roundTrip(t *testing.T, code *ir.Program) *link.Bytecode {
 func TestEncode(t *testing.T) {
 	code := &ir.Program{}
 	for op := ir.Op(1); op < ir.NrOps; op++ {
+		if op == ir.GotoX { // it comes to be when a program is compiled
+			continue
+		}
 		in := ir.Insn{Op: op, Dst: 3, Src: 4, Off: -20, Imm: 7}
 		switch {
 		case op.IsJump():

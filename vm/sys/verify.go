@@ -508,7 +508,7 @@ func (k *checker) adopt(a *link.Program) bool {
 			lp.Poison = append(lp.Poison, a.Poison[from.Imm])
 		}
 	}
-	lp.Live, lp.Section, lp.Attach = a.Live, a.Section, a.Attach
+	lp.Live, lp.Section, lp.Attach, lp.Gotos = a.Live, a.Section, a.Attach, a.Gotos
 	for _, c := range a.Calls {
 		if in := lp.Code.Insns[c.Insn]; in.Op == ir.CallKfunc {
 			lp.Calls = append(lp.Calls, link.KfuncCall{Insn: c.Insn, Name: lp.Code.Kfuncs[in.Imm], Line: c.Line})
