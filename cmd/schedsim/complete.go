@@ -18,6 +18,8 @@ func complete(cmd *cobra.Command) {
 	}{
 		{"scheduler", runner.Names(), true},
 		{"kernel", kernels.List(), false},
+		{"kernels", append(kernels.List(), "all"), false},
+		{"explain", allCodes(), false},
 		{"engine", []string{"auto", "jit", "interp"}, false},
 		{"costs", []string{"on", "off"}, false},
 		{"color", []string{"auto", "always", "never"}, false},

@@ -117,7 +117,7 @@ func loadHint(err error) string {
 	case errors.Is(err, attach.ErrUnsupported), errors.As(err, &v) && v.Code == verifier.CodeUnsupported:
 		return "the verifier cannot judge this program; --checked runs it with checks at run time instead"
 	case v != nil:
-		return "--no-verify loads it all the same, with checks at run time"
+		return "'schedsim verify' explains it; --no-verify loads it all the same, with checks at run time"
 	}
 	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/schedsim/schedsim/internal/verdict"
+	"github.com/schedsim/schedsim/kfuncs"
 	"github.com/schedsim/schedsim/reports"
 	"github.com/schedsim/schedsim/vm/elf"
 	"github.com/schedsim/schedsim/vm/ir"
@@ -184,6 +185,9 @@ func writeRefusal(w io.Writer, o reports.TextOptions, r *verdict.Row, kernels []
 			fmt.Fprintf(&b, "    from instruction %d: %s%s\n", v.Origin.Insn, reports.Plain(v.Origin.Text), sourceAt(v.Origin.Source))
 		}
 	}
+	if from := calledFrom(e); from != "" {
+		b.WriteString(o.Wrap("  ", from))
+	}
 	if len(e.Branches) > 0 {
 		b.WriteString("  the way there:\n")
 		writeBranches(&b, e, verbose)
@@ -196,6 +200,17 @@ func writeRefusal(w io.Writer, o reports.TextOptions, r *verdict.Row, kernels []
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// calledFrom says from where a kernel function may be called that may not be called here; "" if nothing is known.
+func calledFrom(e *verifier.Error) string {
+	name, ok := strings.CutPrefix(e.Msg, "calling kernel function ")
+	if !ok {
+		return ""
+	}
+	name, _, _ = strings.Cut(name, " ")
+	_, from, _ := strings.Cut((&kfuncs.Denied{Kfunc: name}).Error(), "; ")
+	return from
 }
 
 // fewBranches are shown without -v.

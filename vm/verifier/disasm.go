@@ -75,6 +75,8 @@ func (v *verifier) disasm(i int32) string {
 		return "(05) " + jump("goto ")
 	case op == ir.MayGoto:
 		return "(e5) " + jump("may_goto ")
+	case op == ir.GotoX:
+		return fmt.Sprintf("(0d) gotox r%d", in.Dst)
 	case op.IsJump():
 		k, wide, byReg := splitJmp(op)
 		code, operand := jmpCodes[k]|classJmp32, fmt.Sprintf("%#x", uint32(in.Imm))

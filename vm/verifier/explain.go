@@ -64,6 +64,10 @@ func (v *verifier) explain(e *Error) {
 	if last != v.insnIdx {
 		return // the refusal is not of an instruction: a loop, a limit
 	}
+	switch e.Code {
+	case CodeKfunc, CodeHelper, CodeSleepable, CodeLicense:
+		return // whatever the arguments are
+	}
 	f := v.cur.cur()
 	in := &v.insns[last]
 	seen := [11]bool{}

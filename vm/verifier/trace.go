@@ -156,7 +156,7 @@ func touched(in *ir.Insn) []ir.Reg {
 		return []ir.Reg{0}
 	case op == ir.Ja, op == ir.MayGoto:
 		return nil
-	case op == ir.LdImm64, op == ir.Neg64, op == ir.Neg32, op >= ir.LE16 && op <= ir.BSwap64, op >= ir.St8K && op <= ir.St64K:
+	case op == ir.LdImm64, op == ir.GotoX, op == ir.Neg64, op == ir.Neg32, op >= ir.LE16 && op <= ir.BSwap64, op >= ir.St8K && op <= ir.St64K:
 		return []ir.Reg{in.Dst}
 	case op >= ir.Add64X && op <= ir.Mov32K:
 		if _, _, byReg := splitALU(op); !byReg {

@@ -99,7 +99,7 @@ func (k *Kernel) Member(typ, member string, sleepable bool) (verifier.Attachment
 		row, ok := ops.ByMember(member, cid)
 		switch {
 		case !ok:
-			return at, fmt.Errorf("struct %s: no callback %s", typ, member)
+			return at, fmt.Errorf("struct %s: callback %s: %w", typ, member, ErrUnsupported) // the kernel has it
 		case sleepable && !row.Sleepable:
 			return at, fmt.Errorf("struct %s: a sleepable program cannot implement %s", typ, member)
 		}

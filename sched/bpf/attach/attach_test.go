@@ -276,3 +276,17 @@ func TestUnmodelled(t *testing.T) {
 		})
 	}
 }
+
+// A callback that the kernel has and this package does not know is no refusal.
+func TestNewCallback(t *testing.T) {
+	k, err := kernels.Get("7.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := attach.New(k).Member("sched_ext_ops", "init_cids", true); !errors.Is(err, attach.ErrUnsupported) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := attach.New(kernel(t)).Member("sched_ext_ops", "init_cids", true); err == nil || errors.Is(err, attach.ErrUnsupported) {
+		t.Errorf("7.2: got %v", err)
+	}
+}
