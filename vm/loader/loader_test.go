@@ -165,3 +165,50 @@ func TestRefused(t *testing.T) {
 		})
 	}
 }
+
+// tailCaller has an array of programs with one at place 2, and a program that goes on as that.
+func tailCaller() *link.Object {
+	program := func(name string, insns ...ir.Insn) *link.Program {
+		return &link.Program{Name: name, Section: "syscall", Kind: elf.KindSyscall, AutoLoad: true, Sleepable: true,
+			Code: &ir.Program{Name: name, Insns: insns, Subs: []ir.Sub{{Name: name, End: int32(len(insns))}}, Line: func(int32) string { return "" }}}
+	}
+	caller := program("caller", ir.Insn{Op: ir.LdImm64, Dst: 2}, ir.Insn{Op: ir.Mov64K, Dst: 3, Imm: 2}, ir.Insn{Op: ir.CallHelper, Imm: 12},
+		ir.Insn{Op: ir.Mov64K, Imm: 7}, ir.Insn{Op: ir.Exit})
+	caller.Refs, caller.Helpers = []link.Ref{{Kind: link.RefMap}}, []link.HelperCall{{Insn: 2, ID: 12}}
+	return &link.Object{Name: "tail.bpf.o", License: "GPL",
+		Programs: []*link.Program{caller, program("target", ir.Insn{Op: ir.Mov64K, Imm: 5}, ir.Insn{Op: ir.Exit})},
+		Maps: []*link.Map{{Name: "jumps", Type: elf.MapTypeProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 3,
+			Slots: []elf.Slot{{Index: 2, Name: "target"}}}}}
+}
+
+// The initial elements of an array of programs, as libbpf puts them there when the programs are loaded.
+func TestProgArraySlots(t *testing.T) {
+	k, l, err := load(t, tailCaller())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r0, f := l.Prog("caller").Run(0); r0 != 5 || f != nil {
+		t.Errorf("it returns %d, %v; want 5", r0, f)
+	}
+	l.Close()
+	if c := k.Counts(); c != (sys.Counts{}) {
+		t.Errorf("live: %+v", c)
+	}
+	for _, tc := range []struct {
+		name string
+		edit func(*link.Object)
+		want string
+	}{
+		{"program that is not loaded", func(o *link.Object) { o.Programs[1].AutoLoad = false }, `tail.bpf.o: map "jumps": element 2: program "target" is not loaded`},
+		{"program of another kind", func(o *link.Object) { o.Programs[1].Kind = elf.KindRawTP }, `tail.bpf.o: map "jumps": element 2: program "target": EINVAL`},
+		{"element behind the end", func(o *link.Object) { o.Maps[0].Slots[0].Index = 3 }, `tail.bpf.o: map "jumps": element 3: program "target": E2BIG`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			o := tailCaller()
+			tc.edit(o)
+			if _, _, err := load(t, o); err == nil || err.Error() != tc.want {
+				t.Errorf("error %v\nwant  %s", err, tc.want)
+			}
+		})
+	}
+}
