@@ -50,6 +50,54 @@ func TestIterNum(t *testing.T) {
 	r.faults("bpf_iter_num_new: argument 1: 8 bytes at 0x8 are not memory", "bpf_iter_num_new", 8, 0, 5)
 }
 
+func TestIterBits(t *testing.T) {
+	r := newRig(t, "1n1l1c1t")
+	long := make([]uint64, maxBitsWords)
+	long[3], long[maxBitsWords-1] = 1<<5, 1<<63
+	for _, tc := range []struct {
+		name  string
+		words []uint64
+		n     uint64
+		ret   uint64
+		bits  []int32
+	}{
+		{"one word", []uint64{1 | 1<<7 | 1<<63}, 1, 0, []int32{0, 7, 63}},
+		{"empty", []uint64{0}, 1, 0, nil},
+		{"two words", []uint64{1 << 63, 3}, 2, 0, []int32{63, 64, 65}},
+		{"longest", long, maxBitsWords, 0, []int32{3*64 + 5, maxBitsWords*64 - 1}},
+		{"too long", long, maxBitsWords + 1, neg(abi.E2BIG), nil},
+		{"no words", long, 0, neg(abi.EINVAL), nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			from, _, err := r.mem.Alloc(8*maxBitsWords, 8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, w := range tc.words {
+				r.mem.Store(from+8*uint64(i), 8, w)
+			}
+			it := r.put(0, 0xdeadbeef, 0xdeadbeef)
+			r.want(tc.ret, "bpf_iter_bits_new", it, from, tc.n)
+			for _, bit := range tc.bits {
+				r.want(it+12, "bpf_iter_bits_next", it)
+				if v := int32(r.get(it+8) >> 32); v != bit {
+					t.Fatalf("bit %d, want %d", v, bit)
+				}
+			}
+			r.want(0, "bpf_iter_bits_next", it)
+			r.want(0, "bpf_iter_bits_next", it)
+			r.call("bpf_iter_bits_destroy", it)
+		})
+	}
+	it := r.put(0, 0, 0)
+	r.want(neg(abi.EINVAL), "bpf_iter_bits_new", it, 0, 1)
+	r.want(neg(abi.EFAULT), "bpf_iter_bits_new", it, 8, 1)
+	r.put(0, r.stack+64, 128)
+	r.faults(fmt.Sprintf("bpf_iter_bits_next: argument 1: %#x is no iterator", it), "bpf_iter_bits_next", it)
+	r.faults(fmt.Sprintf("bpf_iter_bits_destroy: argument 1: %#x is no iterator", it), "bpf_iter_bits_destroy", it)
+	r.faults("bpf_iter_bits_new: argument 1: 16 bytes at 0x8 are not memory", "bpf_iter_bits_new", 8, 0, 5)
+}
+
 func TestNothingToDo(t *testing.T) {
 	r := newRig(t, "1n1l1c1t")
 	for _, f := range []string{"bpf_rcu_read_lock", "bpf_preempt_disable", "bpf_preempt_enable", "bpf_rcu_read_unlock"} {

@@ -40,6 +40,9 @@ func (h *Host) inlines() map[string]*abi.Inline {
 		"bpf_iter_num_new":               iterNumNewCode,
 		"bpf_iter_num_next":              iterNumNextCode,
 		"bpf_iter_num_destroy":           store(ir.St64K, 0),
+		"bpf_iter_bits_new":              iterBitsNewCode,
+		"bpf_iter_bits_next":             iterBitsNextCode(),
+		"bpf_iter_bits_destroy":          iterBitsDestroyCode,
 	}
 	if h.Machine == nil || h.Layout == nil {
 		return in
@@ -167,6 +170,67 @@ var (
 		{Op: ir.Mov64K, Dst: 0},
 	}}
 )
+
+// Iterators over one word of bits; others call the functions.
+var (
+	iterBitsNewCode = &abi.Inline{Code: []ir.Insn{
+		{Op: ir.JEq32K, Dst: 3, Imm: 1, Target: 2},
+		{Op: ir.Invalid},
+		{Op: ir.Ld64, Dst: 0, Src: 1, Off: 8}, // 2: all of it is memory, and so are the bits
+		{Op: ir.Ld64, Dst: 0, Src: 1},
+		{Op: ir.Ld64, Dst: 0, Src: 2},
+		{Op: ir.St64K, Dst: 1},
+		{Op: ir.St64K, Dst: 1, Off: 8, Imm: -1 << 32},
+		{Op: ir.Ld64, Dst: 0, Src: 2}, // which may have changed just now
+		{Op: ir.St64X, Dst: 1, Src: 0},
+		{Op: ir.St32K, Dst: 1, Off: 8, Imm: 64},
+		{Op: ir.Mov64K, Dst: 0},
+	}}
+	iterBitsDestroyCode = &abi.Inline{Code: []ir.Insn{
+		{Op: ir.Ld64, Dst: 0, Src: 1},
+		{Op: ir.Ld64, Dst: 0, Src: 1, Off: 8},
+		{Op: ir.JSLe32K, Dst: 0, Imm: 64, Target: 4},
+		{Op: ir.Invalid},
+		{Op: ir.Mov64K, Dst: 0},
+	}}
+)
+
+func iterBitsNextCode() *abi.Inline {
+	c := []ir.Insn{
+		{Op: ir.Ld64, Dst: 0, Src: 1},
+		{Op: ir.Ld32, Dst: 0, Src: 1, Off: 8},
+		{Op: ir.JEq32K, Dst: 0, Imm: 64, Target: 4},
+		{Op: ir.Invalid},
+		{Op: ir.Ld32, Dst: 0, Src: 1, Off: 12}, // 4
+		{Op: ir.Add32K, Dst: 0, Imm: 1},
+		{Op: ir.JLe32K, Dst: 0, Imm: 64, Target: 8},
+		{Op: ir.Invalid},
+		{Op: ir.Mov64X, Dst: 2, Src: 0},  // 8
+		{Op: ir.JEq64K, Dst: 2, Imm: 64}, // 9: to none
+		{Op: ir.Ld64, Dst: 0, Src: 1},
+		{Op: ir.Rsh64X, Dst: 0, Src: 2},
+		{Op: ir.JEq64K, Dst: 0}, // 12: to none
+	}
+	// The number of zeros below the lowest bit, by halves.
+	for n := int64(32); n > 0; n /= 2 {
+		at := int32(len(c))
+		c = append(c,
+			ir.Insn{Op: ir.JSet64K, Dst: 0, Imm: 1<<n - 1, Target: at + 3},
+			ir.Insn{Op: ir.Rsh64K, Dst: 0, Imm: n},
+			ir.Insn{Op: ir.Add64K, Dst: 2, Imm: n})
+	}
+	c = append(c,
+		ir.Insn{Op: ir.St32X, Dst: 1, Src: 2, Off: 12},
+		ir.Insn{Op: ir.Mov64X, Dst: 0, Src: 1},
+		ir.Insn{Op: ir.Add64K, Dst: 0, Imm: 12},
+		ir.Insn{Op: ir.Ja, Target: int32(len(c)) + 6})
+	none := int32(len(c))
+	c[9].Target, c[12].Target = none, none
+	c = append(c,
+		ir.Insn{Op: ir.St32K, Dst: 1, Off: 12, Imm: 64},
+		ir.Insn{Op: ir.Mov64K, Dst: 0})
+	return &abi.Inline{Code: c}
+}
 
 // What a function for one bit of a cpumask does; both testBit and one of the others return the bit as it was.
 const (

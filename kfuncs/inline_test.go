@@ -1,6 +1,7 @@
 package kfuncs
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -44,6 +45,8 @@ func compareInlines(t *testing.T, r *rig, p *sim.Task) {
 		n++
 		t.Run(name, func(t *testing.T) {
 			c := enginetest.NewInCode(t, interp.Engine{}, r.mem, r.c, k.Inline, k.Call)
+			before := bytes.Clone(r.mem.View()) // the functions may write into a task
+			defer func() { copy(r.mem.View(), before) }()
 			used := 0
 			for range 150 {
 				for off := uint64(0); off < 24; off += 4 {

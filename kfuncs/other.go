@@ -95,11 +95,5 @@ func otherFuncs(*Host) []abi.Kfunc {
 			abi.RetNull|abi.IterNext, ops.GroupGeneric, nil),
 		row("void bpf_iter_task_destroy(struct bpf_iter_task *it)",
 			abi.IterDestroy, ops.GroupGeneric, nil),
-		row("int bpf_iter_bits_new(struct bpf_iter_bits *it, const u64 *unsafe_ptr__ign, u32 nr_words)",
-			abi.IterNew, ops.GroupCommon, nil),
-		row("int *bpf_iter_bits_next(struct bpf_iter_bits *it)",
-			abi.RetNull|abi.IterNext, ops.GroupCommon, nil),
-		row("void bpf_iter_bits_destroy(struct bpf_iter_bits *it)",
-			abi.IterDestroy, ops.GroupCommon, nil),
 	}
 }

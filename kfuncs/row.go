@@ -23,6 +23,7 @@ type Host struct {
 	Layout kobj.Source
 
 	iters []*ext.DSQIter    // open iterators by handle-1
+	masks []iterMask        // what iterators over more than a word of bits have copied
 	held  map[*sim.Task]int // references that programs hold
 	cpumasks
 	heldCgroups map[*sim.Cgroup]int
