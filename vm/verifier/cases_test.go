@@ -65,6 +65,7 @@ func (w *world) attachment(options string) Attachment {
 			return Kfunc{}, fmt.Errorf("calling kernel function %s is not allowed", name)
 		},
 		Store: func(typ string, off, size uint32) bool { return typ == "task_struct" && off == 8 && size == 8 }}
+	at.StructOps = strings.Contains(options, "structops")
 	if strings.Contains(options, "void") {
 		at.Return.Kind = ReturnVoid
 	}

@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/schedsim/schedsim/vm/ir"
@@ -81,6 +82,17 @@ func TestProved(t *testing.T) {
 			same:
 			r0 = *(u32 *)(r6 + 16)
 			exit`, "ppp-"},
+		{"hook: a task that was passed", `
+			r1 = *(u64 *)(r1 + 0)
+			r0 = *(u32 *)(r1 + 16)
+			exit`, "p-"},
+		{"hook: a task that may be null, after the check", `
+			r1 = *(u64 *)(r1 + 16)
+			r0 = 0
+			if r1 == 0 goto out
+			r0 = *(u32 *)(r1 + 16)
+			out:
+			exit`, "pp"},
 		{"arena", `
 			r1 = map arena
 			r2 = value arena+0
@@ -97,7 +109,11 @@ func TestProved(t *testing.T) {
 			exit`, "-"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			p, res, e := w.run(t, "main", "", tc.text)
+			options := "structops"
+			if strings.HasPrefix(tc.name, "hook: ") {
+				options = ""
+			}
+			p, res, e := w.run(t, "main", options, tc.text)
 			if e != nil {
 				t.Fatalf("refused: %v", e)
 			}

@@ -463,6 +463,9 @@ func (v *verifier) accessCtx(a access, d *reg) error {
 	case f.Nullable:
 		d.id = v.newID()
 	}
+	if !v.at.StructOps {
+		v.doubt(d) // what a hook is given, a machine may not model
+	}
 	return nil
 }
 
