@@ -127,16 +127,16 @@ const (
 
 // object is what a pointer points to, or what a special stack slot is; comparable.
 type object struct {
-	m   *mapInfo // map pointers, values and keys
-	uid uint32   // tells inner maps of different lookups apart
+	m *mapInfo // map pointers, values and keys
 	// typ is the struct of a BTF pointer; local: of the program's BTF, not the kernel's. For an iterator slot the
 	// iterator's struct.
-	typ   btf.Type
-	local bool
+	typ btf.Type
+	uid uint32 // tells inner maps of different lookups apart
 	// size is that of memory; the number of a function. Of a pointer into a packet, how many bytes behind it are known to
 	// be there, or pktEnd, pktBeyond.
-	size uint32
-	dyn  dynKind
+	size  uint32
+	local bool
+	dyn   dynKind
 	// first: the slot is the first one of its dynptr.
 	first   bool
 	iter    iterState
