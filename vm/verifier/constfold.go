@@ -47,6 +47,9 @@ func (v *verifier) computeConsts() error {
 		}
 	}
 	for changed := true; changed; {
+		if err := v.spend(len(v.insns)); err != nil {
+			return err
+		}
 		changed = false
 		for s := len(v.subs) - 1; s >= 0; s-- {
 			po := v.subs[s].postorder

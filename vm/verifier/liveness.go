@@ -92,13 +92,16 @@ func (v *verifier) callLike(in *ir.Insn) bool {
 func (v *verifier) argMask(i int32) uint16 { return (1<<v.numArgs(i) - 1) << 1 }
 
 // computeLiveRegs is the usual backward dataflow. It follows bpf_compute_live_registers.
-func (v *verifier) computeLiveRegs() {
+func (v *verifier) computeLiveRegs() error {
 	use, def := make([]uint16, len(v.insns)), make([]uint16, len(v.insns))
 	for i := range v.insns {
 		use[i], def[i] = v.regUse(int32(i))
 	}
 	for si := range v.subs {
 		for changed := true; changed; {
+			if err := v.spend(len(v.subs[si].postorder)); err != nil {
+				return err
+			}
 			changed = false
 			for _, i := range v.subs[si].postorder {
 				out := uint16(0)
@@ -112,6 +115,7 @@ func (v *verifier) computeLiveRegs() {
 			}
 		}
 	}
+	return nil
 }
 
 // stackMasks is what an instruction does to the stack of one frame.
@@ -195,7 +199,7 @@ func (x *instance) merge(o *instance) {
 }
 
 // update computes what is live before each instruction.
-func (x *instance) update() {
+func (x *instance) update() error {
 	x.done = true
 	s := &x.v.subs[x.sub]
 	for f := range x.depth + 1 {
@@ -204,6 +208,9 @@ func (x *instance) update() {
 			continue
 		}
 		for changed := true; changed; {
+			if err := x.v.spend(len(s.postorder)); err != nil {
+				return err
+			}
 			changed = false
 			for _, i := range s.postorder {
 				succ, n := x.v.successors(i)
@@ -222,6 +229,7 @@ func (x *instance) update() {
 			}
 		}
 	}
+	return nil
 }
 
 // liveBefore are the live half slots of a frame before an instruction of the function.
@@ -322,8 +330,7 @@ func (v *verifier) flowInto(x *instance, args *[6]track, sites *[maxFrames]int32
 			}
 		}
 	}
-	x.update()
-	return nil
+	return x.update()
 }
 
 // flowCallee is the function that a call runs and the arguments that it gets, ok if pointers to stack are among them.

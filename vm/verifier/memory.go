@@ -27,3 +27,15 @@ func (s *state) bytes() int64 {
 	}
 	return n
 }
+
+// maxWork bounds the work before paths are followed, in instructions looked at, where the number of rounds depends on how
+// loops and calls are nested: some seconds.
+const maxWork = 1 << 29
+
+func (v *verifier) spend(n int) error {
+	if v.work += n; v.work > maxWork {
+		v.insnIdx = -1
+		return refuse(CodeTooComplex, "analysis before verification exceeded complexity limit (%d instructions)", maxWork)
+	}
+	return nil
+}

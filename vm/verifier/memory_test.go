@@ -51,3 +51,29 @@ func TestMemoryBound(t *testing.T) {
 		})
 	}
 }
+
+// Analyses before paths are followed end, however loops and calls are nested.
+func TestWorkBound(t *testing.T) {
+	w := newWorld(t)
+	p, err := assemble("work", "r1 = r10\nr1 += -8\n*(u64 *)(r10 - 8) = 0\ncall f\nexit\nsub f:\nr0 = 0\nloop:\nr0 += 1\nif r0 < 3 goto loop\nexit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	needed := 0
+	for _, left := range []int{maxWork, 5, 20, 40} {
+		v := newVerifier(p.obj, p.prog, w.attachment(""))
+		v.work = maxWork - left
+		err := v.check()
+		if left == maxWork {
+			if err != nil {
+				t.Fatal(err)
+			}
+			needed = v.work
+			continue
+		}
+		var r *refusal
+		if refused := errors.As(err, &r) && r.code == CodeTooComplex; refused != (left < needed) {
+			t.Errorf("%d instructions of %d: %v", left, needed, err)
+		}
+	}
+}

@@ -370,6 +370,9 @@ func (f *flow) run(args *[6]track) error {
 	f.seen[0], f.todo[0] = true, true
 	var cur tracks
 	for changed := true; changed; {
+		if err := v.spend(len(po)); err != nil {
+			return err
+		}
 		changed = false
 		for k := len(po) - 1; k >= 0; k-- {
 			i := po[k]

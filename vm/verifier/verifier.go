@@ -79,6 +79,7 @@ type verifier struct {
 	// held are the bytes of memory held, by charge; maxHeld bounds them.
 	held, maxHeld int64
 	heldBefore    int64 // held when no path is followed
+	work          int   // by spend
 
 	cur      *state
 	pool     pool
@@ -189,7 +190,9 @@ func (v *verifier) check() error {
 	if err := v.computeStackLiveness(); err != nil {
 		return err
 	}
-	v.computeLiveRegs()
+	if err := v.computeLiveRegs(); err != nil {
+		return err
+	}
 	v.markFastcalls()
 	v.heldBefore = v.held
 	if err := v.checkFunc(0); err != nil {
