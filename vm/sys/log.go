@@ -15,6 +15,7 @@ type vlog struct {
 	buf         uint64
 	level, size uint32
 	text        strings.Builder
+	all         int // bytes that were written
 }
 
 // Bits of the log level.
@@ -69,11 +70,24 @@ func (l *vlog) valid() bool {
 
 // line adds a line.
 func (l *vlog) line(s string) {
-	if l.level != 0 {
-		l.text.WriteString(s)
-		l.text.WriteByte('\n')
+	if l.level == 0 {
+		return
+	}
+	l.all += len(s) + 1
+	if l.level&logFixed != 0 && l.text.Len() > int(l.size) {
+		return // what comes now does not fit any more
+	}
+	l.text.WriteString(s)
+	l.text.WriteByte('\n')
+	if keep := int(l.size) + maxKept; l.level&logFixed == 0 && l.text.Len() > 2*keep {
+		tail := l.text.String()[l.text.Len()-keep:]
+		l.text.Reset()
+		l.text.WriteString(tail)
 	}
 }
+
+// maxKept is how much of a log is kept beyond the caller's buffer.
+const maxKept = 1 << 16
 
 // finish hands the log out. Its error goes before that of the command: EFAULT, ENOSPC if the log was cut.
 func (l *vlog) finish() error {
@@ -82,10 +96,10 @@ func (l *vlog) finish() error {
 	if l.level != 0 {
 		text := l.text.String()
 		if text != "" {
-			n = uint32(len(text)) + 1
+			n = uint32(min(l.all, 1<<32-2)) + 1
 		}
 		if l.buf != 0 && n > 0 {
-			if room := int(l.size) - 1; len(text) > room {
+			if room := int(l.size) - 1; l.all > room {
 				err = refuse(abi.ENOSPC, "log of %d bytes does not fit %d", n, l.size)
 				if l.level&logFixed != 0 {
 					text = text[:room]

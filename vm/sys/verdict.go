@@ -31,6 +31,7 @@ func (k *checker) verify() error {
 		return k.unjudged(err, abi.EINVAL)
 	}
 	res, err := verifier.Check(k.view(), k.lp, at)
+	k.place = &at
 	k.p.result = res
 	k.p.verified = uint32(res.Insns)
 	if err != nil {
@@ -209,7 +210,10 @@ const (
 // report writes what the kernel's log says at the end. It follows print_verification_stats; time stands still in a system
 // call.
 func (l *vlog) report(k *checker) {
-	if l.level&(logPath|logAll) != 0 {
+	switch {
+	case l.level&logAll != 0 && k.place != nil:
+		verifier.Trace(k.view(), k.lp, *k.place, l.line)
+	case l.level&(logPath|logAll) != 0:
 		for _, s := range k.log {
 			l.line(s)
 		}

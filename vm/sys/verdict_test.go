@@ -161,3 +161,41 @@ func (r *rig) constants(n uint32) int32 {
 	r.ok(sys.MapFreeze, sys.Words(uint32(fd)))
 	return fd
 }
+
+// At level 2 the log has every path, of accepted programs too; at level 1 it has nothing of those but the counts.
+func TestLogLevels(t *testing.T) {
+	code := join(insn(0x61, 2, 1, 0, 0), movK(0, 0), insn(0x15, 2, 0, 1, 0), movK(0, 1), exit)
+	for _, tc := range []struct {
+		level, size uint32
+		want        []string // parts of it
+		lines       int
+		errno       abi.Errno
+	}{
+		{1, 4096, []string{"processed 6 insns"}, 1, 0},
+		{2, 4096, []string{"0: (61) r2 = *(u32 *)(r1 +0)", "\n\nfrom 2 to 4: ", "4: (95) exit", "processed 6 insns"}, 0, 0},
+		{3, 4096, []string{"3: (b7) r0 = 1", "processed 6 insns"}, 0, 0},
+		{6, 4096, []string{"from 2 to 4: ", "stack depth 0 max 0", "processed 6 insns"}, 0, 0},
+		{2, 64, []string{"processed 6 insns"}, 0, abi.ENOSPC},
+		{2 | 8, 64, []string{"0: R1=ctx()"}, 0, abi.ENOSPC},
+	} {
+		r := newRig(t, verified)
+		buf := make([]byte, tc.size)
+		attr := r.prog(sys.ProgTypeSyscall, code, func(a *sys.ProgAttr) { a.LogLevel, a.LogSize, a.LogBuf = tc.level, tc.size, r.u.Add(buf) })
+		r.errno(tc.errno, sys.ProgLoad, attr)
+		log := string(buf[:bytes.IndexByte(buf, 0)])
+		for _, want := range tc.want {
+			if len(want) > int(tc.size) {
+				want = want[len(want)-int(tc.size)/2:]
+			}
+			if !strings.Contains(log, want) && tc.errno == 0 {
+				t.Errorf("level %d: log %q, want %q", tc.level, log, want)
+			}
+		}
+		if n := strings.Count(log, "\n"); tc.lines != 0 && n != tc.lines {
+			t.Errorf("level %d: %d lines: %q", tc.level, n, log)
+		}
+		if tc.errno != 0 && (len(log) != int(tc.size)-1 || attr.U32(sys.ResultLogTrueSize) < 200) {
+			t.Errorf("level %d: log of %d bytes, true size %d", tc.level, len(log), attr.U32(sys.ResultLogTrueSize))
+		}
+	}
+}

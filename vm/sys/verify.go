@@ -18,15 +18,17 @@ import (
 	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/link"
 	"github.com/schedsim/schedsim/vm/maps"
+	"github.com/schedsim/schedsim/vm/verifier"
 )
 
 // checker is the state of the part of bpf_check that this package has.
 type checker struct {
-	c    *call
-	p    *Prog
-	code *link.Bytecode
-	lp   *link.Program
-	log  []string // of the verifier, when it refused
+	c     *call
+	p     *Prog
+	code  *link.Bytecode
+	lp    *link.Program
+	log   []string             // of the verifier, when it refused
+	place *verifier.Attachment // nil: the verifier was not asked
 	// judged: the verifier has accepted the program.
 	judged bool
 }

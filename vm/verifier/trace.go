@@ -20,6 +20,12 @@ type trace struct {
 	regs       [11]reg
 	stack      []slot
 	leaving    string // the state of a function that is left
+
+	// line, if not nil, takes every step as soon as it is complete. done steps of the path and noted notes were handed over;
+	// head begins the line of a branch that was not yet.
+	line         func(string)
+	done, noted  int
+	head, source string
 }
 
 // traceStep is what belongs to one step of the path: lines before the instruction, and the state behind it.
@@ -42,6 +48,7 @@ func (t *trace) step(k int) traceStep {
 func (t *trace) start() {
 	if t != nil {
 		t.steps, t.all, t.frames, t.fresh, t.leaving = t.steps[:0], true, 0, false, ""
+		t.done, t.noted, t.head, t.source = 0, 0, "", ""
 	}
 }
 
@@ -63,7 +70,7 @@ func (t *trace) arrive(v *verifier, here int32) {
 	}
 	pos := len(v.path) - t.from
 	f, depth := v.cur.cur(), len(v.cur.frames)
-	if pos < 0 || pos >= maxLog {
+	if pos < 0 || pos >= maxLog && t.line == nil {
 		t.remember(f, depth)
 		t.all, t.fresh = true, false
 		return

@@ -360,12 +360,18 @@ func (v *verifier) follow() error {
 			if done, err = v.visited(here); err != nil {
 				return err
 			}
+			if done {
+				v.trace.safe(v, here)
+			}
 		}
 		if !done {
 			if v.aux[here].jump {
 				v.pushHist(histEntry{})
 			}
-			v.trace.arrive(v, here)
+			if v.trace != nil {
+				v.trace.arrive(v, here)
+				v.trace.write(v, len(v.path))
+			}
 			v.path = append(v.path, here)
 			v.facts[here].seen = true
 			res, err := v.step()
@@ -383,6 +389,9 @@ func (v *verifier) follow() error {
 		if !done {
 			continue
 		}
+		if v.trace != nil {
+			v.trace.write(v, len(v.path))
+		}
 		if err := v.leave(v.cur); err != nil {
 			return err
 		}
@@ -396,6 +405,7 @@ func (v *verifier) follow() error {
 		v.cur, v.insnIdx, v.prevIdx = p.st, p.insn, p.prev
 		v.path, v.notes = v.path[:p.path], v.notes[:p.note]
 		v.trace.cut(p.path)
+		v.trace.branch(v)
 	}
 }
 
