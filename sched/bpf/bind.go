@@ -97,6 +97,31 @@ func (c caller) call(a0, a1, a2, a3 uint64) uint64 {
 	return r0
 }
 
+// callWith is call for programs with other numbers of arguments, at most slots.
+func (c caller) callWith(args []uint64) {
+	addr, b := c.p.args.push()
+	if b == nil {
+		c.p.fault = fmt.Sprintf("program %s: callbacks are nested more than %d deep", c.prog.Name(), maxNesting)
+		return
+	}
+	for i, v := range args {
+		binary.LittleEndian.PutUint64(b[8*i:], v)
+	}
+	_, f := c.prog.Run(addr)
+	c.p.args.pop()
+	if f != nil && c.p.fault == "" {
+		c.p.fault = f.Error()
+	}
+}
+
+// present is the address of an object that a callback is about. Verified programs read it without a check.
+func present(addr uint64) uint64 {
+	if addr == 0 {
+		panic("BUG: a callback about no object")
+	}
+	return addr
+}
+
 func addrOf(t *sim.Task) uint64 {
 	if t == nil {
 		return 0
@@ -146,9 +171,9 @@ func (p *Policy) bindOne(t *ops.Table, id ops.Callback, c caller) {
 	case ops.Quiescent:
 		t.Quiescent = flagged
 	case ops.Yield:
-		t.Yield = func(from, to *sim.Task) bool { return uint8(c.call(addrOf(from), addrOf(to), 0, 0)) != 0 }
+		t.Yield = func(from, to *sim.Task) bool { return uint8(c.call(from.K.Addr, addrOf(to), 0, 0)) != 0 }
 	case ops.CoreSchedBefore:
-		t.CoreSchedBefore = func(a, b *sim.Task) bool { return uint8(c.call(addrOf(a), addrOf(b), 0, 0)) != 0 }
+		t.CoreSchedBefore = func(a, b *sim.Task) bool { return uint8(c.call(a.K.Addr, b.K.Addr, 0, 0)) != 0 }
 	case ops.SetWeight:
 		t.SetWeight = func(t *sim.Task, weight uint32) { c.call(t.K.Addr, uint64(weight), 0, 0) }
 	case ops.SetCPUMask:
@@ -178,23 +203,25 @@ func (p *Policy) bindOne(t *ops.Table, id ops.Callback, c caller) {
 	case ops.DumpTask:
 		t.DumpTask = func(d *ops.DumpCtx, t *sim.Task) { c.call(p.args.setDumpCtx(d), t.K.Addr, 0, 0) }
 	case ops.CgroupSetWeight:
-		t.CgroupSetWeight = func(cgrp uint64, weight uint32) { c.call(cgrp, uint64(weight), 0, 0) }
+		t.CgroupSetWeight = func(cgrp uint64, weight uint32) { c.call(present(cgrp), uint64(weight), 0, 0) }
 	case ops.CgroupSetBandwidth:
-		t.CgroupSetBandwidth = func(cgrp uint64, period, quota, burst uint64) { c.call(cgrp, period, quota, burst) }
+		t.CgroupSetBandwidth = func(cgrp uint64, period, quota, burst uint64) { c.call(present(cgrp), period, quota, burst) }
 	case ops.CgroupSetIdle:
-		t.CgroupSetIdle = func(cgrp uint64, idle bool) { c.call(cgrp, boolean(idle), 0, 0) }
+		t.CgroupSetIdle = func(cgrp uint64, idle bool) { c.call(present(cgrp), boolean(idle), 0, 0) }
 	case ops.CgroupInit:
 		t.CgroupInit = func(cgrp uint64, a *ops.CgroupInitArgs) int32 {
-			return int32(c.call(cgrp, p.args.setCgroupInit(a), 0, 0))
+			return int32(c.call(present(cgrp), p.args.setCgroupInit(a), 0, 0))
 		}
 	case ops.CgroupExit:
-		t.CgroupExit = func(cgrp uint64) { c.call(cgrp, 0, 0, 0) }
+		t.CgroupExit = func(cgrp uint64) { c.call(present(cgrp), 0, 0, 0) }
 	case ops.CgroupPrepMove:
-		t.CgroupPrepMove = func(t *sim.Task, from, to uint64) int32 { return int32(c.call(t.K.Addr, from, to, 0)) }
+		t.CgroupPrepMove = func(t *sim.Task, from, to uint64) int32 {
+			return int32(c.call(t.K.Addr, present(from), present(to), 0))
+		}
 	case ops.CgroupMove:
-		t.CgroupMove = func(t *sim.Task, from, to uint64) { c.call(t.K.Addr, from, to, 0) }
+		t.CgroupMove = func(t *sim.Task, from, to uint64) { c.call(t.K.Addr, present(from), present(to), 0) }
 	case ops.CgroupCancelMove:
-		t.CgroupCancelMove = func(t *sim.Task, from, to uint64) { c.call(t.K.Addr, from, to, 0) }
+		t.CgroupCancelMove = func(t *sim.Task, from, to uint64) { c.call(t.K.Addr, present(from), present(to), 0) }
 	case ops.SubAttach:
 		t.SubAttach = func(a *ops.SubArgs) int32 { return int32(c.call(p.args.setSub(&p.args.subAttach, a), 0, 0, 0)) }
 	case ops.SubDetach:
