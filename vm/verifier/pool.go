@@ -7,6 +7,18 @@ package verifier
 type pool struct {
 	states []*state
 	frames []*frame
+	slots  []slot // memory for stacks
+}
+
+// stack makes room for n slots, and some more so that it can be used again.
+func (p *pool) stack(n int) []slot {
+	n = (n + 3) &^ 3
+	if len(p.slots) < n {
+		p.slots = make([]slot, max(256, n))
+	}
+	s := p.slots[:0:n]
+	p.slots = p.slots[n:]
+	return s
 }
 
 func (p *pool) state() *state {
@@ -41,6 +53,9 @@ func (p *pool) clone(s *state) *state {
 	for _, f := range s.frames {
 		g := p.frame()
 		stack := g.stack[:0]
+		if cap(stack) < len(f.stack) {
+			stack = p.stack(len(f.stack))
+		}
 		*g = *f
 		g.stack = append(stack, f.stack...)
 		frames = append(frames, g)
