@@ -7,6 +7,10 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 	if !m.countStep(t) {
 		return
 	}
+	if t.inWait {
+		t.inWait = false
+		m.trace(TraceFutexWait, t, nil, 1)
+	}
 	s := t.Prog.Next(t, m.now)
 	switch s.Kind {
 	case StepRun:
@@ -26,6 +30,8 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 			m.fail(fmt.Errorf("task %s: wait without a queue", t))
 			return
 		}
+		m.trace(TraceFutexWait, t, nil, 0)
+		t.inWait = true
 		s.Queue.add(t)
 		timeout := Never
 		if s.Dur > 0 {
@@ -41,7 +47,9 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 		if s.Sync {
 			f = WakeSync
 		}
+		m.trace(TraceFutexWake, t, nil, 0)
 		m.WakeQueue(s.Queue, int(s.N), f)
+		m.trace(TraceFutexWake, t, nil, 1)
 	case StepFork:
 		if s.Spawn == nil {
 			m.fail(fmt.Errorf("task %s: fork without a task", t))

@@ -264,6 +264,7 @@ func (m *Machine) schedTick(c *cpu) {
 		m.Emit(Record{Kind: KindTick, CPU: c.id, Task: t.PID})
 	}
 	m.classes[t.rank].Tick(c.id, t)
+	m.trace(TraceTick, t, nil, 0)
 	for _, f := range m.hooked.tickAll {
 		f(c.id)
 	}

@@ -236,6 +236,9 @@ func (m *Machine) fork(t *Task) error {
 	if m.sink != nil {
 		m.Emit(Record{Kind: KindFork, CPU: m.this, Task: t.PID, A: uint64(t.forker)})
 	}
+	if m.Traced(TraceFork) {
+		m.runTracers(TraceArgs{Point: TraceFork, Task: t, Other: t.parent})
+	}
 	for _, f := range m.hooked.postFork {
 		f(t)
 	}
@@ -310,6 +313,7 @@ func (m *Machine) wakeUpNewTask(t *Task) {
 	if m.sink != nil {
 		m.Emit(Record{Kind: KindWakeup, CPU: cpu, Task: t.PID, A: 1})
 	}
+	m.trace(TraceWakeupNew, t, nil, 0)
 	m.WakeupPreempt(cpu, t, f)
 	if h := m.classes[t.rank].h.TaskWoken; h != nil {
 		h(cpu, t)
@@ -323,6 +327,7 @@ func (m *Machine) exit(c *cpu, t *Task) {
 	if m.sink != nil {
 		m.Emit(Record{Kind: KindExit, CPU: c.id, Task: t.PID})
 	}
+	m.trace(TraceExit, t, nil, 0)
 	t.setState(StateDead)
 	m.schedule(c, false)
 }

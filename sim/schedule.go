@@ -81,6 +81,13 @@ func (m *Machine) contextSwitch(c *cpu, prev, next *Task, voluntary bool) {
 	} else {
 		prev.K.SetNIVCSW(prev.K.NIVCSW() + 1)
 	}
+	if m.Traced(TraceSwitch) {
+		n := uint64(1)
+		if voluntary {
+			n = 0
+		}
+		m.runTracers(TraceArgs{Point: TraceSwitch, Task: next, Other: prev, N: n})
+	}
 	c.curr = next
 	c.k.SetCurr(next.K.Addr)
 	prev.setRunning(false)

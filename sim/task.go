@@ -152,6 +152,7 @@ type taskRun struct {
 	kthread        bool
 	work           func(t *Task) // done on the way back to user mode
 	killed         bool          // it ends when it next runs
+	inWait         bool          // in a StepWait
 
 	waitOn             *WaitQueue
 	waitPrev, waitNext *Task

@@ -17,6 +17,7 @@ func (m *Machine) Wake(t *Task, f WakeFlags) bool {
 	if m.sink != nil {
 		m.Emit(Record{Kind: KindWaking, CPU: m.this, Task: t.PID, A: uint64(m.cpus[m.this].curr.PID), B: uint64(t.CPU())})
 	}
+	m.trace(TraceWaking, t, nil, 0)
 	m.Charge(m.this, CostWakeup, m.costs.Wakeup)
 	if t.OnRQ {
 		m.ttwuRunnable(t, f)
@@ -83,6 +84,7 @@ func (m *Machine) ttwuDoWakeup(cpu CPU, t *Task) {
 	if m.sink != nil {
 		m.Emit(Record{Kind: KindWakeup, CPU: cpu, Task: t.PID})
 	}
+	m.trace(TraceWakeup, t, nil, 0)
 }
 
 // Activate enqueues t on the runqueue of its CPU; after Deactivate it adds EnqMigrated. It follows activate_task.
@@ -131,6 +133,7 @@ func (m *Machine) SetTaskCPU(t *Task, cpu CPU) {
 	if old == cpu {
 		return
 	}
+	m.trace(TraceMigrate, t, nil, uint64(cpu))
 	if h := m.classes[t.rank].h.Migrate; h != nil {
 		h(t, cpu)
 	}

@@ -65,6 +65,9 @@ type Policy struct {
 	args   args
 	costs  sim.Costs
 
+	attached map[string]bool // tracing programs that have a place in the machine
+	onReg    []func()        // run when a table is registered
+
 	fault    string // why the last callback could not go on
 	paidInsn uint64 // instructions and calls whose cost was charged
 	paidCall uint64
@@ -148,10 +151,11 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 		Kfuncs:    kfuncs.All(&kfuncs.Host{Machine: e.Machine, Kernel: e.Kernel, Mem: p.opt.Mem, Print: p.host.Printk, Layout: p.opt.Kernel}),
 		BTF:       p.opt.Kernel.BTF(),
 		StructOps: p.structOps(),
-		Verify:    verify,
+		Verify:    p.verify(),
 		Attach:    p.place(),
 		Checked:   p.opt.Checked,
 		Unjudged:  p.unjudged,
+		Trace:     p.trace,
 		Engine:    p.opt.Engine,
 		Budget:    p.opt.Budget,
 		HZ:        e.Machine.HZ(),
@@ -160,14 +164,14 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.args.init(p.opt.Mem, p.opt.Kernel); err != nil {
+		return nil, err
+	}
 	if err := p.load(linked); err != nil {
 		p.Close() // of programs that never ran: the error that matters is err
 		return nil, err
 	}
 	ksyms.notices(linked.Name, p.notice)
-	if err := p.args.init(p.opt.Mem, p.opt.Kernel); err != nil {
-		return nil, err
-	}
 	e.Machine.OnTaskFree(func(t *sim.Task) {
 		if p.kernel != nil {
 			p.kernel.DropOwner(t.K.Addr)
@@ -189,6 +193,7 @@ func (p *Policy) load(linked *link.Object) error {
 	if err != nil {
 		return err
 	}
+	p.attachTraces(linked)
 	if err := p.loaded.Attach(p.tbl.Name); err != nil {
 		return err
 	}

@@ -43,6 +43,9 @@ func (p *Policy) structOpsType(name string, cid bool) *sys.StructOpsType {
 					return err
 				}
 			}
+			for _, f := range p.onReg {
+				f()
+			}
 			p.bound = b
 			return nil
 		},
@@ -82,12 +85,17 @@ func initMember(s *sys.StructOps, m *sys.StructOpsMember, data []byte) (bool, er
 	return true, b.setScalar(m.Name, data)
 }
 
-// verify checks what the program calls, as bpf_scx_verifier_ops and the filters of kernel functions do.
-func verify(prog *sys.Prog) error {
+// verify checks what programs call, as bpf_scx_verifier_ops and the kernel's filters of kernel functions do.
+func (p *Policy) verify() func(prog *sys.Prog) error {
+	rules := kfuncs.RulesOf(p.opt.Kernel)
+	return func(prog *sys.Prog) error { return verify(rules, prog) }
+}
+
+func verify(rules *kfuncs.Rules, prog *sys.Prog) error {
 	t, i := prog.Member()
 	if t == nil {
 		if ctx, ok := kfuncs.ContextOf(prog.Linked()); ok {
-			return kfuncs.Check(prog.Linked(), ctx)
+			return rules.Check(prog.Linked(), ctx)
 		}
 		return nil
 	}
@@ -96,7 +104,7 @@ func verify(prog *sys.Prog) error {
 	if !ok {
 		return fmt.Errorf("%s: no such callback in the kernel", t.Members[i].Name)
 	}
-	return kfuncs.Check(prog.Linked(), kfuncs.StructOps(row.ID, cid, prog.Sleepable()))
+	return rules.Check(prog.Linked(), kfuncs.StructOps(row.ID, cid, prog.Sleepable()))
 }
 
 // place is sys.Options.Attach: where the kernel attaches programs. Nil: they are not verified.
@@ -140,7 +148,7 @@ func (p *Policy) others(o *link.Object) {
 		for id := ops.None + 1; id < ops.NrCallbacks; id++ {
 			used = used || p.bound.progs[id] != nil && p.bound.progs[id].Name() == prog.Name
 		}
-		if used {
+		if used || p.attached[prog.Name] {
 			continue
 		}
 		if _, ok := kfuncs.ContextOf(prog); !ok {

@@ -22,6 +22,7 @@ const (
 	ProgGetFDByID           Cmd = 13
 	MapGetFDByID            Cmd = 14
 	ObjGetInfoByFD          Cmd = 15
+	RawTracepointOpen       Cmd = 17
 	BTFLoad                 Cmd = 18
 	BTFGetFDByID            Cmd = 19
 	MapLookupAndDeleteElem  Cmd = 21
@@ -134,6 +135,7 @@ var names = [...]string{
 	ProgGetFDByID:           "PROG_GET_FD_BY_ID",
 	MapGetFDByID:            "MAP_GET_FD_BY_ID",
 	ObjGetInfoByFD:          "OBJ_GET_INFO_BY_FD",
+	RawTracepointOpen:       "RAW_TRACEPOINT_OPEN",
 	BTFLoad:                 "BTF_LOAD",
 	BTFGetFDByID:            "BTF_GET_FD_BY_ID",
 	MapLookupAndDeleteElem:  "MAP_LOOKUP_AND_DELETE_ELEM",
@@ -177,6 +179,7 @@ var lastField = [...]int{
 	MapUpdateBatch:          56,
 	MapDeleteBatch:          56,
 	LinkCreate:              64,
+	RawTracepointOpen:       24,
 	LinkUpdate:              16,
 	LinkGetFDByID:           4,
 	LinkGetNextID:           8,
@@ -210,6 +213,7 @@ var commands = [...]func(c *call) (int64, error){
 	MapUpdateBatch:          func(c *call) (int64, error) { return c.batch(MapUpdateBatch) },
 	MapDeleteBatch:          func(c *call) (int64, error) { return c.batch(MapDeleteBatch) },
 	LinkCreate:              (*call).linkCreate,
+	RawTracepointOpen:       (*call).rawTracepointOpen,
 	LinkUpdate:              (*call).linkUpdate,
 	LinkGetFDByID:           (*call).linkByID,
 	LinkGetNextID:           func(c *call) (int64, error) { return c.nextID(c.k.links.next) },

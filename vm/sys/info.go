@@ -125,8 +125,18 @@ func (i *info) link(l *Link) error {
 	if err := i.take(linkInfoSize, linkInfoSize); err != nil {
 		return err
 	}
-	i.set32(0, linkTypeStructOps)
 	i.set32(4, l.id)
+	if p := l.prog; p != nil { // bpf_tracing_link_fill_link_info
+		i.set32(0, linkTypeRawTracepoint)
+		if p.typ == ProgTypeTracing {
+			i.set32(0, linkTypeTracing)
+			i.set32(16, p.attachType)
+			i.set32(24, p.attachBTF)
+		}
+		i.set32(8, p.id)
+		return i.give()
+	}
+	i.set32(0, linkTypeStructOps)
 	if l.m != nil {
 		i.set32(16, l.m.id)
 	}

@@ -2,16 +2,23 @@ package sys
 
 import "github.com/schedsim/schedsim/vm/abi"
 
-// Link is a link object: the registration of a struct_ops value.
+// Link is a link object: the registration of a struct_ops value, or the place where a tracing program is attached.
 type Link struct {
 	k    *Kernel
 	id   uint32
 	refs int
 	m    *Map // nil once detached
+
+	prog *Prog  // that is attached, nil for struct_ops
+	off  func() // takes it off; nil once detached
 }
 
-// linkTypeStructOps is BPF_LINK_TYPE_STRUCT_OPS.
-const linkTypeStructOps = 9
+// The types of links (enum bpf_link_type).
+const (
+	linkTypeRawTracepoint = 1
+	linkTypeTracing       = 2
+	linkTypeStructOps     = 9
+)
 
 // ID is the link's id.
 func (l *Link) ID() uint32 { return l.id }
@@ -32,6 +39,11 @@ func (l *Link) put() {
 
 // detach follows bpf_struct_ops_map_link_detach.
 func (l *Link) detach() {
+	if off := l.off; off != nil {
+		l.off = nil
+		off()
+		l.prog.put()
+	}
 	if m := l.m; m != nil {
 		l.m = nil
 		m.ops.unreg()
@@ -44,14 +56,18 @@ func (m *Map) registrable() bool {
 	return m.ops != nil && m.flags&FlagLink != 0 && m.ops.state == stateReady
 }
 
-// linkCreate follows link_create; only struct_ops values can be linked.
+// linkCreate follows link_create for struct_ops values and programs of the type tracing.
 func (c *call) linkCreate() (int64, error) {
 	if err := c.checkAttr(LinkCreate); err != nil {
 		return 0, err
 	}
 	if c.u32(8) != AttachStructOps {
-		if _, _, err := fdObject[*Prog](c.p, c.fd(0)); err != nil {
+		p, _, err := fdObject[*Prog](c.p, c.fd(0))
+		if err != nil {
 			return 0, err
+		}
+		if p.typ == ProgTypeTracing && p.attachType == c.u32(8) && p.attachType != AttachTraceIter {
+			return c.attachTracing(p)
 		}
 		return 0, refuse(abi.EINVAL, "attach type %d: nothing to attach to", c.u32(8))
 	}
@@ -71,6 +87,63 @@ func (c *call) linkCreate() (int64, error) {
 	}
 	m.hold()
 	l := &Link{k: c.k, refs: 1, m: m}
+	l.id = c.k.links.add(l)
+	return c.p.install(l, 0)
+}
+
+// attachTracing follows bpf_tracing_prog_attach and bpf_raw_tp_link_attach for a program that knows its place by BTF.
+func (c *call) attachTracing(p *Prog) (int64, error) {
+	if p.link.Attach == "" {
+		return 0, refuse(abi.EINVAL, "program %q: no BTF of what it attaches to", p.Name())
+	}
+	return c.attachTrace(p, p.link.Attach)
+}
+
+// rawTracepointOpen follows bpf_raw_tracepoint_open.
+func (c *call) rawTracepointOpen() (int64, error) {
+	if err := c.checkAttr(RawTracepointOpen); err != nil {
+		return 0, err
+	}
+	p, _, err := fdObject[*Prog](c.p, c.fd(8))
+	if err != nil {
+		return 0, err
+	}
+	switch p.typ {
+	case ProgTypeTracing:
+		if c.u64(0) != 0 {
+			return 0, refuse(abi.EINVAL, "program %q knows its place by BTF: no name is expected", p.Name())
+		}
+		return c.attachTracing(p)
+	case ProgTypeRawTracepoint:
+		name, ok, err := c.cString(c.u64(0), tracepointNameMax)
+		switch {
+		case err != nil:
+			return 0, err
+		case !ok:
+			return 0, refuse(abi.EINVAL, "the name of the tracepoint is too long")
+		}
+		return c.attachTrace(p, name)
+	}
+	return 0, refuse(abi.EINVAL, "program type %d has no raw tracepoint", p.typ)
+}
+
+// tracepointNameMax bounds the name in RAW_TRACEPOINT_OPEN.
+const tracepointNameMax = 128
+
+// attachTrace makes the link of a tracing program.
+func (c *call) attachTrace(p *Prog, hook string) (int64, error) {
+	if c.p.place() < 0 {
+		return 0, abi.EMFILE
+	}
+	if c.k.opt.Trace == nil {
+		return 0, refuse(abi.ENOENT, "%s: never happens here", hook)
+	}
+	off, err := c.k.opt.Trace(p, hook)
+	if err != nil {
+		return 0, err
+	}
+	p.hold()
+	l := &Link{k: c.k, refs: 1, prog: p, off: off}
 	l.id = c.k.links.add(l)
 	return c.p.install(l, 0)
 }

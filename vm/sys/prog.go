@@ -280,7 +280,9 @@ func perfmon(typ uint32) bool {
 	return false
 }
 
-// kind is the sort of the program in the linker's words.
+// Kind is the sort of the program in the linker's words.
+func (p *Prog) Kind() elf.ProgKind { return p.kind() }
+
 func (p *Prog) kind() elf.ProgKind {
 	switch p.typ {
 	case ProgTypeStructOps:
