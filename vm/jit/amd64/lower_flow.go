@@ -6,6 +6,7 @@ import (
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/jit/flow"
 	"github.com/schedsim/schedsim/vm/jit/native"
 )
 
@@ -115,7 +116,7 @@ func (l *lowering) compare(in *ir.Insn) Cond {
 
 // callInsn lowers a call.
 func (l *lowering) callInsn(i int32, in *ir.Insn) {
-	if l.inlined(i, in) {
+	if flow.InPlace(l.set, l, &l.facts, l.prog, l.number, i, in) {
 		return
 	}
 	l.settle(i + 1)

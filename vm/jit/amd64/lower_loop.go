@@ -8,9 +8,9 @@ import (
 	"github.com/schedsim/schedsim/vm/jit/native"
 )
 
-// loop lowers a call of bpf_loop by instruction i whose callback is the subprogram at instruction at: a loop around a call. A
+// Loop lowers a call of bpf_loop by instruction i whose callback is the subprogram at instruction at: a loop around a call. A
 // callback starts with all registers zero but R1 and R2; of the others those matter that it reads.
-func (l *lowering) loop(i, at int32) {
+func (l *lowering) Loop(i, at int32) {
 	a := l.a
 	l.settle(i + 1)
 	a.CountHelper()

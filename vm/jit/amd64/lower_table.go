@@ -9,17 +9,17 @@ import (
 	"github.com/schedsim/schedsim/vm/jit/native"
 )
 
-// find lowers the lookup at instruction i in a table, or the update of a value that is there. R2-R4 keep their values for the
+// Find lowers the lookup at instruction i in a table, or the update of a value that is there. R2-R4 keep their values for the
 // case that the helper must be called after all; it does not look at R5.
-func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table, update bool) {
+func (l *lowering) Find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	a := l.a
 	none, done := a.NewLabel(), a.NewLabel()
 	slow := l.behind(i, l.helpers[in.Imm])
-	slow.before = func() { a.MovRI(RDI, int64(t.Map)) }
+	slow.Before = func() { a.MovRI(RDI, int64(t.Map)) }
 	if t.Storage == 0 && !update {
-		slow.after = func() { a.Zero(RAX) } // code behind relies on an element or null
+		slow.After = func() { a.Zero(RAX) } // code behind relies on an element or null
 	}
-	call := slow.call
+	call := slow.Call
 	zero := a.NewLabel()
 	outside := zero // where a processor without a value leads
 	w := W64
@@ -103,7 +103,7 @@ func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	}
 	a.Bind(done)
 	l.inlineEnd(i)
-	a.Bind(slow.join)
+	a.Bind(slow.Join)
 	absent := outside
 	if t.Storage != 0 {
 		absent = call()

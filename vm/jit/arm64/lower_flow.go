@@ -4,6 +4,7 @@ import (
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/jit/flow"
 	"github.com/schedsim/schedsim/vm/jit/native"
 	"github.com/schedsim/schedsim/vm/mem"
 )
@@ -117,7 +118,7 @@ func (l *lowering) branch(in *ir.Insn, to Label, not bool) {
 
 // callInsn lowers a call.
 func (l *lowering) callInsn(i int32, in *ir.Insn) {
-	if l.inlined(i, in) {
+	if flow.InPlace(l.set, l, &l.facts, l.prog, l.number, i, in) {
 		return
 	}
 	l.settle(i + 1)

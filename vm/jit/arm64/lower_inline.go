@@ -10,44 +10,8 @@ import (
 	"github.com/schedsim/schedsim/vm/jit/native"
 )
 
-// inlined lowers calls of functions that need no call (engine.Inline); false: this one does.
-func (l *lowering) inlined(i int32, in *ir.Insn) bool {
-	if m := l.set.ArrayOf(&l.facts, in); m != nil {
-		l.lookup(i, in, m)
-		return true
-	}
-	if t := l.set.TableOf(&l.facts, in); t != nil {
-		l.find(i, in, t, false)
-		return true
-	}
-	if t := l.set.UpdatedBy(&l.facts, in); t != nil && t.Size <= maxCopy {
-		l.find(i, in, t, true)
-		return true
-	}
-	if l.set.IsCPUID(in) {
-		l.needCPU = true
-		l.a.Load(4, hostReg[0], At(regContext, native.OffCPU))
-		l.inlineEnd(i)
-		return true
-	}
-	if fn, ok := l.set.LoopOf(&l.facts, in); ok {
-		if at, ok := l.subAt(fn); ok {
-			l.loop(i, at)
-			return true
-		}
-	}
-	t := l.set.CodeOf(l.prog.Code, in)
-	switch {
-	case t == nil:
-		return false
-	case in.Op == ir.CallKfunc:
-		return l.template(i, t, l.prog.Kfuncs[in.Imm])
-	}
-	return l.template(i, t, l.helpers[in.Imm])
-}
-
-// template lowers the call at instruction i of a function that t describes; false: the function must be called.
-func (l *lowering) template(i int32, t *abi.Inline, fn abi.Func) bool {
+// Template lowers the call at instruction i of a function that t describes; false: the function must be called.
+func (l *lowering) Template(i int32, t *abi.Inline, fn abi.Func) bool {
 	e := expansion{l, t, 0, l.behind(i, fn)}
 	if t.Word != nil {
 		var ok bool
@@ -58,7 +22,7 @@ func (l *lowering) template(i int32, t *abi.Inline, fn abi.Func) bool {
 	}
 	flow.Expand(l.set, e, &l.facts, i, t)
 	l.inlineEnd(i)
-	l.a.Bind(e.slow.join)
+	l.a.Bind(e.slow.Join)
 	return true
 }
 
@@ -67,15 +31,12 @@ type expansion struct {
 	*lowering
 	t    *abi.Inline
 	word int
-	slow *behind
+	slow *flow.Behind[Label]
 }
 
 var _ flow.Assembler[Label] = expansion{}
 
-func (e expansion) NewLabel() Label { return e.a.NewLabel() }
-func (e expansion) Bind(l Label)    { e.a.Bind(l) }
-func (e expansion) Jmp(l Label)     { e.a.B(l) }
-func (e expansion) Call() Label     { return e.slow.call() }
+func (e expansion) Call() Label { return e.slow.Call() }
 
 func (e expansion) Branch(in *ir.Insn, to Label) { e.branch(in, to, false) }
 
@@ -93,57 +54,40 @@ func (e expansion) Operate(in *ir.Insn) {
 	}
 }
 
-// behind is code behind the program that calls a function which is not called on the straight way. It is made when it is first
-// asked for.
-type behind struct {
-	l    *lowering
-	i    int32
-	fn   abi.Func
-	owed int32 // instructions that are not counted yet
-	// before and after are code around the call, nil: none.
-	before, after func()
-	join          Label // where it goes on
-	at            Label
-	made          bool
+// behind prepares a call of fn for instruction i off the straight way, which goes on at its Join.
+func (l *lowering) behind(i int32, fn abi.Func) *flow.Behind[Label] {
+	return flow.NewBehind[Label](l, i, fn, l.count.Owed(i+1))
 }
 
-// behind prepares the call of fn for instruction i; the straight way goes on at its join.
-func (l *lowering) behind(i int32, fn abi.Func) *behind {
-	return &behind{l: l, i: i, fn: fn, owed: l.count.Owed(i + 1), join: l.a.NewLabel(), at: l.a.NewLabel()}
+// CPU lowers bpf_get_smp_processor_id.
+func (l *lowering) CPU(i int32) {
+	l.needCPU = true
+	l.a.Load(4, hostReg[0], At(regContext, native.OffCPU))
+	l.inlineEnd(i)
 }
 
-// call is where the code is.
-func (b *behind) call() Label {
-	if b.made {
-		return b.at
-	}
-	b.made = true
-	l := b.l
-	l.later(func() {
-		l.a.Bind(b.at)
-		if b.before != nil {
-			b.before()
-		}
-		l.subtract(b.owed, false)
-		l.callHost(b.i, b.fn)
-		l.subtract(-b.owed, false)
-		if b.after != nil {
-			b.after()
-		}
-		l.a.B(b.join)
-	})
-	return b.at
+// Methods for package flow.
+
+func (l *lowering) NewLabel() Label { return l.a.NewLabel() }
+func (l *lowering) Bind(at Label)   { l.a.Bind(at) }
+func (l *lowering) Jmp(to Label)    { l.a.B(to) }
+func (l *lowering) Later(f func())  { l.later(f) }
+
+func (l *lowering) CallGo(i int32, fn abi.Func, owed int32) {
+	l.subtract(owed, false)
+	l.callHost(i, fn)
+	l.subtract(-owed, false)
 }
 
-// lookup lowers bpf_map_lookup_elem on an array. Where the key cannot be read, the helper is called after all: it knows
+// Lookup lowers bpf_map_lookup_elem on an array. Where the key cannot be read, the helper is called after all: it knows
 // what to say.
-func (l *lowering) lookup(i int32, in *ir.Insn, m *engine.Array) {
+func (l *lowering) Lookup(i int32, in *ir.Insn, m *engine.Array) {
 	a, r0 := l.a, hostReg[0]
 	none, done := a.NewLabel(), a.NewLabel()
 	slow := l.behind(i, l.helpers[in.Imm])
-	slow.before = func() { a.MovRI(hostReg[1], m.Map) }
-	slow.after = func() { a.MovRI(r0, 0) } // code behind relies on an element or null
-	a.Load(4, r0, l.checked(2, 0, 4, slow.call))
+	slow.Before = func() { a.MovRI(hostReg[1], m.Map) }
+	slow.After = func() { a.MovRI(r0, 0) } // code behind relies on an element or null
+	a.Load(4, r0, l.checked(2, 0, 4, slow.Call))
 	l.cmpU32(r0, m.Entries)
 	a.BCond(HS, none)
 	a.MovRI(regT3, m.Base)
@@ -161,7 +105,7 @@ func (l *lowering) lookup(i int32, in *ir.Insn, m *engine.Array) {
 	l.multiple(r0, regT3, r0, m.Elem)
 	a.Bind(done)
 	l.inlineEnd(i)
-	a.Bind(slow.join)
+	a.Bind(slow.Join)
 	l.later(func() {
 		a.Bind(none)
 		a.MovRI(r0, 0)

@@ -8,9 +8,9 @@ import (
 	"github.com/schedsim/schedsim/vm/jit/native"
 )
 
-// loop lowers a call of bpf_loop by instruction i whose callback is the subprogram at instruction at: a loop around a call. A
+// Loop lowers a call of bpf_loop by instruction i whose callback is the subprogram at instruction at: a loop around a call. A
 // callback starts with all registers zero but R1 and R2; of the others those matter that it reads.
-func (l *lowering) loop(i, at int32) {
+func (l *lowering) Loop(i, at int32) {
 	a, fp := l.a, hostReg[10]
 	r0, r1, r2, r3, r4 := hostReg[0], hostReg[1], hostReg[2], hostReg[3], hostReg[4]
 	l.settle(i + 1)

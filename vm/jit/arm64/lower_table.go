@@ -6,22 +6,20 @@ import (
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/jit/flow"
 	"github.com/schedsim/schedsim/vm/jit/native"
 )
 
-// maxCopy is the size of the largest value that an update copies: what its registers hold.
-const maxCopy = 6 * 8
-
-// find lowers the lookup at instruction i in a table, or the update of a value that is there. R2-R4 keep their values for the
+// Find lowers the lookup at instruction i in a table, or the update of a value that is there. R2-R4 keep their values for the
 // case that the helper must be called after all; it does not look at R5.
-func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table, update bool) {
+func (l *lowering) Find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	a, r0, r1, r5 := l.a, hostReg[0], hostReg[1], hostReg[5]
 	key, value, flags := hostReg[2], hostReg[3], hostReg[4]
 	none, done := a.NewLabel(), a.NewLabel()
 	slow := l.behind(i, l.helpers[in.Imm])
-	slow.before = func() { a.MovRI(r1, t.Map) }
+	slow.Before = func() { a.MovRI(r1, t.Map) }
 	if t.Storage == 0 && !update {
-		slow.after = func() { a.MovRI(r0, 0) } // code behind relies on an element or null
+		slow.After = func() { a.MovRI(r0, 0) } // code behind relies on an element or null
 	}
 	zero := a.NewLabel()
 	outside := zero // where a processor without a value leads
@@ -32,16 +30,16 @@ func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 		a.BZero(W64, key, false, zero)
 		r0 = key // what is compared
 	} else {
-		a.Load(int(t.Key), r0, l.checked(2, 0, int(t.Key), slow.call))
+		a.Load(int(t.Key), r0, l.checked(2, 0, int(t.Key), slow.Call))
 		w = Width(t.Key == 8)
 	}
 	if update {
-		outside = slow.call()
+		outside = slow.Call()
 		a.LogicImm(AndS, W64, XZR, flags, ^uint64(2))
 		a.BCond(NE, outside)
 		n := min(int(t.Size), 8)
-		l.checked(3, 0, n, slow.call)
-		l.checked(3, int32(t.Size)-int32(n), n, slow.call)
+		l.checked(3, 0, n, slow.Call)
+		l.checked(3, int32(t.Size)-int32(n), n, slow.Call)
 	}
 	if t.CPUs != 0 {
 		l.needCPU = true
@@ -91,10 +89,10 @@ func (l *lowering) find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	}
 	a.Bind(done)
 	l.inlineEnd(i)
-	a.Bind(slow.join)
+	a.Bind(slow.Join)
 	absent := outside
 	if t.Storage != 0 {
-		absent = slow.call()
+		absent = slow.Call()
 	}
 	l.later(func() {
 		a.Bind(next)
@@ -140,8 +138,8 @@ func (l *lowering) copyValue(to, from Reg, n int) {
 		a.Store(4, AtIndex(regBias, to), regT1)
 		return
 	}
-	// R1 and R5 are zero soon.
-	regs := [...]Reg{regT2, regT3, regT4, hostReg[1], hostReg[5], regT1}
+	// The arguments are done with.
+	regs := [flow.MaxCopy / 8]Reg{regT2, regT3, regT4, hostReg[1], hostReg[2], hostReg[4], hostReg[5], regT1}
 	a.AluRR(Add, W64, regT1, regBias, from)
 	for k := range n / 8 {
 		a.Load(8, regs[k], At(regT1, int32(8*k)))
