@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"pgregory.net/rapid"
 
+	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/sys"
 )
 
@@ -20,24 +21,25 @@ type model struct {
 	pins  map[string]*thing
 	ids   map[byte]uint32 // last id by kind
 	all   []*thing
-	inner map[*thing]*thing // element 0 of a map of maps
+	inner map[*thing]*thing // element 0 of a map of maps or array of programs
 }
 
 type thing struct {
-	kind  byte // 'm', 'o' (map of maps), 'p', 'l'
+	kind  byte // 'm', 'o' (map of maps), 'a' (array of programs), 'p', 'l'
 	id    uint32
 	refs  int
+	users int // those of the references that are user space's: descriptors and pins
 	holds []*thing
 	freed bool
 }
 
 func (m *model) add(fd int, kind byte, holds ...*thing) *thing {
 	space := kind
-	if kind == 'o' {
+	if kind == 'o' || kind == 'a' {
 		space = 'm'
 	}
 	m.ids[space]++
-	x := &thing{kind: kind, id: m.ids[space], refs: 1, holds: holds}
+	x := &thing{kind: kind, id: m.ids[space], refs: 1, users: 1, holds: holds}
 	for _, h := range holds {
 		h.refs++
 	}
@@ -56,6 +58,32 @@ func (m *model) drop(x *thing) {
 	if in := m.inner[x]; in != nil {
 		delete(m.inner, x)
 		m.drop(in)
+	}
+}
+
+// hold is another descriptor or pin of x, leave the end of one: without user space an array of programs is empty.
+func (m *model) hold(x *thing) {
+	x.refs++
+	x.users++
+}
+
+func (m *model) leave(x *thing) {
+	if x.users--; x.users == 0 && x.kind == 'a' {
+		m.put(x, nil)
+	}
+	m.drop(x)
+}
+
+// put makes in the element of x.
+func (m *model) put(x, in *thing) {
+	old := m.inner[x]
+	delete(m.inner, x)
+	if in != nil {
+		m.inner[x] = in
+		in.refs++
+	}
+	if old != nil {
+		m.drop(old)
 	}
 }
 
@@ -111,8 +139,13 @@ func TestLifetimes(t *testing.T) {
 			opened(r.ok(sys.MapCreate, sys.MapAttr{Type: 12, KeySize: 4, ValueSize: 4, MaxEntries: 1, InnerFD: int32(in)}.Bytes()), fd)
 			m.add(fd, 'o')
 		}
+		create['a'] = func() {
+			fd := m.lowest()
+			opened(r.progArray(1), fd)
+			m.add(fd, 'a')
+		}
 		create['p'] = func() {
-			in := pick("mo")
+			in := pick("moa")
 			fd := m.lowest()
 			opened(r.ok(sys.ProgLoad, r.prog(sys.ProgTypeSyscall, join(ld64(1, 1, int32(in), 0), movK(0, 1), exit))), fd)
 			m.add(fd, 'p', m.fds[in])
@@ -121,6 +154,21 @@ func TestLifetimes(t *testing.T) {
 			"map":         func(*rapid.T) { create['m']() },
 			"map of maps": func(*rapid.T) { create['o']() },
 			"program":     func(*rapid.T) { create['p']() },
+			"array":       func(*rapid.T) { create['a']() },
+			"set program": func(t *rapid.T) {
+				a, p := pick("a"), pick("p")
+				r.ok(sys.MapUpdateElem, r.setProg(int32(a), 0, int32(p)))
+				m.put(m.fds[a], m.fds[p])
+			},
+			"delete program": func(t *rapid.T) {
+				a := pick("a")
+				want := abi.ENOENT
+				if m.inner[m.fds[a]] != nil {
+					want = 0
+				}
+				r.errno(want, sys.MapDeleteElem, sys.ElemAttr{Map: int32(a), Key: r.u.Add(u32(0))}.Bytes())
+				m.put(m.fds[a], nil)
+			},
 			"set": func(t *rapid.T) {
 				out, in := m.fds[pick("o")], pick("m")
 				for fd, x := range m.fds {
@@ -129,12 +177,7 @@ func TestLifetimes(t *testing.T) {
 						break
 					}
 				}
-				old := m.inner[out]
-				m.inner[out] = m.fds[in]
-				m.fds[in].refs++
-				if old != nil {
-					m.drop(old)
-				}
+				m.put(out, m.fds[in])
 			},
 			"run": func(t *rapid.T) {
 				r.ok(sys.ProgTestRun, sys.RunAttr{Prog: int32(pick("p"))}.Bytes())
@@ -145,7 +188,7 @@ func TestLifetimes(t *testing.T) {
 				}
 			},
 			"bind": func(t *rapid.T) {
-				p, in := pick("p"), pick("m")
+				p, in := pick("p"), pick("ma")
 				r.ok(sys.ProgBindMap, sys.Words(uint32(p), uint32(in), 0))
 				if x := m.fds[in]; !slices.Contains(m.fds[p].holds, x) {
 					x.refs++
@@ -153,21 +196,21 @@ func TestLifetimes(t *testing.T) {
 				}
 			},
 			"dup": func(t *rapid.T) {
-				fd := pick("mop")
+				fd := pick("mopa")
 				to := m.lowest()
 				opened(int32(r.p.Dup(fd)), to)
 				m.fds[to] = m.fds[fd]
-				m.fds[fd].refs++
+				m.hold(m.fds[fd])
 			},
 			"pin": func(t *rapid.T) {
-				fd, name := pick("mop"), fmt.Sprintf("/sys/fs/bpf/%d", rapid.IntRange(0, 3).Draw(t, "name"))
+				fd, name := pick("mopa"), fmt.Sprintf("/sys/fs/bpf/%d", rapid.IntRange(0, 3).Draw(t, "name"))
 				v := r.p.BPF(sys.ObjPin, sys.PathAttr{Path: r.u.AddString(name), FD: int32(fd)}.Bytes())
 				if (v == 0) != (m.pins[name] == nil) {
 					t.Fatalf("pin: %d", v)
 				}
 				if v == 0 {
 					m.pins[name] = m.fds[fd]
-					m.fds[fd].refs++
+					m.hold(m.fds[fd])
 				}
 			},
 			"unpin": func(t *rapid.T) {
@@ -180,7 +223,7 @@ func TestLifetimes(t *testing.T) {
 				}
 				x := m.pins[name]
 				delete(m.pins, name)
-				m.drop(x)
+				m.leave(x)
 			},
 			"by id": func(t *rapid.T) {
 				if len(m.all) == 0 {
@@ -199,17 +242,17 @@ func TestLifetimes(t *testing.T) {
 				} else {
 					opened(int32(v), to)
 					m.fds[to] = x
-					x.refs++
+					m.hold(x)
 				}
 			},
 			"close": func(t *rapid.T) {
-				fd := pick("mop")
+				fd := pick("mopa")
 				if r.p.Close(fd) != 0 {
 					t.Fatal("close")
 				}
 				x := m.fds[fd]
 				delete(m.fds, fd)
-				m.drop(x)
+				m.leave(x)
 			},
 			"": func(t *rapid.T) {
 				want := sys.Counts{}
