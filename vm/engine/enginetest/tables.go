@@ -17,7 +17,7 @@ const HelperStorage = 14
 // Tables are maps in the memory at data whose keys are small numbers: of 4 bytes, of 8 bytes for two CPUs, and of owners.
 func Tables(data uint64) []engine.Table {
 	return []engine.Table{
-		{Map: data + 56, Key: 4, Seed: 5, Value: 8, Size: 16, Plain: true},
+		{Map: data + 56, Key: 4, Seed: 5, Value: 8, Size: 64, Plain: true},
 		{Map: data + 64, Key: 8, Seed: 7 << 40, Value: 8, Size: 8, CPUs: 2, Stride: 8, Plain: true},
 		{Map: data + 72, Storage: HelperStorage, Size: 8},
 	}
@@ -118,7 +118,7 @@ func (e Inlining) tables(env *engine.Env, data uint64) []*table {
 		if flags == 0 || n == 8 {
 			return 0
 		}
-		addr := data + 3584 + n*8
+		addr := data + 3712 + n*8
 		env.Mem.Store(addr, 8, init)
 		t.insert(owner, addr)
 		if n == 4 { // more buckets
