@@ -74,6 +74,7 @@ func compareCounts(t *testing.T, target link.Target, places *attach.Kernel, file
 	rec := recorded(t)
 	var ratios []float64
 	ours, kernel := 0, 0
+	refused, sameRefused := 0, 0
 	var differ [6]int
 	for _, file := range files {
 		raw, err := os.ReadFile(file)
@@ -87,6 +88,12 @@ func compareCounts(t *testing.T, target link.Target, places *attach.Kernel, file
 		}
 		for _, v := range checkLinked(t, target, places, file, func(p *link.Program) bool { _, ok := progs[p.Name]; return ok }) {
 			w := progs[v.prog]
+			if !w.accepted && v.err != nil && v.err.Code != verifier.CodeUnsupported && w.insns > 0 {
+				refused++
+				if v.res.Insns == w.insns && v.res.States == w.states && v.res.PeakStates == w.peak {
+					sameRefused++
+				}
+			}
 			if !w.accepted || v.why != "" || v.err != nil {
 				if w.accepted && v.err != nil {
 					t.Logf("REFUSED %s/%s: %v", v.file, v.prog, v.err)
@@ -111,6 +118,12 @@ func compareCounts(t *testing.T, target link.Target, places *attach.Kernel, file
 		}
 	}
 	slices.SortFunc(ratios, cmp.Compare)
+	if refused > 0 {
+		t.Logf("%d refused programs, %d after as many instructions and states", refused, sameRefused)
+		if sameRefused < refused*98/100 {
+			t.Error("programs are refused elsewhere than in the kernel")
+		}
+	}
 	if known > 0 {
 		t.Logf("%d programs, %d with all counts equal; instructions %d, kernel %d, median ratio %.4f, largest %.3f", known, same, ours, kernel, ratios[len(ratios)/2], ratios[len(ratios)-1])
 		t.Logf("that differ: insns %d, states %d, peak states %d, states per insn %d, stack %d, max stack %d", differ[0], differ[1], differ[2], differ[3], differ[4], differ[5])
