@@ -13,6 +13,8 @@
 // that a program that reads what it never wrote sees the same bytes on every engine. A program and the callbacks that its
 // helpers run share a limit of MaxFrames frames; a program that runs within another's kfunc has its own.
 //
+// Leaving. Besides Exit, functions end by tail calls and exceptions, which helpers and kernel functions ask for; Env.Call says how.
+//
 // Memory. Each access of n bytes at a must lie in [mem.Base, mem.Base+Limit()), anything else is a Fault; a
 // load with ir.Insn.Probe yields 0 instead. An engine allocates nothing in Env.Mem, since addresses must not depend on the engine.
 //

@@ -52,9 +52,10 @@ type val struct {
 	kind  vkind
 	width uint8 // of a stack cell: bytes stored there
 	flags vflags
-	_pad  uint8 // zero: without a gap, values are compared as memory
-	m     int32
-	n     uint64
+	//lint:ignore U1000 it is zero: without a gap, values are compared as memory
+	pad uint8
+	m   int32
+	n   uint64
 }
 
 // vflags say where a value may come from.
