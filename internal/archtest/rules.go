@@ -68,7 +68,7 @@ var Rules = []Rule{
 		TestAlso: []string{"sim/topo", "sched/...", "vm/..."}},
 	{Path: "sched/bpf/agent", May: []string{"sim/topo", "vm/elf"}},
 	{Path: "sched/bpf/attach", May: []string{"ops", "ops/kernels", "kfuncs", "vm/abi", "vm/elf", "vm/link", "vm/helpers", "vm/progtype", "vm/verifier"},
-		TestAlso: []string{"sched/bpf", "examples"}},
+		TestAlso: []string{"sched/bpf", "examples", "vm/ir"}},
 	{Path: "sched/bpf", May: []string{"sim", "sim/kobj", "ops", "ops/kernels", "sched", "sched/class/ext", "sched/bpf/agent", "sched/bpf/attach", "kfuncs", "vm/..."},
 		TestAlso: []string{"sched/...", "sim/topo", "internal/runner", "workloads", "examples"}},
 

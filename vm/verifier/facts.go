@@ -26,9 +26,16 @@ type fact struct {
 
 // prove notes an access through r by the current instruction. The address is known to lie in the address space if r points
 // to the program's own memory, or to an object that the caller vouches for.
-func (v *verifier) prove(r *reg) {
+func (v *verifier) prove(r *reg, in *ir.Insn) {
 	f := &v.facts[v.insnIdx]
 	f.accessed = true
+	if r.typ.base() == ptrToBTF {
+		// An array at the end of a struct has elements beyond it, or has none.
+		if n, ok := sizeOf(r.obj.typ); !ok || r.off()+int64(in.Off)+int64(in.Op.Size()) > int64(n) {
+			f.unproved = true
+			return
+		}
+	}
 	const unsure = maybeNull | untrusted | rcuPtr | percpu | userMem
 	switch {
 	case r.typ.has(unsure):

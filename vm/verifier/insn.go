@@ -111,7 +111,7 @@ func (v *verifier) stepLoad(in *ir.Insn, strict bool) error {
 	if err != nil {
 		return err
 	}
-	v.prove(src)
+	v.prove(src, in)
 	regs[in.Dst].repairScalar()
 	return v.samePointers(t, !strict)
 }
@@ -140,7 +140,7 @@ func (v *verifier) stepStore(in *ir.Insn) error {
 	if err := v.checkMem(access{r: r, name: regName(int(in.Dst)), off: int64(in.Off), size: in.Op.Size(), write: true, val: val, strict: release}); err != nil {
 		return err
 	}
-	v.prove(r)
+	v.prove(r, in)
 	if release && !atomicOK(t) {
 		return refuse(CodeAtomic, "BPF_ATOMIC stores into R%d %v is not allowed", in.Dst, t)
 	}
@@ -189,7 +189,7 @@ func (v *verifier) stepAtomic(in *ir.Insn) error {
 			return err
 		}
 	}
-	v.prove(&ptr)
+	v.prove(&ptr, in)
 	if err := v.samePointers(t, false); err != nil {
 		return err
 	}

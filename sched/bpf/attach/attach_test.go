@@ -2,14 +2,18 @@ package attach_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/sched/bpf/attach"
 	"github.com/schedsim/schedsim/vm/elf"
 	"github.com/schedsim/schedsim/vm/helpers"
+	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/link"
 	"github.com/schedsim/schedsim/vm/verifier"
 )
@@ -288,5 +292,36 @@ func TestNewCallback(t *testing.T) {
 	}
 	if _, err := attach.New(kernel(t)).Member("sched_ext_ops", "init_cids", true); err == nil || errors.Is(err, attach.ErrUnsupported) {
 		t.Errorf("7.2: got %v", err)
+	}
+}
+
+// What is read of an object that a callback is passed is proved, but not the elements of an array at its end: there may be none.
+func TestProvedArray(t *testing.T) {
+	kern := kernel(t)
+	at, err := attach.New(kern).Member("sched_ext_ops_cid", "set_cmask", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mask *btf.Struct
+	if err := kern.BTF().TypeByName("scx_cmask", &mask); err != nil {
+		t.Fatal(err)
+	}
+	code := &ir.Program{Name: "p", Subs: []ir.Sub{{Name: "p", End: 5}}, Insns: []ir.Insn{
+		{Op: ir.Ld64, Dst: 1, Src: 1, Off: 8},
+		{Op: ir.Ld32, Dst: 0, Src: 1, Off: 0, Orig: 1},
+		{Op: ir.Ld64, Dst: 0, Src: 1, Off: int32(mask.Size) + 8*1000, Orig: 2},
+		{Op: ir.Mov64K, Orig: 3},
+		{Op: ir.Exit, Orig: 4},
+	}}
+	p := &link.Program{Name: "p", Kind: elf.KindStructOps, Code: code, Subs: []link.Sub{{}}}
+	res, err := verifier.Check(&link.Object{License: "GPL", Programs: []*link.Program{p}}, p, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []bool{true, true, false, false, false}; !slices.Equal(res.Proved, want) {
+		t.Errorf("proved: %v", res.Proved)
+	}
+	if !res.Probe[2] || res.Probe[1] {
+		t.Errorf("loads that yield 0 where there is nothing: %v", res.Probe)
 	}
 }
