@@ -2,6 +2,7 @@ package vm
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -99,7 +100,11 @@ func (l *loader) load() error {
 			return fmt.Errorf("%s: %w", o.Name, err)
 		}
 	}
-	if s.code, err = s.opt.Engine.Compile(s.env); err != nil {
+	s.code, err = s.opt.Engine.Compile(s.env)
+	if errors.Is(err, engine.ErrNoRoom) {
+		s.code, err = Interp().Compile(s.env) // which is slower and the same otherwise
+	}
+	if err != nil {
 		return fmt.Errorf("%s: engine %s: %w", o.Name, s.opt.Engine.Name(), err)
 	}
 	return nil

@@ -75,7 +75,7 @@ type Options struct {
 	// set uses them, but neither fills nor frees them.
 	Table  *maps.Table
 	Maps   []maps.Map
-	Engine Engine // nil: the interpreter
+	Engine Engine // nil: the interpreter, which also runs a set for which the engine has no room
 	// Budget is the number of instructions that an invocation may execute, with everything nested in it; 0 means
 	// engine.DefaultBudget.
 	Budget uint64

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"errors"
+
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/mem"
@@ -85,6 +87,9 @@ type State struct {
 	// Depth is the number of programs running: 0 outside, 1 in a program, 2 in one that it caused.
 	Depth int
 }
+
+// ErrNoRoom says that an engine has as many sets in an address space as it can have. Another engine can run the set.
+var ErrNoRoom = errors.New("no room for another set of programs")
 
 // Engine makes programs run.
 type Engine interface {

@@ -74,7 +74,7 @@ func Compile(env *engine.Env, o Options) (*Code, error) {
 	}
 	slot, x := takeContext(env.Mem.Control())
 	if x == nil {
-		return nil, fmt.Errorf("%d sets of programs share an address space, at most %d are possible", Contexts, Contexts)
+		return nil, fmt.Errorf("%d sets of programs share an address space: %w", Contexts, engine.ErrNoRoom)
 	}
 	c := &Code{env: env, mem: env.Mem, arch: o.Arch, x: x, low: env.StackTop - env.StackSize, budget: min(env.Budget, 1<<62), top: env.StackTop, slice: o.Slice}
 	if c.slice == 0 {
