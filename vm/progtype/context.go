@@ -140,10 +140,7 @@ func skbContext(packet bool, hidden []rule, writable ...rule) []rule {
 	)
 }
 
-var (
-	skbAddress = rule{from: skbFamily, to: skbMeta}
-	cb         = rule{from: skbCB, to: skbHash}
-)
+var skbAddress = rule{from: skbFamily, to: skbMeta}
 
 // contextOf are the rules for a type of program, nil for one that is not known here; section is its whole name.
 func contextOf(k kind, section string) []rule {

@@ -267,6 +267,9 @@ func kfuncSets() []kfuncSet {
 			{"tcp_slow_start", 0},
 			{"tcp_cong_avoid_ai", 0},
 		}},
+		{HookTracing, []kfunc{ // fsverity_set_ids
+			{"bpf_get_fsverity_digest", 0},
+		}},
 		{HookTracing, []kfunc{ // bpf_fs_kfunc_set_ids
 			{"bpf_get_task_exe_file", abi.Acquire | abi.RetNull},
 			{"bpf_put_file", abi.Release},

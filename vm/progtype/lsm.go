@@ -7,6 +7,7 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
+	"github.com/schedsim/schedsim/vm/helpers"
 	"github.com/schedsim/schedsim/vm/verifier"
 )
 
@@ -28,11 +29,14 @@ const (
 		socket_socketpair syslog task_alloc task_prctl task_setscheduler userns_create bdev_alloc_security bdev_setintegrity`
 	lsmHelpers = ` inode_storage_get inode_storage_delete sk_storage_get sk_storage_delete spin_lock spin_unlock bprm_opts_set get_attach_cookie
 		skb_output xdp_output sock_from_file get_socket_cookie=get_socket_ptr_cookie xdp_get_buff_len=xdp_get_buff_len_trace get_func_arg get_func_ret
-		get_func_arg_cnt perf_event_output get_stackid get_stack probe_read probe_read_str probe_write_user get_func_ip`
+		get_func_arg_cnt perf_event_output get_stackid get_stack probe_read probe_read_str probe_write_user get_func_ip d_path ima_inode_hash ima_file_hash`
 )
 
 // maxErrno is the largest error number.
 const maxErrno = 4095
+
+// words are the kernel's own, which begin and end as they like.
+func words(s string) error { return errors.New(s) }
 
 // ErrNoHook: the kernel has no hook of that name, or programs may not attach to it.
 var ErrNoHook = errors.New("no such hook")
@@ -61,21 +65,23 @@ func LSM(hook string, types *btf.Spec, sleepable, cgroup bool) (verifier.Attachm
 		id, _ := types.TypeID(f)
 		return verifier.Attachment{}, fmt.Errorf("attach_btf_id %d points to disabled hook bpf_lsm_%s", id, hook)
 	case sleepable && cgroup:
-		return verifier.Attachment{}, errors.New("Program of this type cannot be sleepable")
+		return verifier.Attachment{}, words("Program of this type cannot be sleepable")
 	case sleepable && !in(sleepableHooks, hook):
 		return verifier.Attachment{}, fmt.Errorf("bpf_lsm_%s is not sleepable", hook)
 	}
 	list := base + socketCasts + lsmHelpers
-	if in(sleepableHooks, hook) {
-		list += " d_path ima_inode_hash ima_file_hash"
-	}
 	if cgroup {
 		list += " get_local_storage get_retval set_retval setsockopt getsockopt"
 	}
 	has, form := Helpers(list)
 	args := verifier.NewArgs(proto, !in(untrustedHooks, hook))
 	at := verifier.Attachment{Kernel: types, Context: args, Sleepable: sleepable, Helper: has, Form: form, CssTaskIter: true, InlineCPU: true,
-		Kfunc: KfuncFinder(types, HookTracing|HookLSM)}
+		Kfunc: KfuncFinder(types, HookTracing|HookLSM), NeedsGPL: "LSM programs"}
+	if !in(sleepableHooks, hook) {
+		at.Forbidden = func(id int32) bool {
+			return id == int32(helpers.Number("bpf_d_path")) || id == int32(helpers.Number("bpf_ima_inode_hash")) || id == int32(helpers.Number("bpf_ima_file_hash"))
+		}
+	}
 	_, void := proto.Return.(*btf.Void)
 	r := verifier.Return{Kind: verifier.ReturnRange, Lo: -maxErrno, Narrow: true}
 	if in(boolHooks, hook) {

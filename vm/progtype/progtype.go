@@ -1,6 +1,7 @@
 package progtype
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -168,11 +169,12 @@ func Kfunc(name string, h Hook) (abi.KfuncFlags, bool) {
 	return flags, found && filter(name, h)
 }
 
-// filter follows the filters of sets: bpf_fs_kfuncs_filter, tracing_iter_filter, bpf_session_filter.
+// filter follows the filters of sets: bpf_fs_kfuncs_filter, bpf_get_fsverity_digest_filter, tracing_iter_filter,
+// bpf_session_filter.
 func filter(name string, h Hook) bool {
 	switch name {
 	case "bpf_get_task_exe_file", "bpf_put_file", "bpf_path_d_path", "bpf_get_dentry_xattr", "bpf_get_file_xattr", "bpf_set_dentry_xattr",
-		"bpf_remove_dentry_xattr", "bpf_real_data_inode":
+		"bpf_remove_dentry_xattr", "bpf_real_data_inode", "bpf_get_fsverity_digest":
 		return h&HookLSM != 0
 	case "bpf_sock_destroy":
 		return h&HookIter != 0
@@ -189,6 +191,9 @@ func KfuncFinder(types *btf.Spec, h Hook) func(name string) (verifier.Kfunc, err
 		flags, ok := Kfunc(name, h)
 		if !ok {
 			return verifier.Kfunc{}, fmt.Errorf("calling kernel function %s is not allowed", name)
+		}
+		if strings.HasPrefix(name, "bpf_xdp_metadata_") {
+			return verifier.Kfunc{}, errors.New("metadata kfuncs require device-bound program")
 		}
 		if _, ok := funcs[name]; !ok && types != nil {
 			funcs[name] = nil

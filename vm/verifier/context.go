@@ -53,6 +53,10 @@ type Attachment struct {
 	InlineCPU bool
 	// Helper tells whether the helper may be called. Nil: none.
 	Helper func(id int32) bool
+	// Forbidden are helpers that programs of the type may call, but not here. Nil: none.
+	Forbidden func(id int32) bool
+	// NeedsGPL: programs must have a license compatible with the GPL; it is what a message calls them. "": any license.
+	NeedsGPL string
 	// Kfunc finds a kernel function and tells, by an error, why it may not be called. Nil: none.
 	Kfunc func(name string) (Kfunc, error)
 	// Store tells whether programs may write those bytes of a kernel struct. Nil: never.

@@ -73,6 +73,9 @@ func (v *verifier) stepHelper(in *ir.Insn) error {
 	if h.gpl && !v.gpl() {
 		return refuse(CodeLicense, "cannot call GPL-restricted function from non-GPL compatible program")
 	}
+	if v.at.Forbidden != nil && v.at.Forbidden(id) {
+		return refuse(CodeHelper, "helper call is not allowed in probe")
+	}
 	if h.sleeps && !v.canSleep() {
 		return refuse(CodeSleepable, "sleepable helper bpf_%s#%d in %s", h.name, id, v.whyNoSleep())
 	}

@@ -311,7 +311,7 @@ func (v *verifier) checkSnprintf() error {
 		return err
 	}
 	n, ok := countFormat(f)
-	if !ok || uint64(n)*8 != regs[5].bits.value {
+	if !ok || uint64(n)*8 > regs[5].bits.value {
 		return refuse(CodeArgValue, "Invalid format string")
 	}
 	return nil

@@ -345,7 +345,8 @@ func (v *verifier) allocArg(k *kfunc, r *reg, name string, m *kfuncMeta) error {
 		return refuse(CodeReference, "allocated object must be referenced")
 	}
 	m.argType, m.argLocal = r.obj.typ, r.obj.local
-	if v.at.Tracing && v.recordOf(r.obj.typ) != nil {
+	const safe = fieldSpinLock | fieldResSpinLock | fieldTimer | fieldWorkqueue | fieldTaskWork | fieldKptrUnref | fieldRefcount // btf_field_is_nmi_safe
+	if v.at.Tracing && v.recordOf(r.obj.typ).has(^fieldKind(safe)) {
 		return refuse(CodeKfunc, "%s cannot be used in tracing programs on types with NMI unsafe fields", k.name)
 	}
 	return nil

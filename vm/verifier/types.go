@@ -56,27 +56,31 @@ func isScalarType(t btf.Type) bool {
 
 // isScalarStruct: all members are numbers, or arrays and structs of them.
 func isScalarStruct(t btf.Type, depth int) bool {
-	s, ok := skipMods(t).(*btf.Struct)
+	members, ok := membersOf(t)
 	if !ok || depth > 3 {
 		return false
 	}
-	for _, m := range s.Members {
-		switch x := skipMods(m.Type).(type) {
-		case *btf.Struct:
-			if !isScalarStruct(x, depth+1) {
+	for _, m := range members {
+		if arr, ok := skipMods(m.Type).(*btf.Array); ok {
+			if arr.Nelems == 0 || !isScalarType(arr.Type) {
 				return false
 			}
-		case *btf.Array:
-			if x.Nelems == 0 || !isScalarType(x.Type) {
-				return false
-			}
-		default:
-			if !isScalarType(x) {
-				return false
-			}
+		} else if !isScalarType(m.Type) && !isScalarStruct(m.Type, depth+1) {
+			return false
 		}
 	}
 	return true
+}
+
+// membersOf are those of a struct or union.
+func membersOf(t btf.Type) ([]btf.Member, bool) {
+	switch x := skipMods(t).(type) {
+	case *btf.Struct:
+		return x.Members, true
+	case *btf.Union:
+		return x.Members, true
+	}
+	return nil, false
 }
 
 func sizeOf(t btf.Type) (uint32, bool) {

@@ -169,6 +169,9 @@ func (v *verifier) check() error {
 	if err := v.resolve(); err != nil {
 		return err
 	}
+	if v.at.NeedsGPL != "" && !v.gpl() {
+		return refuse(CodeLicense, "%s must have a GPL compatible license", v.at.NeedsGPL)
+	}
 	if err := v.checkEffects(); err != nil {
 		return err
 	}

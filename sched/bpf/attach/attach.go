@@ -3,7 +3,6 @@ package attach
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -110,20 +109,13 @@ func (k *Kernel) Member(typ, member string, sleepable bool) (verifier.Attachment
 		at.Store = k.store
 		at.PrivateStack = member == "dispatch" // it may nest along a hierarchy of schedulers
 	} else {
-		if typ == "bpf_dummy_ops" && sleepable && member != "test_sleepable" {
-			return at, fmt.Errorf("attach to unsupported member %s of struct %s", member, typ)
-		}
 		at = k.base(kfuncs.ForeignStructOps(typ, sleepable), progtype.HookStructOps)
 		k.stub(typ, member, args)
-		if typ == "Qdisc_ops" && member == "enqueue" && len(args.Params) > 2 { // bpf_qdisc_is_valid_access
-			var list *btf.Struct
-			if k.types.TypeByName("bpf_sk_buff_ptr", &list) == nil {
-				args.Params = slices.Clone(args.Params)
-				args.Params[2].Type = &btf.Pointer{Target: list}
-			}
+		if err := k.foreign(&at, args, typ, member, sleepable); err != nil {
+			return at, err
 		}
 	}
-	at.Context, at.StructOps = args, true
+	at.Context, at.StructOps, at.NeedsGPL = args, true, "struct ops programs"
 	switch ret := btf.UnderlyingType(proto.Return).(type) {
 	case *btf.Void:
 		at.Return.Kind = verifier.ReturnVoid

@@ -167,7 +167,7 @@ func TestOther(t *testing.T) {
 		{"raw_tp", link.Program{Kind: elf.KindRawTP, Section: "raw_tp/sched_switch"}, []int{0, 88, -1, 96}, verifier.Return{}, "bpf_get_stackid", "bpf_d_path", ""},
 		{"tracepoint", link.Program{Kind: elf.KindTracepoint, Section: "tp/sched/sched_switch"}, []int{8, 8184, -1, 0, 8192}, verifier.Return{},
 			"bpf_perf_event_output", "bpf_read_branch_records", ""},
-		{"kprobe", link.Program{Kind: elf.KindKprobe, Section: "kprobe/x"}, []int{0, 160, -1, 168}, verifier.Return{}, "bpf_override_return", "bpf_d_path", ""},
+		{"kprobe", link.Program{Kind: elf.KindKprobe, Section: "kprobe/x"}, []int{0, 160, -1, 168}, verifier.Return{}, "bpf_get_stackid", "bpf_override_return", ""},
 		{"perf_event", link.Program{Kind: elf.KindPerfEvent, Section: "perf_event"}, []int{0, 168, 176, -1, 184}, verifier.Return{},
 			"bpf_read_branch_records", "bpf_override_return", ""},
 		{"lsm", link.Program{Kind: elf.KindLSM, Section: "lsm/file_open"}, nil, verifier.Return{}, "", "", "not supported"},

@@ -4,5 +4,5 @@ import "slices"
 
 // HelperNames are all names of helpers in this package.
 func HelperNames() []string {
-	return slices.Concat(common[:], traceHelpers, eventHelpers, perfHelpers, btfHelpers, argHelpers, iterHelpers, syscallHelpers, skbHelpers, tcHelpers)
+	return slices.Concat(common[:], traceHelpers, eventHelpers, perfHelpers, btfHelpers, argHelpers, iterHelpers, syscallHelpers)
 }

@@ -18,8 +18,7 @@ var common = [...]string{
 	"perf_event_read", "send_signal", "send_signal_thread", "get_task_stack", "get_branch_snapshot", "find_vma",
 }
 
-// What other types of programs have beyond that: *_func_proto of kernel/trace/bpf_trace.c, kernel/bpf/syscall.c and
-// net/core/filter.c.
+// What other types of programs have beyond that: *_func_proto of kernel/trace/bpf_trace.c, and kernel/bpf/syscall.c.
 var (
 	traceHelpers = []string{"probe_read", "probe_read_str", "get_func_ip", "probe_write_user"} // bpf_tracing_func_proto
 	eventHelpers = []string{"perf_event_output", "get_stackid", "get_stack", "get_attach_cookie"}
@@ -30,9 +29,6 @@ var (
 	argHelpers     = []string{"get_func_arg", "get_func_arg_cnt"}
 	iterHelpers    = []string{"seq_printf", "seq_write", "seq_printf_btf"}
 	syscallHelpers = []string{"sys_bpf", "btf_find_by_name_kind", "sys_close", "kallsyms_lookup_name"}
-	skbHelpers     = []string{"ktime_get_coarse_ns", "get_netns_cookie", "skb_load_bytes", "skb_load_bytes_relative", "perf_event_output"}
-	tcHelpers      = []string{"csum_diff", "skb_store_bytes", "skb_change_head", "skb_change_tail", "skb_pull_data", "fib_lookup",
-		"sk_lookup_tcp", "sk_lookup_udp", "skc_lookup_tcp", "sk_release", "sk_assign", "sk_fullsock", "check_mtu", "skb_set_tstamp", "redirect", "clone_redirect"}
 )
 
 // helperSet are the helpers of all programs and those of the lists.

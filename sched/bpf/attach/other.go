@@ -24,6 +24,9 @@ const (
 	maxArgs       = 12 // MAX_BPF_FUNC_ARGS
 )
 
+// multiFunc stands for the functions of a program that attaches to many.
+const multiFunc = "bpf_multi_func"
+
 // Other says how a program attaches that is no callback of a struct_ops.
 func (k *Kernel) Other(p *link.Program) (verifier.Attachment, error) {
 	c, ok := kfuncs.ContextOf(p)
@@ -35,6 +38,7 @@ func (k *Kernel) Other(p *link.Program) (verifier.Attachment, error) {
 	case elf.KindSyscall:
 		at.Context = &verifier.Flat{Size: maxSyscallCtx, Writable: true, Variable: true}
 		at.Helper = helperSet(traceHelpers, eventHelpers[:3], btfHelpers, syscallHelpers)
+		at.Forbidden = set("d_path", "sk_storage_get", "sk_storage_delete")
 		at.InlineCPU = true
 		at.Form = progtype.TracingForm
 	case elf.KindFentry, elf.KindFexit, elf.KindFmodRet, elf.KindFsession:
@@ -60,6 +64,8 @@ func (k *Kernel) Other(p *link.Program) (verifier.Attachment, error) {
 		case strings.HasPrefix(s, "uprobe"), strings.HasPrefix(s, "uretprobe"), s == "usdt", s == "usdt.s":
 			k.probe(&at, p)
 			return at, nil
+		case strings.HasSuffix(strings.TrimSuffix(s, ".s"), ".multi") && s[0] == 'f':
+			return k.multi(p, s)
 		case s == "lsm_cgroup":
 			return k.lsm(p, true)
 		}
@@ -87,11 +93,15 @@ func (k *Kernel) lsm(p *link.Program, cgroup bool) (verifier.Attachment, error) 
 // probe is a kprobe or a uprobe.
 func (k *Kernel) probe(at *verifier.Attachment, p *link.Program) {
 	events(at, &verifier.Flat{Size: ptRegsSize, Writable: true, Aligned: true}, "pt_regs")
-	at.Helper = helperSet(traceHelpers, eventHelpers, []string{"override_return"})
 	at.KernCtx = "pt_regs"
-	if strings.HasSuffix(section(p), ".session") {
+	if session(p) {
 		at.Return = verifier.Return{Kind: verifier.ReturnRange, Hi: 1}
 	}
+}
+
+// session tells whether the program of a probe runs at the function's end, too.
+func session(p *link.Program) bool {
+	return strings.HasSuffix(strings.TrimSuffix(section(p), ".s"), ".session")
 }
 
 // hook is where the kernel looks up the functions that a program may call.
@@ -100,7 +110,7 @@ func hook(p *link.Program) progtype.Hook {
 	case elf.KindSyscall:
 		return progtype.HookSyscall
 	case elf.KindKprobe, elf.KindKretprobe, elf.KindOther:
-		if strings.HasSuffix(section(p), ".session") {
+		if session(p) {
 			return progtype.HookKprobe | progtype.HookSession
 		}
 		return progtype.HookKprobe
@@ -181,9 +191,14 @@ func (k *Kernel) function(at *verifier.Attachment, p *link.Program) error {
 		return err
 	}
 	tracing(at, argHelpers, []string{"get_func_ret"})
+	var forbidden []string
 	if !dPathFunc(p.Attach) {
-		at.Helper = without(at.Helper, "d_path")
+		forbidden = append(forbidden, "d_path")
 	}
+	if p.Kind == elf.KindFmodRet || strings.HasPrefix(p.Attach, "bpf_sk_storage") || p.Attach == multiFunc {
+		forbidden = append(forbidden, "sk_storage_get", "sk_storage_delete")
+	}
+	at.Forbidden = set(forbidden...)
 	args := verifier.NewArgs(proto, false)
 	at.Return = verifier.Return{Kind: verifier.ReturnRange}
 	switch p.Kind {
@@ -200,6 +215,24 @@ func (k *Kernel) function(at *verifier.Attachment, p *link.Program) error {
 	return nil
 }
 
+// multi attaches to many functions at once: to the kernel a function without arguments. Its result cannot be read.
+func (k *Kernel) multi(p *link.Program, section string) (verifier.Attachment, error) {
+	one := *p
+	one.Attach, one.Sleepable = multiFunc, false
+	kind, _, _ := strings.Cut(section, ".")
+	one.Kind = map[string]elf.ProgKind{"fentry": elf.KindFentry, "fexit": elf.KindFexit, "fsession": elf.KindFsession}[kind]
+	c, _ := kfuncs.ContextOf(&one)
+	at := k.base(c, hook(&one))
+	if err := k.function(&at, &one); err != nil {
+		return at, err
+	}
+	at.Context.(*verifier.Args).Result = nil
+	if at.Sleepable = p.Sleepable; at.Sleepable {
+		at.Tracing = false
+	}
+	return at, nil
+}
+
 // tracepoint attaches to a tracepoint of the kernel, by its BTF.
 func (k *Kernel) tracepoint(at *verifier.Attachment, p *link.Program) error {
 	var td *btf.Typedef
@@ -208,10 +241,10 @@ func (k *Kernel) tracepoint(at *verifier.Attachment, p *link.Program) error {
 		if ptr, ok := td.Type.(*btf.Pointer); ok {
 			if proto, ok := ptr.Target.(*btf.FuncProto); ok && len(proto.Params) > 0 {
 				if p.Sleepable && p.Attach != "sys_enter" && p.Attach != "sys_exit" {
-					return fmt.Errorf("Sleepable program cannot attach to non-faultable tracepoint %s", p.Attach)
+					return words("Sleepable program cannot attach to non-faultable tracepoint %s", p.Attach)
 				}
 				tracing(at, argHelpers)
-				at.Helper = without(at.Helper, "d_path")
+				at.Forbidden = set("d_path")
 				params := slices.Clone(proto.Params[1:])
 				if n := errorArg(p.Attach); n >= 0 && n < len(params) {
 					params[n].Type = &btf.Int{Name: "u64", Size: 8}
@@ -234,9 +267,13 @@ func (k *Kernel) iterator(at *verifier.Attachment, p *link.Program) error {
 		return fmt.Errorf("iter/%s: the kernel has no such iterator", p.Attach)
 	}
 	tracing(at, iterHelpers)
+	if p.Attach == "tcp" || p.Attach == "unix" {
+		at.Helper = helperSet(traceHelpers, eventHelpers, btfHelpers, iterHelpers, []string{"setsockopt", "getsockopt"})
+	}
 	at.PrivateStack, at.Tracing = false, false
 	var params []btf.FuncParam
 	var kinds []verifier.FieldKind
+	var plain []bool
 	for i, m := range st.Members {
 		t := m.Type
 		if u, ok := t.(*btf.Union); ok && len(u.Members) == 1 {
@@ -247,16 +284,14 @@ func (k *Kernel) iterator(at *verifier.Attachment, p *link.Program) error {
 			name = u.Members[0].Name
 		}
 		kinds = append(kinds, bufferArg(p.Attach, name))
-		if i > 0 {
+		plain = append(plain, i > 0 && !trustedIter(p.Attach) && name != "map")
+		if i > 0 && (name != "map" || p.Attach == "bpf_map") { // other maps are there even at the end
 			name += "__nullable"
 		}
 		params = append(params, btf.FuncParam{Name: name, Type: t})
 	}
 	args := verifier.NewArgs(&btf.FuncProto{Params: params}, true)
-	args.Plain, args.Kinds = make([]bool, len(params)), kinds
-	for i := range params {
-		args.Plain[i] = i > 0 && !trustedIter(p.Attach)
-	}
+	args.Plain, args.Kinds = plain, kinds
 	at.Context, at.CssTaskIter, at.SockMapUpdate, at.SockMapDelete = args, true, true, true
 	at.Return = verifier.Return{Kind: verifier.ReturnRange, Hi: 1}
 	return nil

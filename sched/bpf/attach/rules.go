@@ -2,6 +2,7 @@ package attach
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/schedsim/schedsim/vm/elf"
@@ -16,7 +17,7 @@ const (
 	denied   = "___migrate_enable migrate_disable migrate_enable __rcu_read_lock __rcu_read_unlock"
 	noReturn = `__ia32_sys_exit __ia32_sys_exit_group __module_put_and_kthread_exit __x64_sys_exit __x64_sys_exit_group do_exit do_group_exit
 		kthread_complete_and_exit make_task_dead`
-	modifiable = "bpf_modify_return_test bpf_modify_return_test2 bpf_modify_return_test_tp bpf_fentry_test1"
+	modifiable = "bpf_modify_return_test bpf_modify_return_test2 bpf_modify_return_test_tp bpf_fentry_test1 update_socket_protocol"
 	dPathFuncs = `security_file_permission security_inode_getattr security_file_open security_path_truncate vfs_truncate vfs_fallocate dentry_open
 		vfs_getattr filp_close`
 	trustedIters = "task cgroup kmem_cache bpf_map tcp udp"
@@ -40,20 +41,24 @@ func attachable(p *link.Program) error {
 	case !p.Sleepable && p.Kind == elf.KindFmodRet && !syscall && !strings.HasPrefix(p.Attach, "security_") && !listed(modifiable, p.Attach):
 		return fmt.Errorf("%s() is not modifiable", p.Attach)
 	case listed(denied, p.Attach):
-		return fmt.Errorf("Attaching tracing programs to function '%s' is rejected.", p.Attach)
+		return words("Attaching tracing programs to function '%s' is rejected.", p.Attach)
 	case p.Kind != elf.KindFentry && listed(noReturn, p.Attach):
-		return fmt.Errorf("Attaching fexit/fsession/fmod_ret to __noreturn function '%s' is rejected.", p.Attach)
+		return words("Attaching fexit/fsession/fmod_ret to __noreturn function '%s' is rejected.", p.Attach)
 	}
 	return nil
 }
 
+// words are the kernel's own, which begin and end as they like.
+func words(format string, args ...any) error { return fmt.Errorf(format, args...) }
+
 // dPathFunc follows bpf_d_path_allowed.
 func dPathFunc(name string) bool { return listed(dPathFuncs, name) }
 
-// without takes a helper out of a set.
-func without(has func(id int32) bool, name string) func(id int32) bool {
-	out := int32(helpers.Number("bpf_" + name))
-	return func(id int32) bool { return id != out && has(id) }
+// set are the helpers of those names.
+func set(names ...string) func(id int32) bool {
+	return func(id int32) bool {
+		return slices.ContainsFunc(names, func(n string) bool { return int32(helpers.Number("bpf_"+n)) == id })
+	}
 }
 
 // trustedIter tells whether what the iterator hands out is valid for the whole call (ctx_arg_info of its bpf_iter_reg).
