@@ -248,6 +248,9 @@ func (p *Process) bpf(cmd Cmd, raw, common []byte) (int64, error) {
 	if p.k.closed {
 		return 0, refuse(abi.ENXIO, "the kernel is gone")
 	}
+	if p.exited {
+		return 0, refuse(abi.ENXIO, "the process has ended")
+	}
 	c := &call{p: p, k: p.k, noCommon: cmd&CommonAttrs == 0}
 	if err := c.attr.take(raw, attrSize); err != nil {
 		return 0, err

@@ -58,6 +58,7 @@ func TestTwoProcesses(t *testing.T) {
 		}
 
 		a.p.Exit()
+		a.errno(abi.ENXIO, sys.MapGetNextID, sys.Words(0, 0, 0)) // it says no more
 		if c := a.k.Counts(); c != (sys.Counts{Maps: 2, Progs: 1}) {
 			t.Errorf("after the first process: %+v", c)
 		}
