@@ -502,6 +502,8 @@ func (p *Prober) contextPiece() {
 			p.addK(1, int32(8*p.n(3)))
 			p.load(3, r, 1, int16(8*p.n(4)))
 		}
+	case ProbeTC, ProbeXDP, ProbeSocket:
+		p.packet()
 	case ProbeTracepoint:
 		p.load(3, 1, 6, int16(8+8*p.n(2))) // a task
 		switch p.n(4) {
@@ -581,4 +583,53 @@ func (p *Prober) arena() {
 	p.mov(2, r)
 	p.emit(0xbf, 2, 2, 1, 1) // addr_space_cast to the kernel's side
 	p.access(p.n(4), 2, int16(p.n(64)), false)
+}
+
+// packet accesses a packet behind a check of its end, or a field of the context that may not be accessed.
+func (p *Prober) packet() {
+	data, end, meta := int16(76), int16(80), int16(140)
+	if p.kind == ProbeXDP {
+		data, end, meta = 0, 4, 8
+	}
+	r := p.number()
+	switch p.n(8) {
+	case 0: // a field, to be read or written
+		if p.n(2) == 0 {
+			p.load(p.n(4), r, 6, int16(4*p.n(48)))
+		} else {
+			p.store(p.n(4), 6, r, int16(4*p.n(48)))
+		}
+		return
+	case 1: // meta data, which end where the packet begins
+		p.load(2, 1, 6, meta)
+		p.load(2, 2, 6, data)
+	default:
+		p.load(2, 1, 6, data)
+		p.load(2, 2, 6, end)
+	}
+	s, at := p.n(4), p.n(20)
+	var outs []int
+	p.mov(3, 1)
+	if p.n(3) == 0 { // at a computed place
+		outs = append(outs, p.bound(r, 100)...)
+		p.emit(0x0f, 3, r, 0, 0)
+		p.mov(1, 3)
+	}
+	p.addK(3, int32(at+sizes[s].bytes-p.n(12)/11))
+	op := []byte{0x2d, 0x3d, 0x2d, 0xad, 0xbd}[p.n(5)]
+	if op < 0xa0 { // packet beyond its end: leave
+		p.emit(op, 3, 2, 0, 0)
+		outs = append(outs, p.slots()-1)
+	} else if p.n(2) == 0 { // its end before the packet
+		p.emit(op, 2, 3, 0, 0)
+		outs = append(outs, p.slots()-1)
+	} else {
+		p.emit(op, 3, 2, 1, 0)
+		p.emit(0x05, 0, 0, 0, 0)
+		outs = append(outs, p.slots()-1)
+	}
+	p.access(s, 1, int16(at), false)
+	for _, o := range outs {
+		p.land(o)
+	}
 }

@@ -60,6 +60,11 @@ const (
 	ProbeKprobe                      // registers
 	ProbeTracepoint                  // tp_btf/sched_switch: a bool, two tasks, a number
 	NrProbeKinds
+	// Programs of the network, which no machine of ours runs.
+	ProbeTC     ProbeKind = iota - 1 // struct __sk_buff
+	ProbeXDP                         // struct xdp_md
+	ProbeSocket                      // struct __sk_buff, of which less may be accessed
+	nrNetKinds
 )
 
 // Probe is one program for a verifier.
@@ -78,6 +83,8 @@ type Prober struct {
 	Rand *rand.Rand
 	// Plain leaves out what 7.2 knows more of than 6.18: divisions, and elements of inner arrays.
 	Plain bool
+	// Net makes programs of the network, too.
+	Net bool
 
 	code  []byte
 	kind  ProbeKind
@@ -90,7 +97,11 @@ type probeCall struct{ slot, sub int }
 // Make makes a program.
 func (p *Prober) Make() Probe {
 	p.code, p.fixes, p.subs = nil, nil, [3]int{}
-	p.kind = ProbeKind(p.n(int(NrProbeKinds)))
+	if p.Net && p.n(3) == 0 {
+		p.kind = NrProbeKinds + ProbeKind(p.n(int(nrNetKinds-NrProbeKinds)))
+	} else {
+		p.kind = ProbeKind(p.n(int(NrProbeKinds)))
+	}
 	p.emit(0xbf, 6, 1, 0, 0)
 	for r := 7; r <= 9; r++ {
 		p.scalar(r)
@@ -174,6 +185,10 @@ func (p *Prober) context(r int) {
 		p.load(3, r, 6, int16(8*p.n(12)))
 	case ProbeTracepoint:
 		p.load(3, r, 6, int16([]int{0, 24}[p.n(2)]))
+	case ProbeTC, ProbeSocket:
+		p.load(2, r, 6, int16(4*[]int{0, 1, 2, 3, 4, 10, 12, 13, 16, 17}[p.n(10)]))
+	case ProbeXDP:
+		p.load(2, r, 6, int16(12+4*p.n(2)))
 	}
 }
 

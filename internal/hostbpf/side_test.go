@@ -329,6 +329,12 @@ func (s *side) attr(p *Probe, log int) (sys.Attr, []byte) {
 		a.Type = sys.ProgTypeRawTracepoint
 	case ProbeKprobe:
 		a.Type = sys.ProgTypeKprobe
+	case ProbeTC:
+		a.Type = 3 // SCHED_CLS
+	case ProbeXDP:
+		a.Type = 6
+	case ProbeSocket:
+		a.Type = sys.ProgTypeSocketFilter
 	case ProbeTracepoint:
 		a.Type, a.AttachType, a.AttachBTF = sys.ProgTypeTracing, sys.AttachTraceRawTP, s.tp
 	}
@@ -371,6 +377,11 @@ func class(msg string) string { return digits.ReplaceAllString(msg, "N") }
 // probe is program number n; every other one is plain.
 func probe(n uint64) Probe {
 	return (&Prober{Rand: rand.New(rand.NewPCG(n, 0xbeef)), Plain: n%2 == 1}).Make()
+}
+
+// netProbe is program number n where programs of the network are wanted, too.
+func netProbe(n uint64) Probe {
+	return (&Prober{Rand: rand.New(rand.NewPCG(n, 0xbeef)), Plain: n%2 == 1, Net: true}).Make()
 }
 
 // run runs a program that was loaded as fd, with input number k of program number n.

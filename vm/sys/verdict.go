@@ -234,3 +234,21 @@ func (l *vlog) report(k *checker) {
 	l.line(fmt.Sprintf("processed %d insns (limit %d) max_states_per_insn %d total_states %d peak_states %d mark_read 0",
 		k.p.verified, maxInsns, res.MaxStatesPerInsn, res.States, res.PeakStates))
 }
+
+// netSection is the section of programs of the network and of cgroups, "" for others.
+func (p *Prog) netSection() string {
+	switch p.typ {
+	case ProgTypeCgroupSKB:
+		return "cgroup_skb/" + [...]string{"ingress", "egress"}[p.attachType&1]
+	case 9:
+		return "cgroup/" + map[uint32]string{0: "sock_create", 2: "sock_create", 34: "sock_release", 12: "post_bind4", 13: "post_bind6"}[p.attachType]
+	case 18:
+		return "cgroup/" + map[uint32]string{8: "bind4", 9: "bind6", 10: "connect4", 11: "connect6", 14: "sendmsg4", 15: "sendmsg6", 19: "recvmsg4", 20: "recvmsg6",
+			29: "getpeername4", 30: "getpeername6", 31: "getsockname4", 32: "getsockname6"}[p.attachType]
+	case 25:
+		return "cgroup/" + map[uint32]string{21: "getsockopt", 22: "setsockopt"}[p.attachType]
+	}
+	return map[uint32]string{ProgTypeSocketFilter: "socket", 3: "tc", 4: "action", 6: "xdp", 10: "lwt_in", 11: "lwt_out", 12: "lwt_xmit", 13: "sockops",
+		14: "sk_skb", 15: "cgroup/dev", 16: "sk_msg", 19: "lwt_seg6local", 21: "sk_reuseport", 22: "flow_dissector", 23: "cgroup/sysctl", 30: "sk_lookup",
+		32: "netfilter"}[p.typ]
+}

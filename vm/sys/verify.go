@@ -106,6 +106,9 @@ func (k *checker) check() error {
 
 // section is a section name that would lead to such a program, for messages.
 func (k *checker) section() string {
+	if s := k.p.netSection(); s != "" {
+		return s
+	}
 	s := k.p.kind().String()
 	if k.p.sleepable && k.p.typ != ProgTypeSyscall {
 		s += ".s"
