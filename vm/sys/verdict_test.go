@@ -8,7 +8,11 @@ import (
 	"testing"
 
 	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/interp"
+	"github.com/schedsim/schedsim/vm/jit"
 	"github.com/schedsim/schedsim/vm/maps"
+	"github.com/schedsim/schedsim/vm/mem"
 	"github.com/schedsim/schedsim/vm/sys"
 	"github.com/schedsim/schedsim/vm/verifier"
 )
@@ -198,4 +202,61 @@ func TestLogLevels(t *testing.T) {
 			t.Errorf("level %d: log of %d bytes, true size %d", tc.level, len(log), attr.U32(sys.ResultLogTrueSize))
 		}
 	}
+}
+
+// Programs that reach for memory that is not theirs are refused; loaded without verification, they end where they do so, and
+// nothing else happens. Nothing of theirs is ever proved.
+func TestHostile(t *testing.T) {
+	wild := func(addr uint64) []byte { return ld64(2, 0, int32(addr), int32(addr>>32)) }
+	load, store := insn(0x79, 0, 2, 0, 0), insn(0x7a, 2, 0, 0, -1)
+	ret := join(movK(0, 0), exit)
+	for _, tc := range []struct {
+		name string
+		code []byte
+	}{
+		{"read at 0", join(wild(0), load, exit)},
+		{"read of the host", join(wild(0x00007fff_00000000), load, exit)},
+		{"write below the address space", join(wild(mem.Base-8), store, ret)},
+		{"write over its end", join(wild(mem.Base+1<<30), store, ret)},
+		{"write at the top", join(wild(1<<64-4), store, ret)},
+		{"through the context", join(insn(0x79, 2, 1, 0, 0), load, exit)},
+		{"with an index", join(insn(0xbf, 2, 10, 0, 0), insn(0x79, 3, 1, 0, 0), insn(0x0f, 2, 3, 0, 0), store, ret)},
+		{"atomic", join(wild(8), insn(0xdb, 2, 1, 0, 0), ret)},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t, verified)
+			if got := r.p.BPF(sys.ProgLoad, r.prog(sys.ProgTypeSyscall, tc.code)); got != -int64(abi.EACCES) && got != -int64(abi.EINVAL) {
+				t.Fatalf("verified: %d", got)
+			}
+			for _, e := range engines(t) {
+				r = newRig(t, func(o *sys.Options) { o.Engine = e })
+				fd := r.ok(sys.ProgLoad, r.prog(sys.ProgTypeSyscall, tc.code))
+				for _, in := range r.p.Prog(int(fd)).Linked().Code.Insns {
+					if in.Proved {
+						t.Error("an access is proved")
+					}
+				}
+				ctx := bytes.Repeat([]byte{0xf0}, 64)
+				before := bytes.Clone(r.m.Bytes(mem.Base+mem.PageSize, 64))
+				got := r.p.BPF(sys.ProgTestRun, sys.RunAttr{Prog: fd, CtxSize: 64, Ctx: r.u.Add(ctx)}.Bytes())
+				if got != -int64(abi.EFAULT) && got != 0 { // loads through what may be stale pointers yield 0
+					t.Errorf("%s: %d", e.Name(), got)
+				}
+				if !bytes.Equal(before, r.m.Bytes(mem.Base+mem.PageSize, 64)) {
+					t.Errorf("%s: memory has changed", e.Name())
+				}
+			}
+		})
+	}
+}
+
+func engines(t *testing.T) []engine.Engine {
+	t.Helper()
+	out := []engine.Engine{interp.Engine{}}
+	if e, err := jit.New(jit.Options{}); err == nil {
+		out = append(out, e)
+	} else {
+		t.Logf("without machine code: %v", err)
+	}
+	return out
 }
