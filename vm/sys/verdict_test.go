@@ -260,3 +260,12 @@ func engines(t *testing.T) []engine.Engine {
 	}
 	return out
 }
+
+// Accesses to a context that user space gives are never proved: a tail call may lead to a program that uses more of it.
+func TestContextIsNotProved(t *testing.T) {
+	r := newRig(t, verified)
+	p := r.p.Prog(int(r.ok(sys.ProgLoad, r.prog(sys.ProgTypeSyscall, join(insn(0x61, 0, 1, 8, 0), insn(0x7b, 10, 0, -8, 0), exit)))))
+	if in := p.Linked().Code.Insns; in[0].Proved || !in[1].Proved {
+		t.Errorf("proved: %v, %v", in[0].Proved, in[1].Proved)
+	}
+}

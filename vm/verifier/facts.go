@@ -50,7 +50,10 @@ func (v *verifier) prove(r *reg, in *ir.Insn) {
 		return
 	}
 	switch r.typ.base() {
-	case ptrToStack, ptrToMapValue, ptrToMapKey, ptrToCtx:
+	case ptrToStack, ptrToMapValue, ptrToMapKey:
+	case ptrToCtx:
+		// Memory of user space's may be shorter than what a program uses that was reached by a tail call.
+		f.unproved = f.unproved || v.at.Context.Region() > 0
 	case ptrToMem:
 		f.mem = true
 	case ptrToBTF:
