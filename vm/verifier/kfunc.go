@@ -381,6 +381,9 @@ func (v *verifier) kfuncSpecial(k *kfunc, m *kfuncMeta, to btf.Type, r0 *reg) (b
 		if err != nil || !ok {
 			return false, refuse(CodeArgValue, "bpf_obj_new/bpf_percpu_obj_new type ID argument must be of a struct")
 		}
+		if v.recordOf(s); v.badType != nil {
+			return false, v.badType
+		}
 		rt := ptrToBTF | memAlloc
 		if k.percpuNew() {
 			switch {

@@ -32,6 +32,9 @@ const (
 
 	fieldKptr  = fieldKptrUnref | fieldKptrRef | fieldKptrPercpu
 	fieldNodes = fieldListNode | fieldRBNode
+	// What is special in values of maps and in the program's own types.
+	mapFields   = ^fieldNodes
+	localFields = ^(fieldTimer | fieldWorkqueue | fieldTaskWork | fieldUptr)
 )
 
 // String is the kernel's name (btf_field_type_name).
@@ -138,9 +141,10 @@ const maxFields = 11
 
 // recordBuilder collects the special fields of a type. It follows btf_parse_fields.
 type recordBuilder struct {
-	v   *verifier
-	rec record
-	err error
+	v    *verifier
+	mask fieldKind // what is special
+	rec  record
+	err  error
 }
 
 var specialStructs = [...]struct {
@@ -179,7 +183,7 @@ func (b *recordBuilder) add(t btf.Type, off uint32, tags []string, depth int) {
 	case *btf.Struct, *btf.Union:
 		size, _ := sizeOf(x)
 		for _, s := range specialStructs {
-			if x.TypeName() == s.name {
+			if x.TypeName() == s.name && s.kind&b.mask != 0 {
 				b.special(s.kind, off, size, n, tags)
 				return
 			}
@@ -206,7 +210,7 @@ func (b *recordBuilder) add(t btf.Type, off uint32, tags []string, depth int) {
 
 // tooMany looks at one element of a very long array: without special fields its length does not matter.
 func (b *recordBuilder) tooMany(t btf.Type, n uint32) uint32 {
-	probe := recordBuilder{v: b.v}
+	probe := recordBuilder{v: b.v, mask: b.mask}
 	probe.add(t, 0, nil, 8)
 	if probe.err != nil || len(probe.rec.fields) > 0 {
 		b.fail("an array of %d elements with special fields", n)
@@ -254,7 +258,7 @@ func (b *recordBuilder) kptr(p *btf.Pointer, off, n uint32) {
 		}
 		t = tag.Type
 	}
-	if kind == 0 {
+	if kind&b.mask == 0 {
 		return
 	}
 	t = skipMods(t)
@@ -354,11 +358,11 @@ func (v *verifier) recordOf(t btf.Type) *record {
 		return r
 	}
 	v.records[t] = nil // while it is built: a node may point to its own type
-	b := recordBuilder{v: v}
+	b := recordBuilder{v: v, mask: localFields}
 	b.add(t, 0, nil, 0)
 	rec, err := b.done()
-	if err != nil {
-		rec = nil
+	if err != nil { // the kernel does not take such types at all
+		rec, v.badType = nil, err
 	}
 	v.records[t] = rec
 	return rec
@@ -382,7 +386,7 @@ func (v *verifier) mapInfo(m *link.Map, index int) *mapInfo {
 	if len(m.Tables) > 0 {
 		mi.typ = mapInsnArray
 	}
-	b := recordBuilder{v: v}
+	b := recordBuilder{v: v, mask: mapFields}
 	if m.Section != "" {
 		for _, va := range m.Vars {
 			b.add(va.Type, va.Off, v.varTags(va.Name), 0)

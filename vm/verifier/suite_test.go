@@ -73,6 +73,9 @@ var (
 	quoteRE = regexp.MustCompile(`^comment:(\d+):test_(expect_success|expect_failure|expect_msg=|expect_msg_unpriv=)`)
 )
 
+// damagedRE is what other output left of a last line.
+var damagedRE = regexp.MustCompile(`Failed to load program|^\w* \d+ usec$`)
+
 // figureRE is what is left of a line of figures.
 var figureRE = regexp.MustCompile(`time \d+ usec$`)
 
@@ -132,6 +135,9 @@ func recordSuite(t *testing.T, l *lab, from string) {
 			if line.Verdict == "failure" {
 				if line.Last = lastLine(log); line.Last == "" && line.Insns > 0 { // the verifier accepted it, what follows did not
 					continue
+				}
+				if damagedRE.MatchString(line.Last) {
+					line.Last = ""
 				}
 			}
 			out = append(out, line)

@@ -72,6 +72,7 @@ type verifier struct {
 	kfuncs    []*kfunc  // by index in Code.Kfuncs
 	structs   map[string]btf.Type
 	records   map[btf.Type]*record
+	badType   error // why a type of the program with special fields is malformed
 	instances map[instanceKey]*instance
 	flowSlots []*[stackSlots]track // by call, what its function has spilled
 	flows     int
