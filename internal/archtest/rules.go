@@ -54,10 +54,10 @@ var Rules = []Rule{
 
 	{Path: "sched/class/idle", May: []string{"sim", "sim/kobj"}, TestAlso: []string{"sim/topo"}},
 	{Path: "sched/class/fair", May: []string{"sim", "sim/kobj", "sim/topo"}, TestAlso: []string{"sched/class/idle"}},
-	{Path: "sched/class/ext", May: []string{"sim", "sim/kobj", "sim/topo", "ops"}, TestAlso: []string{"sched/..."}},
+	{Path: "sched/class/ext", May: []string{"sim", "sim/kobj", "sim/topo", "ops"}, TestAlso: []string{"sched/...", "ops/kernels"}},
 	{Path: "sched/class/rt", May: []string{"sim", "sim/kobj", "sim/topo"}, TestAlso: []string{"sched/class/..."}},
 	{Path: "sched/class/dl", May: []string{"sim", "sim/kobj", "sim/topo"}, TestAlso: []string{"sched/class/..."}},
-	{Path: "sched/class", May: []string{"sim", "sched/class/..."}, TestAlso: []string{"sched/...", "ops"}},
+	{Path: "sched/class", May: []string{"sim", "sched/class/..."}, TestAlso: []string{"sched/...", "ops", "sim/topo"}},
 	{Path: "sched", May: []string{"sim", "ops", "sched/class/ext"}},
 	{Path: "sched/fifo", May: []string{"sim", "ops", "sched", "sched/class/ext"}, TestAlso: []string{"sched/..."}},
 	{Path: "sched/rr", May: []string{"sim", "ops", "sched", "sched/class/ext"}, TestAlso: []string{"sched/..."}},

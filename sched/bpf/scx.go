@@ -6,6 +6,7 @@ import (
 
 	"github.com/schedsim/schedsim/kfuncs"
 	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/sched/bpf/attach"
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/link"
@@ -114,12 +115,40 @@ func (p *Policy) place() func(prog *sys.Prog) (verifier.Attachment, error) {
 	}
 	k := attach.New(p.opt.Kernel)
 	k.CPUs = uint32(p.env.Machine.NrCPUs())
+	warned := false
 	return func(prog *sys.Prog) (verifier.Attachment, error) {
-		if t, i := prog.Member(); t != nil {
-			return k.Member(t.Name, t.Members[i].Name, prog.Sleepable())
+		t, i := prog.Member()
+		if t == nil {
+			return k.Other(prog.Linked())
 		}
-		return k.Other(prog.Linked())
+		at, err := k.Member(t.Name, t.Members[i].Name, prog.Sleepable())
+		if store := at.Store; store != nil {
+			at.Store = func(typ string, off, size uint32) bool {
+				ok := store(typ, off, size)
+				if ok && !warned && p.deprecatedField(off) {
+					warned = true
+					p.notice(directWrite)
+				}
+				return ok
+			}
+		}
+		return at, err
 	}
+}
+
+// directWrite is what bpf_scx_btf_struct_access prints.
+const directWrite = "sched_ext: Writing directly to p->scx.slice/dsq_vtime is deprecated, use scx_bpf_task_set_slice/dsq_vtime()"
+
+// deprecatedField tells whether a store at off of a task_struct is one of those for which the kernel has functions.
+func (p *Policy) deprecatedField(off uint32) bool {
+	k := p.opt.Kernel
+	for _, f := range []string{"slice", "dsq_vtime"} {
+		set := func(i kernels.KfuncInfo) bool { return i.Name == "scx_bpf_task_set_"+f }
+		if at, size, ok := k.Field("task_struct.scx." + f); ok && off >= at && off < at+size && slices.ContainsFunc(k.Kfuncs(), set) {
+			return true
+		}
+	}
+	return false
 }
 
 // unjudged lets a program run that could not be verified.

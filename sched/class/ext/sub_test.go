@@ -491,19 +491,18 @@ func TestSubMoveForeign(t *testing.T) {
 		if !tried {
 			// The child's queue through an iterator of the child.
 			for _, s := range f.k.sch.children {
-				for it := (DSQIter{k: f.k, d: s.dsqs[7], seq: s.dsqs[7].seq}); ; {
-					p := it.Next()
-					if p == nil {
-						break
-					}
-					tried = true
-					it.d = &dsq{sch: f.k.sch}
-					e := f.k.ent(p)
-					e.dsq, it.d.id = it.d, 7
-					f.k.DSQMove(&it, p, ops.DSQLocal, 0, false)
-					e.dsq = s.dsqs[7]
-					return
+				it := DSQIter{k: f.k, d: s.dsqs[7], seq: s.dsqs[7].seq}
+				p := it.Next()
+				if p == nil {
+					continue
 				}
+				tried = true
+				it.d = &dsq{sch: f.k.sch}
+				e := f.k.ent(p)
+				e.dsq, it.d.id = it.d, 7
+				f.k.DSQMove(&it, p, ops.DSQLocal, 0, false)
+				e.dsq = s.dsqs[7]
+				return
 			}
 		}
 		f.k.SubDispatch(f.a.ID)
