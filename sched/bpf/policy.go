@@ -155,6 +155,7 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 		Attach:    p.place(),
 		Checked:   p.opt.Checked,
 		Unjudged:  p.unjudged,
+		Idle:      idle,
 		Trace:     p.trace,
 		Engine:    p.opt.Engine,
 		Budget:    p.opt.Budget,

@@ -9,6 +9,7 @@ import (
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/sched/bpf/attach"
 	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/elf"
 	"github.com/schedsim/schedsim/vm/link"
 	"github.com/schedsim/schedsim/vm/sys"
 	"github.com/schedsim/schedsim/vm/verifier"
@@ -147,6 +148,15 @@ func (p *Policy) deprecatedField(off uint32) bool {
 		if at, size, ok := k.Field("task_struct.scx." + f); ok && off >= at && off < at+size && slices.ContainsFunc(k.Kfuncs(), set) {
 			return true
 		}
+	}
+	return false
+}
+
+// idle tells of the programs that are loaded as the kernel would load them, and run by nobody here.
+func idle(prog *sys.Prog) bool {
+	switch prog.Linked().Kind {
+	case elf.KindIter, elf.KindLSM, elf.KindKprobe, elf.KindKretprobe, elf.KindTracepoint, elf.KindPerfEvent, elf.KindOther:
+		return true
 	}
 	return false
 }

@@ -46,6 +46,9 @@ type Options struct {
 	// Trace attaches a tracing program to a hook: a tracepoint by its name, or the entry or return of a function by its. The
 	// returned func takes it off again. An abi.ENOENT says that nothing of that name ever happens; nil: so it is for all.
 	Trace func(p *Prog, hook string) (detach func(), err error)
+	// Idle tells of a program that nothing will ever run it: what it calls need not be modelled, and it is not compiled. Nil:
+	// every program may be run.
+	Idle func(p *Prog) bool
 	// Sys is what some helpers need of the rest of a kernel; without it programs that call those are refused.
 	Sys    helpers.Sys
 	Engine engine.Engine // nil: the interpreter

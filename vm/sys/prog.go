@@ -23,6 +23,7 @@ type Prog struct {
 	name                       string // of at most 15 bytes
 	license                    string
 	gpl, sleepable             bool
+	idle                       bool   // see Options.Idle
 	raw                        []byte // as loaded
 	maps                       []*Map
 	btf                        *BTF
@@ -158,7 +159,9 @@ func (c *call) progLoad() (int64, error) {
 		p.drop()
 		return 0, err
 	}
-	c.k.load(p)
+	if !p.idle {
+		c.k.load(p)
+	}
 	p.refs, p.id = 1, c.k.progs.add(p)
 	return c.p.install(p, 0)
 }

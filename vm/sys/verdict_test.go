@@ -269,3 +269,22 @@ func TestContextIsNotProved(t *testing.T) {
 		t.Errorf("proved: %v, %v", in[0].Proved, in[1].Proved)
 	}
 }
+
+// A program that nothing will run is verified, but what it calls need not be modelled; to run it all the same is a fault.
+func TestIdle(t *testing.T) {
+	code := join(helper(126), exit)
+	r := newRig(t, func(o *sys.Options) { o.Idle = func(p *sys.Prog) bool { return p.Type() == sys.ProgTypeTracing } })
+	r.errno(abi.EINVAL, sys.ProgLoad, r.prog(sys.ProgTypeSyscall, code))
+	id := r.k.FuncID("something")
+	fd := r.ok(sys.ProgLoad, r.prog(sys.ProgTypeTracing, code, func(a *sys.ProgAttr) { a.AttachType, a.AttachBTF = sys.AttachTraceIter, id }))
+	if _, f := r.p.Prog(int(fd)).Run(0); f == nil {
+		t.Error("it runs")
+	}
+	if err := r.k.Compile(); err != nil {
+		t.Error(err)
+	}
+	r.p.Close(int(fd))
+	if c := r.k.Counts(); c.Progs != 0 {
+		t.Errorf("%d programs are left", c.Progs)
+	}
+}

@@ -90,6 +90,10 @@ func (k *checker) check() error {
 		}
 	}
 	k.facts()
+	if idle := k.c.k.opt.Idle; idle != nil && idle(k.p) {
+		k.p.idle = true
+		return nil
+	}
 	if err := k.calls(); err != nil {
 		return err
 	}
