@@ -103,12 +103,17 @@ func callbacksOf(k *abi.Kfunc, cid bool) []ops.Row {
 
 // Check tells whether all the live calls that p makes are allowed in c. The error names the program, the instruction,
 // its line and the function, and wraps a *Denied.
-func Check(p *link.Program, c Context) error {
+//
+// It is by the rules of 7.2; see Rules for other kernels.
+func Check(p *link.Program, c Context) error { return (*Rules)(nil).Check(p, c) }
+
+// Check is the function of that name by the rules of a kernel.
+func (r *Rules) Check(p *link.Program, c Context) error {
 	rows := All(&Host{})
 	for _, call := range p.Calls {
 		var err error = &Denied{Kfunc: call.Name, Context: c, Unknown: true}
 		if k := lookup(rows, call.Name); k != nil {
-			err = Allowed(k, c)
+			err = r.Allowed(k, c)
 		}
 		if err == nil {
 			continue

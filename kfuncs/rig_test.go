@@ -30,7 +30,13 @@ type rig struct {
 
 func newRig(t *testing.T, shape string) *rig {
 	t.Helper()
-	kernel, err := kernels.Get("7.2")
+	return newRigOn(t, "7.2", shape)
+}
+
+// newRigOn is newRig for another kernel.
+func newRigOn(t *testing.T, version, shape string) *rig {
+	t.Helper()
+	kernel, err := kernels.Get(version)
 	check(t, err)
 	layout, err := kobj.NewLayout(kernel)
 	check(t, err)

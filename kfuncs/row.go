@@ -31,9 +31,9 @@ type Host struct {
 
 // All returns the rows of all kernel functions, bound to h.
 func All(h *Host) []abi.Kfunc {
-	return h.inlined(slices.Concat(
+	return h.inlined(h.checkedAtRuntime(slices.Concat(
 		insertFuncs(h), dispatchFuncs(h), selectFuncs(h), idleFuncs(h), dsqFuncs(h), iterFuncs(h), taskFuncs(h), cpuFuncs(h),
-		cidFuncs(h), exitFuncs(h), commonFuncs(h), taskRefFuncs(h), cpumaskFuncs(h), dynptrFuncs(h), cgroupFuncs(h), cssFuncs(h), otherFuncs(h)))
+		cidFuncs(h), exitFuncs(h), commonFuncs(h), taskRefFuncs(h), cpumaskFuncs(h), dynptrFuncs(h), cgroupFuncs(h), cssFuncs(h), otherFuncs(h))))
 }
 
 // row makes a row; the name is taken from the prototype. A fault that call reports is prefixed with the name.

@@ -1,0 +1,95 @@
+package kfuncs
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/ops/kernels"
+	"github.com/schedsim/schedsim/vm/abi"
+)
+
+// kfMask are the bits of enum scx_kf_mask (include/linux/sched/ext.h, 6.18): what a callback allows, and what a function
+// asks for. A place with none of them holds no runqueue lock (SCX_KF_UNLOCKED).
+type kfMask uint32
+
+const (
+	kfCPURelease kfMask = 1 << iota
+	kfDispatch
+	kfEnqueue
+	kfSelectCPU
+	kfRest
+)
+
+// allows is the mask that a callback is called with (SCX_CALL_OP of 6.18).
+func allows(cb ops.Callback) kfMask {
+	switch cb {
+	case ops.SelectCPU:
+		return kfEnqueue | kfSelectCPU
+	case ops.Enqueue:
+		return kfEnqueue
+	case ops.Dispatch:
+		return kfDispatch
+	case ops.CPURelease:
+		return kfCPURelease
+	case ops.None, ops.InitTask, ops.Init, ops.Exit, ops.Dump, ops.CPUOnline, ops.CPUOffline, ops.CgroupInit, ops.CgroupExit, ops.CgroupPrepMove,
+		ops.CgroupMove, ops.CgroupCancelMove, ops.CgroupSetWeight, ops.CgroupSetBandwidth, ops.CgroupSetIdle:
+		return 0
+	}
+	return kfRest
+}
+
+// asksFor is the mask that a function asks for, by its groups in 7.2; unlocked: it may be called where none is allowed, too.
+// Others ask for nothing.
+func asksFor(g abi.Groups) (m kfMask, unlocked bool) {
+	unlocked = g&ops.GroupUnlocked != 0
+	switch {
+	case g&ops.GroupEnqueue != 0:
+		m = kfEnqueue | kfDispatch
+	case g&ops.GroupDispatch != 0:
+		m = kfDispatch
+	case g&ops.GroupSelectCPU != 0:
+		m = kfSelectCPU | kfEnqueue
+	case g&ops.GroupCPURelease != 0:
+		m = kfCPURelease
+	}
+	return m, unlocked
+}
+
+// rules are those of the kernel that programs are built for, nil for 7.2's.
+func (h *Host) rules() *Rules {
+	if k, ok := h.Layout.(*kernels.Kernel); ok {
+		return RulesOf(k)
+	}
+	return nil
+}
+
+// checkedAtRuntime has the rows ask, when they are called, whether the callback that runs allows it, where the kernel does not
+// when it loads a program. It follows scx_kf_allowed (kernel/sched/ext.c, 6.18), but looks at the innermost callback only: of
+// one that was called from another the kernel says "called from a nested operation".
+func (h *Host) checkedAtRuntime(rows []abi.Kfunc) []abi.Kfunc {
+	if r := h.rules(); r == nil || !r.ByType {
+		return rows
+	}
+	for i := range rows {
+		k := &rows[i]
+		mask, unlocked := asksFor(k.Groups)
+		if mask == 0 || k.Call == nil || strings.Contains(k.Name, "_move_set_") { // which only note a value
+			continue
+		}
+		refused := uint64(0)
+		if k.Groups&ops.GroupSelectCPU != 0 {
+			refused = abi.EPERM.Ret()
+		}
+		call := k.Call
+		k.Call = func(c *abi.Call, a *abi.Args) uint64 {
+			have := allows(h.Kernel.Frame().Callback)
+			if have&mask != 0 || have == 0 && unlocked {
+				return call(c, a)
+			}
+			h.Kernel.Fault(fmt.Sprintf("kfunc with mask 0x%x called from an operation only allowing 0x%x", uint32(mask), uint32(have)))
+			return refused
+		}
+	}
+	return rows
+}
