@@ -65,7 +65,7 @@ func (m *Machine) initCPU(id CPU) error {
 	t.setNice(0)
 	t.K.SetPrio(idlePrio)
 	t.K.SetFlags(kobj.FlagIdle | kobj.FlagKThread)
-	t.K.SetCPU(int32(id))
+	t.setCPU(id)
 	t.K.CPUsMask().Set(int32(id))
 	t.K.SetNrCPUsAllowed(1)
 	t.setState(StateRunning)

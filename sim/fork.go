@@ -218,7 +218,7 @@ func (m *Machine) fork(t *Task) error {
 	t.Class = m.classFor(t)
 	t.rank = m.rankOf(t.Class)
 	t.K.SetStartTime(uint64(m.now))
-	t.K.SetCPU(int32(m.this))
+	t.setCPU(m.this)
 	if h := m.classes[t.rank].h.TaskFork; h != nil {
 		h(t)
 	}
@@ -249,9 +249,7 @@ func (m *Machine) fork(t *Task) error {
 // refuseFork gives back a task that nobody has seen.
 func (m *Machine) refuseFork(t *Task) {
 	t.gone = true
-	if c := t.Cgroup; c.own && c.nrTasks == 0 && c.online {
-		m.destroyCgroup(c)
-	}
+	m.dropOwnCgroup(t)
 	m.freeTask(t)
 }
 
@@ -284,6 +282,13 @@ func (c *Cgroup) inheritsCPUs() bool {
 	return false
 }
 
+// dropOwnCgroup removes the cgroup that was made for t alone, unless somebody else uses it now.
+func (m *Machine) dropOwnCgroup(t *Task) {
+	if c := t.own; c != nil && c.online && c.populated == 0 && c.first == nil {
+		m.destroyCgroup(c)
+	}
+}
+
 // ownCgroup makes the cgroup in which t is alone; it goes with the task. Names are those of tasks, numbered if they are
 // taken.
 func (m *Machine) ownCgroup(t *Task) (*Cgroup, error) {
@@ -295,7 +300,7 @@ func (m *Machine) ownCgroup(t *Task) (*Cgroup, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.own = true
+	t.own = c
 	if err := m.SetCgroupWeight(c, uint64(t.ownW)); err != nil {
 		return nil, err
 	}
@@ -306,9 +311,9 @@ func (m *Machine) ownCgroup(t *Task) (*Cgroup, error) {
 func (m *Machine) wakeUpNewTask(t *Task) {
 	f := WakeFork
 	t.setState(StateRunning)
-	t.K.SetRecentUsedCPU(t.K.CPU())
+	t.K.SetRecentUsedCPU(int32(t.cpu))
 	cpu := m.selectTaskRQ(t, t.CPU(), &f)
-	t.K.SetCPU(int32(cpu)) // not SetTaskCPU: nothing migrates yet
+	t.setCPU(cpu) // not SetTaskCPU: nothing migrates yet
 	m.Activate(t, EnqNoClock|EnqInitial)
 	if m.sink != nil {
 		m.Emit(Record{Kind: KindWakeup, CPU: cpu, Task: t.PID, A: 1})
@@ -339,9 +344,7 @@ func (m *Machine) reap(t *Task) {
 	}
 	m.tasks.unlink(t)
 	t.joinCgroup(nil)
-	if c := t.Cgroup; c.own && c.nrTasks == 0 && c.online {
-		m.destroyCgroup(c)
-	}
+	m.dropOwnCgroup(t)
 	t.gone = true
 	if t.forked { // its children get a new parent (forget_original_parent)
 		for c := m.tasks.first; c != nil; c = c.next {

@@ -52,7 +52,7 @@ func (m *Machine) newStopper(c *cpu) {
 	t.setNice(0)
 	t.setState(StateInterruptible)
 	t.K.SetFlags(kobj.FlagKThread)
-	t.K.SetCPU(int32(c.id))
+	t.setCPU(c.id)
 	t.K.CPUsMask().Set(int32(c.id))
 	t.K.SetNrCPUsAllowed(1)
 	t.K.SetStartTime(uint64(m.now))
@@ -76,7 +76,7 @@ func (m *Machine) runStopper(c *cpu) {
 func (m *Machine) migrateByStopper(t *Task, dest CPU) {
 	m.StopCPU(t.CPU(), &StopWork{Do: func() {
 		switch {
-		case t.gone || t.K.Allows(t.K.CPU()) || t.MigrationDisabled > 0:
+		case t.gone || t.K.Allows(int32(t.cpu)) || t.MigrationDisabled > 0:
 		case !m.CPUAllowed(t, dest):
 			m.migrateTask(t, m.selectFallbackRQ(t.CPU(), t))
 		default:

@@ -104,11 +104,18 @@ type Task struct {
 	SumExec     Duration
 	PrevSumExec Duration
 
+	cpu     CPU
 	taskRun // the machine's own state of the task's behaviour
 }
 
-// CPU returns the CPU that the task is on or last was on (task_cpu).
-func (t *Task) CPU() CPU { return CPU(t.K.CPU()) }
+// CPU returns the CPU that the task is on or last was on (task_cpu). What programs see of it is a copy: one that runs
+// unverified may write there.
+func (t *Task) CPU() CPU { return t.cpu }
+
+func (t *Task) setCPU(cpu CPU) {
+	t.cpu = cpu
+	t.K.SetCPU(int32(cpu))
+}
 
 // IsIdle tells whether t is the idle task of a CPU.
 func (t *Task) IsIdle() bool { return t.PID == 0 }
@@ -148,6 +155,7 @@ type taskRun struct {
 	cgPrev, cgNext *Task // in the same cgroup
 	inCgroup       bool
 	ownW           int      // TaskSpec.CgroupW, until the cgroup is made
+	own            *Cgroup  // made for this task alone, see TaskSpec.CgroupW
 	userCPUs       []uint64 // what sched_setaffinity asked for (user_cpus_ptr), nil if nothing
 	kthread        bool
 	work           func(t *Task) // done on the way back to user mode

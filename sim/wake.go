@@ -137,7 +137,7 @@ func (m *Machine) SetTaskCPU(t *Task, cpu CPU) {
 	if h := m.classes[t.rank].h.Migrate; h != nil {
 		h(t, cpu)
 	}
-	t.K.SetCPU(int32(cpu))
+	t.setCPU(cpu)
 	if m.sink != nil {
 		m.Emit(Record{Kind: KindMigrate, CPU: old, Task: t.PID, A: uint64(cpu)})
 	}
