@@ -1,6 +1,9 @@
 package sim
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // takeStep has t, the current task of c, begin its next step. Steps that need no time are done when it returns.
 func (m *Machine) takeStep(c *cpu, t *Task) {
@@ -77,7 +80,10 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 			m.fail(err)
 		}
 	case StepSetAffinity:
-		if err := m.SetAffinity(t, s.CPUs); err != nil {
+		var refused *OpError
+		if err := m.SetAffinity(t, s.CPUs); errors.As(err, &refused) {
+			m.Note(err.Error(), true) // the task goes on, as programs do that do not look
+		} else if err != nil {
 			m.fail(err)
 		}
 	case StepMark:

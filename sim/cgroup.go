@@ -57,7 +57,6 @@ type Cgroup struct {
 	online                  bool
 	released                bool
 	refs                    int
-	own                     bool // of one task, see TaskSpec.CgroupW
 	timer                   Timer
 }
 

@@ -211,11 +211,11 @@ func (m *Machine) SetAffinityMask(t *Task, mask []uint64) error {
 	within := mask
 	if t.Cgroup.Parent != nil {
 		if within = intersect(mask, t.Cgroup.effective); within == nil {
-			return fmt.Errorf("task %s: affinity: none of the CPUs is in the cpuset of %s", t, t.Cgroup.Path())
+			return &OpError{"affinity of " + t.String(), EINVAL, "none of the CPUs is in the cpuset of " + t.Cgroup.Path()}
 		}
 	}
 	if intersect(within, m.active.Words()) == nil {
-		return fmt.Errorf("task %s: affinity: none of the CPUs is online", t)
+		return &OpError{"affinity of " + t.String(), EINVAL, "none of the CPUs is online"}
 	}
 	t.userCPUs = slices.Clone(mask)
 	m.setCPUsAllowed(t, within)

@@ -192,8 +192,13 @@ func (k *Kernel) anyAndDistribute(a, b []uint64) sim.CPU {
 func (k *Kernel) testAndClearIdle(cpu sim.CPU) bool {
 	s := k.idleMask(k.nodeIfEnabled(cpu))
 	if k.smtActive() {
+		var any uint64
 		for i, w := range k.topo.smt[cpu] {
+			any |= s.smt.Words()[i] & w
 			s.smt.Words()[i] &^= w
+		}
+		if any == 0 {
+			s.smt.Clear(int32(cpu)) // a CPU that is offline is not among its own threads
 		}
 	}
 	return s.cpu.TestAndClear(int32(cpu))

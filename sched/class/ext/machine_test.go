@@ -2,6 +2,7 @@ package ext
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/schedsim/schedsim/ops"
@@ -82,6 +83,7 @@ type rig struct {
 	k *Kernel
 	// recs are the records, if asked for.
 	recs []sim.Record
+	rng  *rand.Rand // of random tests
 }
 
 // rigOptions tune a rig. The zero value is one CPU without costs.
