@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/vm/link"
 )
 
@@ -64,6 +65,31 @@ func TestMissingStruct(t *testing.T) {
 	for _, r := range check(t, "6.18", filepath.Join("..", "..", "examples", "bpf", "llc_vtime.bpf.o"), Options{}) {
 		if want := map[bool]string{true: "load"}[r.Program == "llc_enqueue"]; r.Code() != want {
 			t.Errorf("%s: %s [%s]", r.Program, r.Reason, r.Code())
+		}
+	}
+}
+
+// TestTypes: with the same types given, the verdicts are the same; with another kernel's, its fields count.
+func TestTypes(t *testing.T) {
+	path := filepath.Join("..", "..", "examples", "bpf", "llc_vtime.bpf.o")
+	for _, tc := range []struct {
+		types   string
+		refused bool
+	}{{"7.2", false}, {"6.18", true}} {
+		other, err := kernels.Get(tc.types)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := New("7.2", other.BTF())
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := k.Check("x", read(t, path), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if failed, _ := Failed(rows); failed != tc.refused || len(rows) != 7 {
+			t.Errorf("types of %s: %d rows, refused: %v", tc.types, len(rows), failed)
 		}
 	}
 }
