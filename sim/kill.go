@@ -50,11 +50,22 @@ func (m *Machine) Rename(t *Task, comm string) {
 	t.K.SetComm(comm)
 }
 
-// MigrateDisable keeps t on its CPU until MigrateEnable was called as often (migrate_disable).
-func (m *Machine) MigrateDisable(t *Task) { m.SetMigrationDisabled(t, t.MigrationDisabled+1) }
+// MigrateDisable keeps t on its CPU until MigrateEnable was called as often (migrate_disable). Tasks do that themselves, so
+// one that does not run does it when it next runs.
+func (m *Machine) MigrateDisable(t *Task) {
+	if !t.OnCPU {
+		t.toPin++
+		return
+	}
+	m.SetMigrationDisabled(t, t.MigrationDisabled+1)
+}
 
 // MigrateEnable undoes one MigrateDisable (migrate_enable).
 func (m *Machine) MigrateEnable(t *Task) error {
+	if t.toPin > 0 {
+		t.toPin--
+		return nil
+	}
 	if t.MigrationDisabled == 0 {
 		return &OpError{"migrate_enable " + t.String(), EINVAL, "migration is not disabled"}
 	}

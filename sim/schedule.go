@@ -114,6 +114,10 @@ func (m *Machine) contextSwitch(c *cpu, prev, next *Task, voluntary bool) {
 			m.Emit(Record{Kind: KindIdle, CPU: c.id})
 		}
 	}
+	if next.toPin > 0 {
+		m.SetMigrationDisabled(next, next.MigrationDisabled+next.toPin)
+		next.toPin = 0
+	}
 	if prev.MigrationDisabled > 0 {
 		m.migrateDisableSwitch(prev)
 	}

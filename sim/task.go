@@ -160,6 +160,7 @@ type taskRun struct {
 	kthread        bool
 	work           func(t *Task) // done on the way back to user mode
 	killed         bool          // it ends when it next runs
+	toPin          int32         // calls of migrate_disable that it makes when it next runs
 	inWait         bool          // in a StepWait
 
 	waitOn             *WaitQueue

@@ -99,7 +99,7 @@ func TestTimelineActions(t *testing.T) {
 				{ "at": "30ms", "do": "rename", "task": "hog-0", "name": "renamed" },
 				{ "at": "40ms", "do": "set", "cgroup": "/a", "cpus": "", "max": "max" },
 				{ "at": "40ms", "do": "speed", "cpus": [0], "value": 50 },
-				{ "at": "50ms", "do": "migrate_disable", "task": "sleeper" },
+				{ "at": "50ms", "do": "migrate_disable", "task": "member" },
 				{ "at": "60ms", "do": "online", "cpus": 2 },
 				{ "at": "70ms", "do": "spawn", "task": "late", "value": 2 },
 				{ "at": "80ms", "do": "kill", "task": "sleeper" },
@@ -147,8 +147,8 @@ func TestTimelineActions(t *testing.T) {
 		t.Errorf("policy %d, nice %d", p.Policy, p.Nice)
 	}
 	x.run(t, 55*sim.Millisecond)
-	if a.QuotaUS != sim.QuotaMax || a.PeriodUS != 200_000 || m.Speed(0) != 512 || sleeper.MigrationDisabled != 1 {
-		t.Errorf("quota %d, speed %d, migration disabled %d", a.QuotaUS, m.Speed(0), sleeper.MigrationDisabled)
+	if a.QuotaUS != sim.QuotaMax || a.PeriodUS != 200_000 || m.Speed(0) != 512 || x.task(t, "member-2").MigrationDisabled != 1 {
+		t.Errorf("quota %d, speed %d, migration disabled %d", a.QuotaUS, m.Speed(0), x.task(t, "member-2").MigrationDisabled)
 	}
 	if n := x.task(t, "member-2").K.NrCPUsAllowed(); n != 2 {
 		t.Errorf("member may use %d CPUs, 2 are online", n)
@@ -172,7 +172,7 @@ func TestTimelineActions(t *testing.T) {
 30ms rename hog-0 renamed
 40ms set /a max max cpus all
 40ms speed of CPU 0 50 %
-50ms migrate_disable sleeper
+50ms migrate_disable member
 60ms online CPU 2
 70ms spawn 2 late
 80ms kill sleeper

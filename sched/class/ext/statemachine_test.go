@@ -249,6 +249,7 @@ func TestStateMachine(t *testing.T) {
 			"migrate_disable": func(*rapid.T) {
 				if p := live(); p != nil {
 					if p.MigrationDisabled > 0 {
+						// As far as others can tell: the task may move again.
 						try(m.MigrateEnable(p))
 					} else {
 						m.MigrateDisable(p)
