@@ -25,7 +25,7 @@ var Rules = []Rule{
 	{Path: "vm/mem"},
 	{Path: "vm/elf"},
 	{Path: "vm/link", May: []string{"vm/elf", "vm/ir", "vm/abi"}},
-	{Path: "vm/progtype", May: []string{"vm/abi", "vm/verifier"}},
+	{Path: "vm/progtype", May: []string{"vm/abi", "vm/helpers", "vm/verifier"}},
 	{Path: "vm/verifier", May: []string{"vm/abi", "vm/elf", "vm/link", "vm/ir"}, TestAlso: []string{"ops/kernels", "sched/bpf/attach"}},
 	{Path: "vm/maps", May: []string{"vm/abi", "vm/mem"}},
 	{Path: "vm/objects", May: []string{"vm/abi", "vm/maps"}, TestAlso: []string{"vm/mem"}},
