@@ -195,7 +195,7 @@ func (m *Machine) resume(c *cpu) {
 			if c.step.Armed() {
 				m.q.Cancel(&c.step)
 			}
-			if c.dying && c.nrRunning == 0 {
+			if c.dying && c.nrRunning == 0 && !m.hasPinned(c.id) {
 				m.takeDown(c)
 			}
 			return

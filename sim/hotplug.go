@@ -102,6 +102,16 @@ func (m *Machine) balancePush(c *cpu) {
 // perCPUKThread follows kthread_is_per_cpu.
 func (m *Machine) perCPUKThread(t *Task) bool { return t.kthread && t.K.NrCPUsAllowed() == 1 }
 
+// hasPinned tells whether a task must not leave cpu now (rq_has_pinned_tasks): the CPU has to wait for it.
+func (m *Machine) hasPinned(cpu CPU) bool {
+	for t := m.tasks.first; t != nil; t = t.next {
+		if t.MigrationDisabled > 0 && t.CPU() == cpu && t.State != StateDead {
+			return true
+		}
+	}
+	return false
+}
+
 // takeDown ends the way of an idle CPU offline (sched_cpu_dying).
 func (m *Machine) takeDown(c *cpu) {
 	c.dying, c.needResched, c.lazy = false, false, false

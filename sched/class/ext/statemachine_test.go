@@ -326,6 +326,11 @@ func TestStateMachine(t *testing.T) {
 		})
 		// Everything that was taken away comes back, and all tasks come to their end.
 		r.k.Disable(ops.ExitUnreg)
+		for _, p := range tasks {
+			for m.TaskByPID(p.PID) == p && m.MigrateEnable(p) == nil {
+			}
+		}
+		r.run(m.Now().Add(sim.Millisecond)) // CPUs that waited for them are offline now
 		for cpu := range sim.CPU(w.n) {
 			if !m.Online(cpu) {
 				try(m.CPUUp(cpu))

@@ -58,7 +58,7 @@ func (c *Class) cgroupBandwidth(g *sim.Cgroup, _ bool) {
 		c.startBandwidth(b)
 	}
 	for _, r := range tg.rqs {
-		if r == nil || !c.m.Online(r.q.cpu) {
+		if r == nil || !c.m.Active(r.q.cpu) {
 			continue
 		}
 		if was || enabled {
