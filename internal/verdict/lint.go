@@ -34,6 +34,7 @@ const (
 	lintMissing    = "lint-missing-kfunc"
 	lintCallbacks  = "lint-callbacks"
 	lintFlags      = "lint-flags"
+	lintDropped    = "lint-dropped"
 )
 
 // Rules lists the sorts of remarks.
@@ -50,6 +51,8 @@ func Rules() []Rule {
 		{lintCallbacks, "A scheduler has the callbacks that what it does depends on.", "Implement the callback that the remark names."},
 		{lintFlags, "Flags of a scheduler fit its callbacks and the kernel. The kernel checks it when the scheduler is attached.",
 			"Drop the flag, or add what it needs."},
+		{lintDropped, "What a table of callbacks sets is known to the kernel. A program for a member that is not is dropped here; libbpf refuses the " +
+			"object, unless the loader clears the member first, as those of the SCX project do.", "Clear the member in the loader where the kernel lacks it."},
 	}
 }
 
@@ -86,6 +89,9 @@ func (k *Kernel) lint(o *elf.Object, l *link.Object, rows []Row) {
 	}
 	if names := k.missing(o); len(names) > 0 {
 		about(lintMissing, true, "tests for kernel functions that there are not: %s", strings.Join(names, ", "))
+	}
+	for _, w := range l.Warnings {
+		about(lintDropped, true, "%s", w)
 	}
 	for _, t := range l.StructOps {
 		if t.Type == "sched_ext_ops" {

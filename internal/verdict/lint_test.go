@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/schedsim/schedsim/vm/elf"
+	"github.com/schedsim/schedsim/vm/link"
 )
 
 // TestLint: what is remarked on, on which kernels.
@@ -55,7 +58,7 @@ func TestLint(t *testing.T) {
 		}
 	}
 	for _, r := range Rules() {
-		if !used[r.Name] {
+		if !used[r.Name] && r.Name != lintDropped {
 			t.Errorf("rule %s has no remark", r.Name)
 		}
 	}
@@ -69,5 +72,18 @@ func TestLintClean(t *testing.T) {
 				t.Errorf("%s: %+v", r.Program, l)
 			}
 		}
+	}
+}
+
+// TestLintDropped: what the linker left out is said.
+func TestLintDropped(t *testing.T) {
+	k, err := New("7.2", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := []Row{{Program: "p"}}
+	k.lint(&elf.Object{}, &link.Object{Warnings: []string{"a member is dropped"}}, rows)
+	if len(rows[0].Lints) != 1 || rows[0].Lints[0].Rule != lintDropped || rows[0].Lints[0].Text != "a member is dropped" {
+		t.Errorf("%+v", rows[0].Lints)
 	}
 }
