@@ -2,13 +2,12 @@
 // domains of topology.c). It is the baseline that every sched_ext scheduler is compared with.
 //
 // Read Class first, then runq: runq is the arithmetic of one CPU's queue (average virtual runtime, lag, eligibility,
-// placement, pick), exact to the kernel's integers on 64 bits; Class is what the machine calls and drives it. cpuQueue
-// adds the slice timer (HRTICK), domain and group the load balancer.
+// placement, pick), exact to the kernel's integers on 64 bits; Class is what the machine calls and drives it. taskGroup
+// and bandwidth are cgroups, of which each has a runq per CPU. cpuQueue adds the slice timer (HRTICK), domain and group the load balancer.
 //
 // The features are those of the reference kernel; Options switch them. Not modelled:
 //
-//   - task groups, bandwidth control and autogroup: all tasks compete in one queue per CPU. A task with a cgroup weight is
-//     taken as alone in its group, whose entity then has that weight;
+//   - autogroup;
 //   - asymmetric capacity (misfit tasks, capacity-aware wakeups), asymmetric packing, energy-aware placement, cluster
 //     levels, cache-aware balancing (CONFIG_SCHED_CACHE), NUMA balancing, uclamp and thermal pressure;
 //   - the time that balancing takes: newidle balancing is limited by its success rate, not by its cost.
