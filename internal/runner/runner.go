@@ -101,11 +101,24 @@ func Run(o Options) (res *Result, err error) {
 		return nil, err
 	}
 	if !r.exited {
-		if err = r.simulate(); err != nil {
+		if err = r.survive(r.simulate); err != nil {
 			return nil, r.refused(err)
 		}
 	}
 	return r.finish()
+}
+
+// survive calls f. Programs that run unverified may write to the kernel's objects; where the machine stumbles over that, as a
+// kernel would, the policy has ended with an error.
+func (r *run) survive(f func() error) (err error) {
+	if u, ok := r.policy.(interface{ Unverified() bool }); ok && u.Unverified() {
+		defer func() {
+			if p := recover(); p != nil {
+				r.oops, r.exited, r.exitAt = fmt.Sprint(p), true, r.m.Now()
+			}
+		}()
+	}
+	return f()
 }
 
 // lockupSeconds is when the kernel's soft lockup watchdog, which looks every 4 s, ends a policy: at the first look after three
@@ -152,6 +165,7 @@ type run struct {
 
 	timeline []reports.TimelineEntry
 	exitAt   sim.Time
+	oops     string // what the machine stumbled over: see survive
 }
 
 // build makes the machine.
@@ -235,11 +249,19 @@ func (r *run) start() error {
 	if err := r.load.Prepare(r.m); err != nil {
 		return err
 	}
-	if r.policy != nil {
-		t, err := r.policy.Open(sched.Env{Machine: r.m, Kernel: r.ext})
-		if err != nil {
-			return &LoadError{r.o.Scheduler, err}
-		}
+	if r.policy == nil {
+		return r.begin(nil)
+	}
+	t, err := r.policy.Open(sched.Env{Machine: r.m, Kernel: r.ext})
+	if err != nil {
+		return &LoadError{r.o.Scheduler, err}
+	}
+	return r.survive(func() error { return r.begin(t) })
+}
+
+// begin puts the policy in charge, if there is one, and creates the tasks.
+func (r *run) begin(t *ops.Table) error {
+	if t != nil {
 		if err := r.ext.Enable(t); err != nil {
 			return &LoadError{r.o.Scheduler, err}
 		}
@@ -341,7 +363,9 @@ func (r *run) finish() (*Result, error) {
 	// From here on nothing is recorded: the policy leaves in order, so that its last callbacks run.
 	if r.enabled && !r.exited {
 		r.exited = true
-		r.ext.Disable(ops.ExitUnreg)
+		if _ = r.survive(func() error { r.ext.Disable(ops.ExitUnreg); return nil }); r.oops != "" {
+			res.Report.Exit = r.exit()
+		}
 	}
 	res.Log = r.ext.Log()
 	var err error
@@ -366,6 +390,10 @@ func (r *run) schedulerName() string {
 
 // exit tells why the policy ended.
 func (r *run) exit() *reports.Exit {
+	if r.oops != "" {
+		return &reports.Exit{Kind: ops.ExitError, Name: reports.ExitName(ops.ExitError), Reason: "kernel oops", AtNS: r.exitAt,
+			Message: "a program that was not verified has written to memory of the kernel: " + r.oops}
+	}
 	i := r.ext.ExitInfo()
 	return &reports.Exit{
 		Kind: i.Kind, Name: reports.ExitName(i.Kind), Code: i.ExitCode, Reason: i.Reason, Message: i.Msg, AtNS: r.exitAt, Dump: i.Dump,

@@ -68,6 +68,8 @@ type Policy struct {
 	attached map[string]bool // tracing programs that have a place in the machine
 	onReg    []func()        // run when a table is registered
 
+	unverified bool // a program that the verifier cannot judge was let through
+
 	fault    string // why the last callback could not go on
 	paidInsn uint64 // instructions and calls whose cost was charged
 	paidCall uint64

@@ -164,8 +164,12 @@ func idle(prog *sys.Prog) bool {
 // unjudged lets a program run that could not be verified.
 func (p *Policy) unjudged(prog *sys.Prog, why error) bool {
 	p.notice(fmt.Sprintf("%s: not verified, runs with checks only: %s", p.obj.Name, why))
+	p.unverified = true
 	return true
 }
+
+// Unverified tells whether a program runs that was not verified: it may do anything to the kernel's objects.
+func (p *Policy) Unverified() bool { return p.unverified || p.opt.NoVerify }
 
 // precheck refuses what the kernel half has no words for, before anything is loaded.
 func precheck(o *link.Object) error {
