@@ -458,6 +458,9 @@ func (d *decoder) memory(in *ir.Insn) error {
 	case classLD:
 		if d.op != opLdImm64 {
 			if (mode == modeABS || mode == modeIND) && size < 3 {
+				if d.off != 0 || d.dst != 0 || mode == modeABS && d.src != 0 {
+					return d.reserved(false)
+				}
 				d.bad = LegacyLoad
 				return nil
 			}

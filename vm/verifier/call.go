@@ -333,10 +333,7 @@ func (v *verifier) globalCallArgs(sub int, caller *frame) error {
 			if r.typ != scalar {
 				return refuse(CodeArgType, "%s is not a scalar", name)
 			}
-		case a.typ.has(argUntrusted):
-			if r.typ == notInit {
-				return refuse(CodeUninitReg, "%s !read_ok", name)
-			}
+		case a.typ.has(argUntrusted): // anything goes, even a register that was never set: it is read by loads that cannot fault
 		case a.typ == argCtx:
 			if err := v.argOff(r, name, argCtx, true); err != nil {
 				return err

@@ -67,7 +67,7 @@ func (v *verifier) accessSocket(a access, d *reg) error {
 		}
 		ok = off >= 0 && off < tcpSockSize && off%a.size == 0 && a.size == want
 	case ptrToXDPSock:
-		ok = off >= 0 && off < xdpSockSize && a.size == 4
+		ok = off >= 0 && off < xdpSockSize && off%a.size == 0 && a.size == 4
 	}
 	if !ok {
 		return refuse(CodeCtxAccess, "%s invalid %v access off=%d size=%d", a.name, r.typ, off, a.size)
