@@ -13,7 +13,7 @@ const (
 	// FrameSize is MAX_BPF_STACK: the bytes of stack of one frame.
 	FrameSize = 512
 	// MaxFrames is MAX_CALL_FRAMES: a program and its calls and callbacks.
-	MaxFrames = 8
+	MaxFrames = 16
 	// MaxLoops is BPF_MAX_LOOPS: the number of MayGoto that a frame may execute without jumping; the next one jumps, and
 	// so does each one after it.
 	MaxLoops = 8 << 20
@@ -23,8 +23,8 @@ const (
 	MaxPrograms = 1 << 12
 	// DefaultBudget is the number of instructions of one invocation when Options say nothing.
 	DefaultBudget = 16 << 20
-	// DefaultStack is the size of the stack region that the façade hands to an engine: 32 nested programs of 8 frames.
-	DefaultStack = 32 * MaxFrames * FrameSize
+	// DefaultStack is the size of the stack region that the façade hands to an engine: 16 nested programs of as many frames as they may have.
+	DefaultStack = 16 * MaxFrames * FrameSize
 )
 
 // Env is a set of programs with everything around them. An engine keeps the pointer; the façade changes nothing after

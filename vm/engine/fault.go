@@ -39,7 +39,7 @@ func BudgetFault(budget uint64) string {
 	return fmt.Sprintf("more than %d instructions in one invocation", budget)
 }
 
-// DepthFault is the message of a call that would need a ninth frame. It is at the call; for a callback, at its first
+// DepthFault is the message of a call that would need one more than MaxFrames frames. It is at the call; for a callback, at its first
 // instruction.
 func DepthFault() string { return fmt.Sprintf("more than %d nested calls", MaxFrames) }
 

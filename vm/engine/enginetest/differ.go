@@ -11,7 +11,7 @@ import (
 	"github.com/schedsim/schedsim/vm/mem"
 )
 
-const diffStack = 12 * engine.FrameSize
+const diffStack = 20 * engine.FrameSize
 
 // dataAddr is where worlds with a stack of that size have their memory.
 func dataAddr(tb testing.TB, stack uint64) uint64 {

@@ -48,9 +48,9 @@ func callCases(data uint64) []semantic {
 			progs: []*ir.Program{program("p", []ir.Insn{x(ir.Mov64X, 0, 10), exit})},
 			r0:    stackTop,
 		},
-		{name: "eight frames", progs: []*ir.Program{deep(8)}, r0: 8},
-		{name: "nine frames", progs: []*ir.Program{deep(9)}, fault: &engine.Fault{Insn: 7, Msg: engine.DepthFault()}},
-		{name: "endless recursion", progs: []*ir.Program{recurse}, fault: &engine.Fault{Insn: 4, Msg: engine.DepthFault()}, insns: 1 + 7*3},
+		{name: "as many frames as there may be", progs: []*ir.Program{deep(engine.MaxFrames)}, r0: engine.MaxFrames},
+		{name: "one frame more", progs: []*ir.Program{deep(engine.MaxFrames + 1)}, fault: &engine.Fault{Insn: 7, Msg: engine.DepthFault()}},
+		{name: "endless recursion", progs: []*ir.Program{recurse}, fault: &engine.Fault{Insn: 4, Msg: engine.DepthFault()}, insns: 1 + (engine.MaxFrames-1)*3},
 		{
 			name: "stack region used up by calls", opt: Options{Stack: 3 * engine.FrameSize},
 			progs: []*ir.Program{recurse}, fault: &engine.Fault{Insn: 4, Msg: engine.StackFault()}, insns: 1 + 2*3,
@@ -247,7 +247,7 @@ func nestedCases() []semantic {
 			progs: []*ir.Program{program("p",
 				[]ir.Insn{k(ir.Mov64K, 1, 1), k(ir.LdImm64, 2, int64(engine.CodeAddr(0, 4))), helper(HelperLoop), exit},
 				[]ir.Insn{k(ir.Mov64K, 1, 1), k(ir.LdImm64, 2, int64(engine.CodeAddr(0, 4))), helper(HelperLoop), exit})},
-			fault: &engine.Fault{Insn: 4, Msg: engine.DepthFault()}, insns: 8 * 3,
+			fault: &engine.Fault{Insn: 4, Msg: engine.DepthFault()}, insns: engine.MaxFrames * 3,
 		},
 		{
 			name: "budget ends in a callback", opt: Options{Budget: 40},
