@@ -52,6 +52,9 @@ func presets() []preset {
 		{ops: "central", vars: func(m Machine) map[string]any {
 			return map[string]any{"nr_cpus": len(m.Topo.CPUs)}
 		}},
+		{ops: "flatcg", vars: func(m Machine) map[string]any {
+			return map[string]any{"nr_cpus": len(m.Topo.CPUs), "cgrp_slice_ns": 20_000_000}
+		}}, // tools/sched_ext/scx_flatcg.c
 		{ops: "llc_vtime", vars: func(m Machine) map[string]any {
 			return map[string]any{"nr_llcs": m.Topo.LLCs, "cpu_llc": perCPU32(m.Topo, func(c topo.Info) int32 { return c.LLC })}
 		}},
