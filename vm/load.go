@@ -95,6 +95,7 @@ func (l *loader) load() error {
 		s.env.Progs = append(s.env.Progs, ep)
 		s.progs = append(s.progs, &Program{set: s, number: i, link: p})
 	}
+	s.unchecked()
 	for _, p := range s.env.Progs {
 		if err := engine.Check(p.Code); err != nil {
 			return fmt.Errorf("%s: %w", o.Name, err)
@@ -108,6 +109,26 @@ func (l *loader) load() error {
 		return fmt.Errorf("%s: engine %s: %w", o.Name, s.opt.Engine.Name(), err)
 	}
 	return nil
+}
+
+// unchecked finds what must hold of contexts because accesses are not checked. By a tail call a program hands its context
+// to any other one of the set.
+func (s *Set) unchecked() {
+	most := uint64(0)
+	for i, p := range s.progs {
+		code := s.env.Progs[i].Code
+		if !slices.ContainsFunc(code.Insns, func(in ir.Insn) bool { return in.Proved }) {
+			continue
+		}
+		s.proved = true
+		p.ctx = uint64(p.link.CtxSize)
+		most = max(most, p.ctx)
+	}
+	for i, p := range s.progs {
+		if tail := s.env.TailCall; tail != 0 && slices.ContainsFunc(s.env.Progs[i].Code.Insns, func(in ir.Insn) bool { return in.Op == ir.CallHelper && in.Imm == tail }) {
+			p.ctx = most
+		}
+	}
 }
 
 // selectPrograms follows libbpf: a program is loaded unless its section says otherwise; a struct_ops table that is created

@@ -97,6 +97,8 @@ type Set struct {
 	arena *maps.Arena         // nil if there is none
 	// objects are what programs have allocated, layouts those of their types by number.
 	objects *objects.Table
+	// proved: some accesses are not checked when programs run.
+	proved  bool
 	layouts map[uint64]*objects.Layout
 	helpers *helpers.Env
 	async   *Fault
@@ -108,6 +110,9 @@ type Program struct {
 	set    *Set
 	number int
 	link   *link.Program
+	// ctx is how many bytes of the context must lie in the address space, for the program and those of the set that it
+	// may go on as.
+	ctx uint64
 }
 
 // Program returns the program with that name, nil if there is none or it was not loaded.
@@ -192,14 +197,30 @@ func (p *Program) Machine() (l engine.Listing, ok bool) {
 func (p *Program) Info() *abi.Prog { return p.set.env.Progs[p.number].Info }
 
 // Run runs the program with R1 = ctx, the simulated address of its context (for struct_ops: a u64 per argument), and
-// returns R0. A *Fault means that the program ended on the way; what it did until then stays done.
+// returns R0. A *Fault means that the program ended on the way; what it did until then stays done. A program whose accesses
+// to its context are not checked does not start where they would leave the address space.
 func (p *Program) Run(ctx uint64) (r0 uint64, f *Fault) {
+	if p.ctx != 0 && !p.reachable(ctx) {
+		return 0, p.badContext(ctx)
+	}
 	r0, ef := p.set.code.Run(p.number, ctx)
 	p.set.settle()
 	if ef != nil {
 		return 0, p.set.fault(ef)
 	}
 	return r0, nil
+}
+
+// reachable tells whether all that the program may access of its context at ctx lies in the address space.
+func (p *Program) reachable(ctx uint64) bool {
+	off, n := ctx-mem.Base, p.set.opt.Mem.Limit()
+	return off < n && p.ctx <= n-off
+}
+
+func (p *Program) badContext(ctx uint64) *Fault {
+	f := p.set.fault(&engine.Fault{Prog: p.number})
+	f.Msg = fmt.Sprintf("the context of %d bytes at %#x does not lie in memory", p.ctx, ctx)
+	return f
 }
 
 // Number is the program's number in its set, from 0.
@@ -209,6 +230,9 @@ var _ abi.Other = (*Program)(nil)
 
 // TailRun runs the program in place of one of another set; see abi.Other.
 func (p *Program) TailRun(ctx uint64, tails int32) (r0 uint64, n int32, fault string) {
+	if p.ctx != 0 && !p.reachable(ctx) {
+		return 0, tails, p.badContext(ctx).Error()
+	}
 	r0, n, ef := p.set.code.Tail(p.number, ctx, tails)
 	p.set.settle()
 	if ef != nil {
@@ -220,8 +244,22 @@ func (p *Program) TailRun(ctx uint64, tails int32) (r0 uint64, n int32, fault st
 // Running tells whether a program of the set is running.
 func (s *Set) Running() bool { return s.env.State.Depth > 0 }
 
-// RunSub runs the subprogram at a code address that a program handed out (a callback) as an invocation of its own.
+// RunSub runs the subprogram at a code address that a program handed out (a callback) as an invocation of its own. In a set
+// with accesses that are not checked it is a Fault: nothing tells what the subprogram takes its arguments for. Callbacks of
+// timers and work, which get addresses of the set's own maps, run there all the same.
 func (s *Set) RunSub(fn uint64, a abi.Args) (r0 uint64, f *Fault) {
+	if s.proved {
+		p, sub, ok := engine.Resolve(s.env.Progs, fn)
+		if !ok {
+			return 0, s.fault(&engine.Fault{Msg: engine.TargetFault(fn)})
+		}
+		at := s.env.Progs[p].Code.Subs[sub].Start
+		return 0, s.fault(&engine.Fault{Prog: p, Insn: at, Msg: "a function of which accesses are not checked cannot be run by itself"})
+	}
+	return s.runSub(fn, a)
+}
+
+func (s *Set) runSub(fn uint64, a abi.Args) (r0 uint64, f *Fault) {
 	r0, ef := s.code.RunSub(fn, a)
 	s.settle()
 	if ef != nil {
@@ -235,7 +273,7 @@ func (s *Set) runAsync(fn uint64, a abi.Args) {
 	if s.code == nil {
 		return // closed
 	}
-	if _, f := s.RunSub(fn, a); f != nil && s.async == nil {
+	if _, f := s.runSub(fn, a); f != nil && s.async == nil {
 		s.async = f
 	}
 }

@@ -463,10 +463,13 @@ func TestEngineByName(t *testing.T) {
 	}
 }
 
+// BenchmarkRun runs a short program; with "context", one for which the context has to be looked at, since accesses to it are
+// not checked.
 func BenchmarkRun(b *testing.B) {
-	for _, name := range []string{"interp", "jit"} {
+	for _, name := range []string{"interp", "jit", "interp context", "jit context"} {
 		b.Run(name, func(b *testing.B) {
-			e, err := vm.EngineByName(name)
+			engine, context, _ := strings.Cut(name, " ")
+			e, err := vm.EngineByName(engine)
 			if err != nil {
 				b.Skip(err)
 			}
@@ -475,7 +478,11 @@ func BenchmarkRun(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer m.Close()
-			s, err := vm.Load(counter(), vm.Options{Mem: m, Host: &host{}, Engine: e})
+			o := counter()
+			if context != "" {
+				o.Programs[0].Code.Insns[0].Proved, o.Programs[0].CtxSize = true, 8
+			}
+			s, err := vm.Load(o, vm.Options{Mem: m, Host: &host{}, Engine: e})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -487,6 +494,42 @@ func BenchmarkRun(b *testing.B) {
 				if _, f := p.Run(ctx); f != nil {
 					b.Fatal(f)
 				}
+			}
+		})
+	}
+}
+
+// Where accesses are not checked, nothing runs with arguments that nobody has looked at.
+func TestUncheckedArguments(t *testing.T) {
+	for _, e := range engines(t) {
+		t.Run(e.Name(), func(t *testing.T) {
+			o := counter()
+			p := o.Programs[0]
+			p.Code.Insns[0].Proved, p.CtxSize = true, 8
+			m := space(t)
+			s, err := vm.Load(o, vm.Options{Mem: m, Host: &host{}, Engine: e})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			want := "program count: instruction 0 (test.c:10): the context of 8 bytes at 0x0 does not lie in memory"
+			if _, f := s.Program("count").Run(0); f == nil || f.Error() != want {
+				t.Errorf("fault %v, want %s", f, want)
+			}
+			if s.Insns() != 0 {
+				t.Errorf("%d instructions have run", s.Insns())
+			}
+			if _, _, f := s.Program("count").TailRun(^uint64(0), 1); f == "" {
+				t.Error("it goes on as another program with any context")
+			}
+			ctx := context(t, m, 3)
+			for _, fn := range []uint64{ir.CodeBase, ir.CodeBase + 8, 16} {
+				if _, f := s.RunSub(fn, abi.Args{ctx}); f == nil {
+					t.Errorf("the function at %#x runs by itself", fn)
+				}
+			}
+			if _, f := s.Program("count").Run(ctx); f != nil {
+				t.Error(f)
 			}
 		})
 	}

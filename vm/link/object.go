@@ -81,6 +81,9 @@ type Program struct {
 	Gotos []Goto
 	// Poison are the reasons why instructions of kind ir.Invalid fault when they are executed, by their Imm.
 	Poison []string
+	// CtxSize is how many bytes at the address of its context must lie in the address space when the program is run, because
+	// accesses to them are not checked (ir.Insn.Proved); 0: none.
+	CtxSize uint32
 	// Err tells why the program could not be linked; its Code then faults at once. Only programs that are not loaded
 	// by themselves can have one, unless Options.KeepGoing was set.
 	Err error

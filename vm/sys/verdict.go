@@ -67,6 +67,9 @@ func (k *checker) facts() {
 	for i := range code.Insns {
 		in := &code.Insns[i]
 		in.Proved = res.Proved[i] && !k.c.k.opt.Checked
+		if in.Proved && k.place.Context != nil && k.place.Context.Region() == 0 {
+			k.lp.CtxSize = uint32(res.CtxSize)
+		}
 		in.Probe = in.Probe || res.Probe[i]
 		in.Arena = in.Arena || res.Arena[i]
 	}

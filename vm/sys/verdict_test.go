@@ -288,3 +288,59 @@ func TestIdle(t *testing.T) {
 		t.Errorf("%d programs are left", c.Progs)
 	}
 }
+
+// A host that runs a verified program with a context that is not in memory gets a Fault: that the accesses are proved says
+// nothing of an address that nobody checked. This holds for a program that another one goes on as, too.
+func TestHostileContext(t *testing.T) {
+	load, stack := insn(0x79, 0, 1, 56, 0), insn(0x7b, 10, 0, -8, 0) // r0 = ctx[7], on the stack, too
+	reader := join(load, stack, exit)
+	caller := join(ld64(2, 1, 3, 0), movK(3, 0), helper(12), movK(0, 5), exit)
+	args := func(o *sys.Options) {
+		o.Attach = func(p *sys.Prog) (verifier.Attachment, error) {
+			return verifier.Attachment{Context: &verifier.Flat{Size: 64, Writable: true}, Helper: func(int32) bool { return true }}, nil
+		}
+	}
+	for _, e := range engines(t) {
+		t.Run(e.Name(), func(t *testing.T) {
+			r := newRig(t, args, func(o *sys.Options) { o.Engine = e })
+			table := r.ok(sys.MapCreate, sys.MapAttr{Type: uint32(maps.TypeProgArray), KeySize: 4, ValueSize: 4, MaxEntries: 1}.Bytes())
+			if table != 3 {
+				t.Fatalf("descriptor %d", table)
+			}
+			direct := r.ok(sys.ProgLoad, r.prog(sys.ProgTypeSocketFilter, reader))
+			r.ok(sys.MapUpdateElem, r.elem(table, u32(0), u32(uint32(direct)), 0))
+			tail := r.ok(sys.ProgLoad, r.prog(sys.ProgTypeSocketFilter, caller))
+			nothing := r.ok(sys.ProgLoad, r.prog(sys.ProgTypeSocketFilter, join(movK(0, 9), stack, exit)))
+			if in := r.p.Prog(int(direct)).Linked().Code.Insns; !in[0].Proved || !in[1].Proved {
+				t.Fatal("accesses are not proved")
+			}
+			ctx, b, err := r.m.Alloc(64, 8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b[56] = 77
+			if err := r.k.Compile(); err != nil {
+				t.Fatal(err)
+			}
+			end := mem.Base + r.m.Limit()
+			for _, addr := range []uint64{0, 1, 8, mem.Base - 1, mem.Base - 64, end - 63, end, end + 1<<30, 1 << 47, 1<<63 + 8, ^uint64(0), ^uint64(0) - 63} {
+				for _, fd := range []int32{direct, tail} {
+					if r0, f := r.p.Prog(int(fd)).Run(addr); f == nil || !strings.Contains(f.Msg, "does not lie in memory") {
+						t.Errorf("program %d, context at %#x: %d, %v", fd, addr, r0, f)
+					}
+				}
+				if r0, f := r.p.Prog(int(nothing)).Run(addr); f != nil || r0 != 9 {
+					t.Errorf("without a context, at %#x: %d, %v", addr, r0, f)
+				}
+			}
+			for _, fd := range []int32{direct, tail} {
+				if r0, f := r.p.Prog(int(fd)).Run(ctx); f != nil || r0 != 77 {
+					t.Errorf("program %d: %d, %v", fd, r0, f)
+				}
+				if _, f := r.p.Prog(int(fd)).Run(end - 64); f != nil {
+					t.Errorf("program %d with a context that ends where memory does: %v", fd, f)
+				}
+			}
+		})
+	}
+}
