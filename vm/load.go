@@ -21,7 +21,7 @@ const ksymFuncAddr = ir.CodeBase - 16
 
 // Load creates the maps and data sections of a linked object in opt.Mem, fills addresses in, resolves what programs call,
 // and compiles them. The order of allocations depends on the object only, so addresses are the same on every run and
-// engine. Errors name program, instruction and line; o is not changed.
+// engine. Errors name program, instruction and line; o is not changed but for opt.Keep.
 func Load(o *link.Object, opt Options) (*Set, error) {
 	if opt.Engine == nil {
 		opt.Engine = Interp()
@@ -281,7 +281,9 @@ func where(code *ir.Program, i int) string {
 // program prepares program number n: a copy of its code with all addresses, and what it calls.
 func (l *loader) program(n int, p *link.Program) (engine.Prog, error) {
 	code := *p.Code
-	code.Insns, code.Subs = slices.Clone(code.Insns), slices.Clone(code.Subs)
+	if !l.s.opt.Keep {
+		code.Insns, code.Subs = slices.Clone(code.Insns), slices.Clone(code.Subs)
+	}
 	p.Direct(&code)
 	for _, r := range p.Refs {
 		if r.Insn < 0 || r.Insn >= len(code.Insns) || code.Insns[r.Insn].Op != ir.LdImm64 {

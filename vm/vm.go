@@ -73,8 +73,10 @@ type Options struct {
 	Prog func(object uint64) (abi.Next, abi.Other)
 	// Table, if not nil, has the object's maps already: Maps are they by number in the object, nil where there is none. The
 	// set uses them, but neither fills nor frees them.
-	Table  *maps.Table
-	Maps   []maps.Map
+	Table *maps.Table
+	Maps  []maps.Map
+	// Keep: the object's code becomes that of the set, addresses are filled in there, and nobody may use it for another set.
+	Keep   bool
 	Engine Engine // nil: the interpreter, which also runs a set for which the engine has no room
 	// Budget is the number of instructions that an invocation may execute, with everything nested in it; 0 means
 	// engine.DefaultBudget.

@@ -54,8 +54,10 @@ type Options struct {
 // Policy is a scheduler from an object file.
 type Policy struct {
 	opt Options
-	obj *elf.Object
+	obj *elf.Object // nil once it was opened, and so are its types
 	tbl *elf.StructOps
+	// file is what messages call the object, name the scheduler's.
+	file, name string
 
 	env    sched.Env
 	kernel *sys.Kernel    // nil once closed
@@ -110,11 +112,15 @@ func Read(name string, data []byte, o Options) (*Policy, error) {
 			return nil, err
 		}
 	}
-	return &Policy{opt: o, obj: obj, tbl: tbl}, nil
+	p := &Policy{opt: o, obj: obj, tbl: tbl, file: obj.Name}
+	p.name = p.tableName()
+	return p, nil
 }
 
 // Name is the name in the object's ops table, or the file's name before ".bpf.o".
-func (p *Policy) Name() string {
+func (p *Policy) Name() string { return p.name }
+
+func (p *Policy) tableName() string {
 	for _, m := range p.tbl.Members {
 		if m.Name == "name" && !m.Func {
 			if name := cString(m.Bytes); name != "" {
@@ -122,12 +128,17 @@ func (p *Policy) Name() string {
 			}
 		}
 	}
-	return strings.TrimSuffix(strings.TrimSuffix(p.obj.Name, ".o"), ".bpf")
+	return strings.TrimSuffix(strings.TrimSuffix(p.file, ".o"), ".bpf")
 }
 
 // Open links the object, checks its permissions, loads its programs and returns the table. It follows what bpf(2) does
 // from BPF_PROG_LOAD to the registration of the struct_ops map.
+//
+// The object is forgotten when that is done, so that a policy can be opened once.
 func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
+	if p.obj == nil {
+		return nil, fmt.Errorf("%s: has been opened already", p.file)
+	}
 	p.env, p.costs = e, e.Machine.Costs()
 	globals, err := p.globals()
 	if err != nil {
@@ -175,6 +186,8 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 		return nil, err
 	}
 	ksyms.notices(linked.Name, p.notice)
+	p.obj, p.tbl = nil, nil
+	p.loaded.Forget()
 	e.Machine.OnTaskFree(func(t *sim.Task) {
 		if p.kernel != nil {
 			p.kernel.DropOwner(t.K.Addr)

@@ -163,7 +163,7 @@ func idle(prog *sys.Prog) bool {
 
 // unjudged lets a program run that could not be verified.
 func (p *Policy) unjudged(prog *sys.Prog, why error) bool {
-	p.notice(fmt.Sprintf("%s: not verified, runs with checks only: %s", p.obj.Name, why))
+	p.notice(fmt.Sprintf("%s: not verified, runs with checks only: %s", p.file, why))
 	p.unverified = true
 	return true
 }

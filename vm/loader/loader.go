@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/schedsim/schedsim/vm/abi"
@@ -389,6 +390,33 @@ func (l *Object) Prog(name string) *sys.Prog {
 		return nil
 	}
 	return l.p.Prog(int(fd))
+}
+
+// Forget lets go of what only loading and attaching tables need: code and types. What was loaded stays, so do the names of
+// programs and variables. Afterwards Programs tell nothing but what a program is called and where it attaches.
+func (l *Object) Forget() {
+	l.d, l.refused = nil, nil
+	o := &link.Object{Name: l.o.Name, License: l.o.License, Arena: l.o.Arena, StructOps: l.o.StructOps}
+	for _, m := range l.o.Maps {
+		vars := slices.Clone(m.Vars)
+		for i := range vars {
+			vars[i].Type = nil
+		}
+		o.Maps = append(o.Maps, &link.Map{Name: m.Name, Type: m.Type, KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
+			Flags: m.Flags, Section: m.Section, Frozen: m.Frozen, Vars: vars})
+	}
+	if a := l.o.Arena; a != nil {
+		vars := slices.Clone(a.Vars)
+		for i := range vars {
+			vars[i].Type = nil
+		}
+		o.Arena = &elf.Arena{Map: a.Map, Size: a.Size, Vars: vars}
+	}
+	progs := make([]*link.Program, len(l.progs))
+	for i, p := range l.progs {
+		progs[i] = &link.Program{Name: p.Name, Section: p.Section, Kind: p.Kind, Attach: p.Attach, Sleepable: p.Sleepable, AutoLoad: p.AutoLoad}
+	}
+	l.o, l.progs = o, progs
 }
 
 // Programs are the loaded programs as they were linked, in the order of the object.

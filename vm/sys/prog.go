@@ -55,7 +55,8 @@ func (p *Prog) Sleepable() bool { return p.sleepable }
 // GPL tells that the program's license is compatible with the GPL.
 func (p *Prog) GPL() bool { return p.gpl }
 
-// Linked is the program as it was decoded: instructions without addresses, what it refers to and calls.
+// Linked is the program as it was decoded: instructions, what it refers to and calls. They have addresses once the program was
+// compiled.
 func (p *Prog) Linked() *link.Program { return p.link }
 
 // Maps are the maps that the program holds.
