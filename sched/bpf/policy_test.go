@@ -206,3 +206,17 @@ func counter(t *testing.T, p *Policy, name string) uint64 {
 	}
 	return binary.LittleEndian.Uint64(b)
 }
+
+// A policy is opened once: then it lets go of the object, but not of the names that messages and callers use.
+func TestOpenTwice(t *testing.T) {
+	r := newRig(t, rigConfig{topo: "1n1l1c1t"})
+	p := example(t, "simple", r.options("interp"))
+	name := p.Name()
+	r.enable(p)
+	if p.obj != nil || p.Name() != name || name == "" {
+		t.Errorf("name %q, want %q; object %v", p.Name(), name, p.obj)
+	}
+	if _, err := p.Open(sched.Env{Machine: r.m, Kernel: r.k}); err == nil || err.Error() != "simple.bpf.o: has been opened already" {
+		t.Errorf("opened again: %v", err)
+	}
+}

@@ -212,3 +212,32 @@ func TestProgArraySlots(t *testing.T) {
 		})
 	}
 }
+
+// Forgetting takes what only loading needs; what was loaded goes on.
+func TestForget(t *testing.T) {
+	o := object()
+	_, l, err := load(t, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Forget()
+	if r0, f := l.Prog("count_up_to_the_limit").Run(0); r0 != 1 || f != nil {
+		t.Errorf("it returns %d, %v; want 1", r0, f)
+	}
+	if r0, err := l.Run("count_up_to_the_limit", nil); r0 != 2 || err != nil {
+		t.Errorf("it returns %d, %v; want 2", r0, err)
+	}
+	if b, err := l.Global("counter"); err != nil || b[0] != 2 {
+		t.Errorf("counter %v, %v", b, err)
+	}
+	if m := l.Map(".rodata"); m == nil || !m.Frozen() {
+		t.Errorf("map %v", m)
+	}
+	if p := l.Programs()[0]; p.Name != "count_up_to_the_limit" || p.Code != nil || p.Refs != nil {
+		t.Errorf("program %+v", p)
+	}
+	if o.Programs[0].Code == nil || o.Maps[0].Data == nil {
+		t.Error("the object of the caller has changed")
+	}
+	l.Close()
+}

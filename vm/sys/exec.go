@@ -147,6 +147,9 @@ func (k *Kernel) compile(progs []*Prog) error {
 	if err != nil {
 		return err
 	}
+	for _, lp := range o.Programs {
+		lp.Refs = nil // they are in the code now
+	}
 	s.Set = vs
 	s.insns, s.calls = vs.Counters()
 	k.sets = append(k.sets, s)
