@@ -3,8 +3,6 @@ package bpf
 import (
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/schedsim/schedsim/sim"
@@ -14,14 +12,7 @@ import (
 // CPU, /a with weight 300 against /b with 100 gets three quarters, whatever the number of tasks, as long as one waits while
 // another runs: a group whose only task runs has nothing to dispatch.
 func TestFlatcg(t *testing.T) {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		t.Skip(err)
-	}
-	path := filepath.Join(home, ".cache/linux-lab/build/obj/kernel/scx_flatcg.bpf.o")
-	if _, err := os.Stat(path); err != nil {
-		t.Skip("no object of tools/sched_ext: ", err)
-	}
+	path := kernelObject(t, "scx_flatcg")
 	r := newRig(t, rigConfig{topo: "1n1l1c1t", quiet: true})
 	mkdir := func(path string, weight uint64) *sim.Cgroup {
 		c, err := r.m.MkdirAll(path)

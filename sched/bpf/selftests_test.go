@@ -22,12 +22,13 @@ import (
 // user-space halves of our own that do what the kernel's do and expect what was recorded of a real kernel: exit kinds, codes,
 // messages, counters, and what does not load.
 
-// selftestObject is the path of one of the objects; the test is skipped where they are not.
-func selftestObject(t *testing.T, name string) string {
+// kernelObject is the path of one of the objects; the test is skipped where they are not.
+func kernelObject(t *testing.T, name string) string {
 	t.Helper()
 	dirs := filepath.SplitList(os.Getenv("SCHEDSIM_OBJECTS"))
 	if home, err := os.UserHomeDir(); err == nil {
-		dirs = append(dirs, filepath.Join(home, ".cache/schedsim/linux-7.2/selftests"))
+		made := filepath.Join(home, ".cache/schedsim/linux-7.2")
+		dirs = append(dirs, filepath.Join(made, "selftests"), filepath.Join(made, "obj"))
 	}
 	for _, dir := range dirs {
 		path := filepath.Join(dir, name+".bpf.o")
@@ -35,7 +36,7 @@ func selftestObject(t *testing.T, name string) string {
 			return path
 		}
 	}
-	t.Skipf("%s.bpf.o is neither in SCHEDSIM_OBJECTS nor in ~/.cache/schedsim/linux-7.2/selftests: run scripts/kernel-objects", name)
+	t.Skipf("%s.bpf.o is neither in SCHEDSIM_OBJECTS nor in ~/.cache/schedsim/linux-7.2: run scripts/kernel-objects", name)
 	return ""
 }
 
@@ -47,7 +48,7 @@ type selftest struct {
 
 func (r *rig) selftest(name string, o Options) *selftest {
 	r.t.Helper()
-	path := selftestObject(r.t, name)
+	path := kernelObject(r.t, name)
 	base := r.options("")
 	o.Kernel, o.Mem, o.Engine = base.Kernel, base.Mem, base.Engine
 	p, err := New(path, o)
@@ -414,7 +415,7 @@ func TestSelftestRefused(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t, rigConfig{quiet: true, topo: threeCPUs})
-			path := selftestObject(t, tc.name)
+			path := kernelObject(t, tc.name)
 			p, err := New(path, r.options(""))
 			if err == nil {
 				_, err = p.Open(sched.Env{Machine: r.m, Kernel: r.k})
@@ -431,7 +432,7 @@ func TestSelftestRefused(t *testing.T) {
 	// A program of another struct_ops calls a kernel function of sched_ext: its object is no scheduler, so the check alone is
 	// asked.
 	t.Run("non_scx_kfunc_deny", func(t *testing.T) {
-		data, err := os.ReadFile(selftestObject(t, "non_scx_kfunc_deny"))
+		data, err := os.ReadFile(kernelObject(t, "non_scx_kfunc_deny"))
 		if err != nil {
 			t.Fatal(err)
 		}
