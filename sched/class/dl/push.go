@@ -114,17 +114,9 @@ func (c *Class) pushTask(q *runq) bool {
 	if cpu == sim.NoCPU || cpu == q.cpu || !c.earliest(t, &c.rqs[cpu]) {
 		return false
 	}
-	c.move(t, cpu)
+	c.m.MoveQueuedTask(t, cpu)
 	c.m.Resched(cpu)
 	return true
-}
-
-// move follows move_queued_task_locked.
-func (c *Class) move(t *sim.Task, cpu sim.CPU) {
-	c.m.Deactivate(t, 0)
-	c.m.SetTaskCPU(t, cpu)
-	c.m.Activate(t, 0)
-	c.m.WakeupPreempt(cpu, t, 0)
 }
 
 // pullTasks follows pull_dl_task.
@@ -142,7 +134,7 @@ func (c *Class) pullTasks(q *runq) {
 		if curr := c.m.Curr(src.cpu); c.mine(curr) && c.entity(t).deadline < c.entity(curr).deadline {
 			continue // about to run there
 		}
-		c.move(t, q.cpu)
+		c.m.MoveQueuedTask(t, q.cpu)
 		pulled = true
 	}
 	if pulled {

@@ -131,17 +131,9 @@ func (c *Class) pushTask(q *runq) bool {
 	if cpu == sim.NoCPU || cpu == q.cpu || c.rqs[cpu].highest() <= prioOf(t) {
 		return false
 	}
-	c.move(t, cpu)
+	c.m.MoveQueuedTask(t, cpu)
 	c.m.Resched(cpu)
 	return true
-}
-
-// move follows move_queued_task_locked.
-func (c *Class) move(t *sim.Task, cpu sim.CPU) {
-	c.m.Deactivate(t, 0)
-	c.m.SetTaskCPU(t, cpu)
-	c.m.Activate(t, 0)
-	c.m.WakeupPreempt(cpu, t, 0)
 }
 
 // pullTasks follows pull_rt_task: it takes over tasks that wait elsewhere and are better than all of q's.
@@ -156,7 +148,7 @@ func (c *Class) pullTasks(q *runq) {
 		if t == nil || prioOf(t) >= q.highest() || prioOf(t) < prioOf(c.m.Curr(src.cpu)) {
 			continue
 		}
-		c.move(t, q.cpu)
+		c.m.MoveQueuedTask(t, q.cpu)
 		pulled = true
 	}
 	if pulled {
