@@ -16,6 +16,7 @@ var Rules = []Rule{
 	{Path: "internal/eventq"},
 	{Path: "internal/archtest"},
 	{Path: "internal/cdecl"},
+	{Path: "internal/editdist"},
 	{Path: "sim/topo"},
 	{Path: "sim/kobj"},
 	{Path: "sim", May: []string{"internal/eventq", "sim/kobj", "sim/topo"}, TestAlso: []string{"sched/class/idle", "sched/class/fair"}},
@@ -23,7 +24,7 @@ var Rules = []Rule{
 	{Path: "vm/ir"},
 	{Path: "vm/abi", May: []string{"vm/ir"}},
 	{Path: "vm/mem"},
-	{Path: "vm/elf"},
+	{Path: "vm/elf", May: []string{"internal/editdist"}},
 	{Path: "vm/link", May: []string{"vm/elf", "vm/ir", "vm/abi"}},
 	{Path: "vm/progtype", May: []string{"vm/abi", "vm/helpers", "vm/verifier"}},
 	{Path: "vm/verifier", May: []string{"vm/abi", "vm/elf", "vm/link", "vm/ir"}, TestAlso: []string{"ops/kernels", "sched/bpf/attach"}},
@@ -73,7 +74,7 @@ var Rules = []Rule{
 		TestAlso: []string{"sched/...", "sim/topo", "internal/runner", "workloads", "examples"}},
 
 	{Path: "workloads/gen", May: []string{"sim"}},
-	{Path: "workloads/rtapp", May: []string{"sim", "workloads/gen"}},
+	{Path: "workloads/rtapp", May: []string{"internal/editdist", "sim", "workloads/gen"}},
 	{Path: "workloads", May: []string{"sim", "sim/kobj", "sim/topo", "workloads/..."}, TestAlso: []string{"sched/..."}},
 	{Path: "reports", May: []string{"sim", "ops", "workloads"}, TestAlso: []string{"sched/...", "sim/topo"}},
 

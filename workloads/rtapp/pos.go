@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/schedsim/schedsim/internal/editdist"
 )
 
 // Pos is a place in the text: line and column, both from 1; a column counts characters, not bytes.
@@ -78,40 +80,11 @@ func nearest(s string, names []string) string {
 	best, bestD := "", len(s)/3+1
 	low := strings.ToLower(s)
 	for _, n := range names {
-		if d := distance(low, strings.ToLower(n), bestD); d < bestD {
+		if d := editdist.Distance(low, strings.ToLower(n), bestD-1); d < bestD {
 			best, bestD = n, d
 		}
 	}
 	return best
-}
-
-// distance counts the insertions, deletions, replacements and swaps of neighbours that turn a into b. It answers limit
-// for anything that is not below limit.
-func distance(a, b string, limit int) int {
-	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
-		return limit
-	}
-	var prev2 []int
-	prev := make([]int, len(b)+1)
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		cur := make([]int, len(b)+1)
-		cur[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				cur[j] = min(cur[j], prev2[j-2]+1)
-			}
-		}
-		prev2, prev = prev, cur
-	}
-	return min(prev[len(b)], limit)
 }
 
 // didYouMean is the end of a message about an unknown name.
