@@ -184,12 +184,12 @@ func (l *loader) createMaps() error {
 		}
 		mm, err := t.New(spec)
 		if err != nil {
-			if !l.mapIsUsed(i) {
+			if link.MapUser(l.progs, i) == "" {
 				t.Skip()
 				l.refused[i] = err
 				continue
 			}
-			return fmt.Errorf("%s: %w%s", l.o.Name, err, l.mapUser(i))
+			return fmt.Errorf("%s: %w%s", l.o.Name, err, link.MapUser(l.progs, i))
 		}
 		s.mapOf[m.Name] = mm
 		if a, ok := mm.(*maps.Arena); ok {
@@ -255,29 +255,6 @@ func (l *loader) fillSlot(outer maps.Map, slot elf.Slot) error {
 	return nil
 }
 
-// mapIsUsed tells whether live code of a program that is loaded refers to map number i.
-func (l *loader) mapIsUsed(i int) bool { return l.mapUser(i) != "" }
-
-// mapUser names the first live instruction that refers to map number i, "" if there is none.
-func (l *loader) mapUser(i int) string {
-	for _, p := range l.progs {
-		for _, r := range p.Refs {
-			if (r.Kind == link.RefMap || r.Kind == link.RefMapValue || r.Kind == link.RefArena) && r.Map == i && live(p, r.Insn) {
-				return fmt.Sprintf(" (used by program %s, %s)", p.Name, where(p.Code, r.Insn))
-			}
-		}
-	}
-	return ""
-}
-
-// live tells whether instruction i can run; without analysis everything can.
-func live(p *link.Program, i int) bool { return i >= len(p.Live) || p.Live[i] }
-
-// where is an instruction for messages.
-func where(code *ir.Program, i int) string {
-	return fmt.Sprintf("instruction %d%s", code.Insns[i].Orig, parens(lineOf(code, i)))
-}
-
 // program prepares program number n: a copy of its code with all addresses, and what it calls.
 func (l *loader) program(n int, p *link.Program) (engine.Prog, error) {
 	code := *p.Code
@@ -291,8 +268,8 @@ func (l *loader) program(n int, p *link.Program) (engine.Prog, error) {
 		}
 		addr, err := l.address(n, p, r)
 		if err != nil {
-			if live(p, r.Insn) {
-				return engine.Prog{}, fmt.Errorf("%s: %w", where(p.Code, r.Insn), err)
+			if p.IsLive(r.Insn) {
+				return engine.Prog{}, fmt.Errorf("%s: %w", p.Code.Where(r.Insn), err)
 			}
 			addr = 0
 		}
@@ -300,7 +277,7 @@ func (l *loader) program(n int, p *link.Program) (engine.Prog, error) {
 	}
 	for _, h := range p.Helpers {
 		if id := int64(h.ID); id < 0 || id >= int64(len(l.s.env.Helpers)) || l.s.env.Helpers[id] == nil {
-			return engine.Prog{}, fmt.Errorf("%s: %w", where(p.Code, h.Insn), helperError(id))
+			return engine.Prog{}, fmt.Errorf("%s: %w", p.Code.Where(h.Insn), helperError(id))
 		}
 	}
 	kfuncs, err := l.kfuncsOf(p)
@@ -379,9 +356,9 @@ func (l *loader) kfuncsOf(p *link.Program) ([]abi.Func, error) {
 		k := l.kfuncs[c.Name]
 		switch {
 		case k == nil:
-			return nil, fmt.Errorf("%s: kernel function %s: not known%s", where(p.Code, c.Insn), c.Name, similar(c.Name, l.kfuncNames()))
+			return nil, fmt.Errorf("%s: kernel function %s: not known%s", p.Code.Where(c.Insn), c.Name, similar(c.Name, l.kfuncNames()))
 		case !k.Modelled():
-			return nil, fmt.Errorf("%s: kernel function %s: not supported", where(p.Code, c.Insn), c.Name)
+			return nil, fmt.Errorf("%s: kernel function %s: not supported", p.Code.Where(c.Insn), c.Name)
 		}
 	}
 	return fns, nil

@@ -1,5 +1,7 @@
 package ir
 
+import "fmt"
+
 // Reg is a BPF register, R0-R10.
 type Reg uint8
 
@@ -261,6 +263,17 @@ type Program struct {
 	Line func(insn int32) string
 	// Source is Line in full; nil where there is no line information.
 	Source func(insn int32) Source
+}
+
+// Where is an instruction for messages: its index in the bytecode and, where it is known, its C source line.
+func (p *Program) Where(insn int) string {
+	s := fmt.Sprintf("instruction %d", p.Insns[insn].Orig)
+	if p.Line != nil {
+		if line := p.Line(int32(insn)); line != "" {
+			s += " (" + line + ")"
+		}
+	}
+	return s
 }
 
 // Source is the place in C that an instruction was compiled from. The zero value is an unknown one.

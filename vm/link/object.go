@@ -1,6 +1,8 @@
 package link
 
 import (
+	"fmt"
+
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/schedsim/schedsim/vm/elf"
@@ -178,3 +180,19 @@ const (
 	MemberInt
 	MemberBytes // arrays, structs, pointers to data
 )
+
+// IsLive tells whether instruction i can run; without an analysis all can.
+func (p *Program) IsLive(i int) bool { return i >= len(p.Live) || p.Live[i] }
+
+// MapUser names the first live instruction of the programs that refers to map number i, as the tail of a message; "" if there
+// is none.
+func MapUser(progs []*Program, i int) string {
+	for _, p := range progs {
+		for _, r := range p.Refs {
+			if (r.Kind == RefMap || r.Kind == RefMapValue || r.Kind == RefArena) && r.Map == i && p.IsLive(r.Insn) {
+				return fmt.Sprintf(" (used by program %s, %s)", p.Name, p.Code.Where(r.Insn))
+			}
+		}
+	}
+	return ""
+}

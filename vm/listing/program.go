@@ -89,7 +89,7 @@ func program(o *elf.Object, l *link.Object, p *link.Program) Program {
 		for k := s.Start; k < s.End; k++ {
 			in := &p.Code.Insns[k]
 			slot := in.Orig - base
-			e := Insn{Slot: in.Orig, Dead: int(k) < len(p.Live) && !p.Live[k], Text: text(p.Code, in), index: k}
+			e := Insn{Slot: in.Orig, Dead: !p.IsLive(int(k)), Text: text(p.Code, in), index: k}
 			if n := sort.Search(len(fn.Lines), func(i int) bool { return fn.Lines[i].Insn > slot }) - 1; n >= 0 && n != last {
 				if last < 0 || fn.Lines[n].Line != fn.Lines[last].Line || fn.Lines[n].File != fn.Lines[last].File {
 					e.Source = &Source{File: path.Base(fn.Lines[n].File), Line: fn.Lines[n].Line, Text: strings.TrimSpace(fn.Lines[n].Text)}

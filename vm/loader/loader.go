@@ -9,7 +9,6 @@ import (
 
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/elf"
-	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/link"
 	"github.com/schedsim/schedsim/vm/maps"
 	"github.com/schedsim/schedsim/vm/sys"
@@ -153,11 +152,11 @@ func (l *Object) createMap(i int) error {
 	m := l.o.Maps[i]
 	fd, err := l.mapCreate(m)
 	if err != nil {
-		if !l.mapIsUsed(i) {
+		if link.MapUser(l.progs, i) == "" {
 			l.refused[i] = err
 			return nil
 		}
-		return fmt.Errorf("map %q: %w%s", m.Name, err, l.mapUser(i))
+		return fmt.Errorf("map %q: %w%s", m.Name, err, link.MapUser(l.progs, i))
 	}
 	l.mapFD[i] = fd
 	if a := l.o.Arena; a != nil && a.Map == i {
@@ -338,35 +337,6 @@ func (l *Object) mapNamed(name string) int32 {
 		}
 	}
 	return 0
-}
-
-// mapIsUsed tells whether live code of a program that is loaded refers to map number i.
-func (l *Object) mapIsUsed(i int) bool { return l.mapUser(i) != "" }
-
-// mapUser names the first live instruction that refers to map number i, "" if there is none.
-func (l *Object) mapUser(i int) string {
-	for _, p := range l.progs {
-		for _, r := range p.Refs {
-			if (r.Kind == link.RefMap || r.Kind == link.RefMapValue || r.Kind == link.RefArena) && r.Map == i && live(p, r.Insn) {
-				return fmt.Sprintf(" (used by program %s, %s)", p.Name, where(p.Code, r.Insn))
-			}
-		}
-	}
-	return ""
-}
-
-// live tells whether instruction i can run; without analysis everything can.
-func live(p *link.Program, i int) bool { return i >= len(p.Live) || p.Live[i] }
-
-// where is an instruction for messages.
-func where(code *ir.Program, i int) string {
-	s := fmt.Sprintf("instruction %d", code.Insns[i].Orig)
-	if code.Line != nil {
-		if line := code.Line(int32(i)); line != "" {
-			s += " (" + line + ")"
-		}
-	}
-	return s
 }
 
 // Map is the map with that name in the object (a data section's is the section's name), nil if there is none.

@@ -24,8 +24,8 @@ func (l *Object) operands(p *link.Program) (map[int]operand, error) {
 	for _, r := range p.Refs {
 		o, err := l.operand(p, r)
 		if err != nil {
-			if live(p, r.Insn) {
-				return nil, fmt.Errorf("%s: %w", where(p.Code, r.Insn), err)
+			if p.IsLive(r.Insn) {
+				return nil, fmt.Errorf("%s: %w", p.Code.Where(r.Insn), err)
 			}
 			o = operand{} // a null pointer
 		}
@@ -128,7 +128,7 @@ func (l *Object) kernelCalls(p *link.Program, ops map[int]operand) error {
 	}
 	for _, c := range p.Calls {
 		if k.SymbolID(c.Name, true) == 0 {
-			return fmt.Errorf("%s: kernel function %s: not known%s", where(p.Code, c.Insn), c.Name, elf.DidYouMean(c.Name, k.FuncNames()))
+			return fmt.Errorf("%s: kernel function %s: not known%s", p.Code.Where(c.Insn), c.Name, elf.DidYouMean(c.Name, k.FuncNames()))
 		}
 	}
 	for i := range p.Code.Insns {

@@ -532,15 +532,7 @@ func (k *checker) adopt(a *link.Program) bool {
 }
 
 // at is an instruction for messages.
-func (k *checker) at(insn int) string { return where(k.lp.Code, insn) }
-
-func where(code *ir.Program, i int) string {
-	s := fmt.Sprintf("instruction %d", code.Insns[i].Orig)
-	if line := code.Line(int32(i)); line != "" {
-		s += " (" + line + ")"
-	}
-	return s
-}
+func (k *checker) at(insn int) string { return k.lp.Code.Where(insn) }
 
 // calls checks what live code calls.
 func (k *checker) calls() error {
@@ -571,7 +563,7 @@ func (k *checker) calls() error {
 // variables checks that the kernel variables exist whose addresses live code takes.
 func (k *checker) variables() error {
 	for _, r := range k.lp.Refs {
-		if r.Kind != link.RefKsymVar || r.Insn < len(k.lp.Live) && !k.lp.Live[r.Insn] {
+		if r.Kind != link.RefKsymVar || !k.lp.IsLive(r.Insn) {
 			continue
 		}
 		ok := false
