@@ -79,6 +79,7 @@ var Rules = []Rule{
 	{Path: "reports", May: []string{"sim", "ops", "workloads"}, TestAlso: []string{"sched/...", "sim/topo"}},
 
 	{Path: "internal/runner", May: []string{"..."}},
+	{Path: "internal/fidelity"},
 	{Path: "internal/verdict", May: []string{"ops", "ops/kernels", "sched/bpf/attach", "vm/elf", "vm/ir", "vm/link", "vm/verifier"}},
 	{Path: "internal/cmd/gentarget", May: []string{"ops/kernels/..."}},
 	{Path: "examples"},

@@ -1,0 +1,176 @@
+package fidelity
+
+import (
+	"math"
+	"slices"
+)
+
+// EventKind says what an Event tells.
+type EventKind uint8
+
+// The kinds of events. The first four are the kernel's tracepoints, the others what the workload's player notes.
+const (
+	EventSwitch  EventKind = iota + 1 // sched_switch: CPU switches to Task from Other, whose state is State (0: preempted)
+	EventWaking                       // sched_waking of Task
+	EventWakeup                       // sched_wakeup or sched_wakeup_new of Task
+	EventMigrate                      // sched_migrate_task of Task
+	EventUnit                         // Task did a unit of work; Value is its response time in ns
+	EventMiss                         // a timer of Task had expired before it came to it
+)
+
+// Event is one thing that happened, At ns after T0 (before it if negative). Tasks are named by PID, 0 is idle.
+type Event struct {
+	At          int64
+	Value       int64
+	Task, Other int32
+	CPU         int32
+	State       uint32
+	Kind        EventKind
+}
+
+// Measure folds events, in order of time, into the numbers of r: of r.Tasks, found by PID, and of r.Totals, in the window
+// [0, r.Window.LengthNS]. Events before T0 tell where tasks run then; what began before T0 counts from T0.
+func (r *Run) Measure(events []Event) {
+	f := fold{r: r, byPID: map[int32]*taskFold{}, curr: make([]current, r.Manifest.CPUs)}
+	f.tasks = make([]taskFold, len(r.Tasks))
+	for i := range r.Tasks {
+		r.Tasks[i].Usage = Usage{}
+		t := &f.tasks[i]
+		*t = taskFold{u: &r.Tasks[i].Usage, lastCPU: -1, woken: -1}
+		f.byPID[r.Tasks[i].PID] = t
+	}
+	r.Totals = Totals{}
+	for i := range events {
+		f.event(&events[i])
+	}
+	for cpu := range f.curr {
+		f.off(int32(cpu), r.Window.LengthNS)
+	}
+	t := &r.Totals
+	var slice, wake, response []int64
+	for i := range f.tasks {
+		k := &f.tasks[i]
+		k.u.Slice, k.u.Wake, k.u.Response = Summarize(k.slice), Summarize(k.wake), Summarize(k.response)
+		slice, wake, response = append(slice, k.slice...), append(wake, k.wake...), append(response, k.response...)
+		t.CPUNS += k.u.CPUNS
+		t.Switches += k.u.Switches
+		t.Preemptions += k.u.Preemptions
+		t.Migrations += k.u.Migrations
+		t.Units += k.u.Units
+		t.Misses += k.u.Misses
+	}
+	t.Slice, t.Wake, t.Response = Summarize(slice), Summarize(wake), Summarize(response)
+	t.IdleNS = max(0, r.Window.LengthNS*int64(r.Manifest.CPUs)-t.CPUNS-t.OtherCPUNS)
+}
+
+// Summarize sorts samples and sums them up.
+func Summarize(samples []int64) Quantiles {
+	n := len(samples)
+	if n == 0 {
+		return Quantiles{}
+	}
+	slices.Sort(samples)
+	at := func(q float64) int64 { return samples[max(int(math.Ceil(float64(q*float64(n)))), 1)-1] }
+	return Quantiles{int64(n), at(0.50), at(0.90), at(0.99), samples[n-1]}
+}
+
+// fold is Measure at work.
+type fold struct {
+	r     *Run
+	tasks []taskFold
+	byPID map[int32]*taskFold
+	curr  []current
+}
+
+// current is what a CPU runs.
+type current struct {
+	pid   int32
+	since int64
+	known bool
+}
+
+type taskFold struct {
+	u                     *Usage
+	lastCPU               int32
+	woken                 int64 // sched_waking that has not been answered, -1 for none
+	running               bool
+	slice, wake, response []int64
+}
+
+// off ends the time of what a CPU runs.
+func (f *fold) off(cpu int32, now int64) {
+	c := &f.curr[cpu]
+	if !c.known || c.pid == 0 {
+		return
+	}
+	if d := min(now, f.r.Window.LengthNS) - max(c.since, 0); d > 0 {
+		if t := f.byPID[c.pid]; t != nil {
+			t.u.CPUNS += d
+		} else {
+			f.r.Totals.OtherCPUNS += d
+		}
+	}
+}
+
+func (f *fold) event(e *Event) {
+	in := e.At >= 0 && e.At <= f.r.Window.LengthNS
+	t := f.byPID[e.Task]
+	switch e.Kind {
+	case EventSwitch:
+		f.switchTo(e, t, in)
+	case EventWaking:
+		if t != nil && !t.running {
+			t.woken = e.At
+		}
+	case EventUnit:
+		if t != nil && in {
+			t.u.Units++
+			t.response = append(t.response, e.Value)
+		}
+	case EventMiss:
+		if t != nil && in {
+			t.u.Misses++
+		}
+	}
+}
+
+func (f *fold) switchTo(e *Event, next *taskFold, in bool) {
+	if int(e.CPU) >= len(f.curr) {
+		return
+	}
+	f.off(e.CPU, e.At)
+	c := &f.curr[e.CPU]
+	if prev := f.byPID[e.Other]; prev != nil {
+		prev.running = false
+		if in && e.State == 0 {
+			prev.u.Preemptions++
+			if c.known && c.pid == e.Other {
+				prev.slice = append(prev.slice, e.At-c.since)
+			}
+		}
+	}
+	*c = current{e.Task, e.At, true}
+	if in {
+		f.r.Totals.AllSwitches++
+		switch {
+		case e.Task == 0:
+			f.r.Totals.IdleSwitches++
+		case next == nil:
+			f.r.Totals.OtherSwitches++
+		}
+	}
+	if next == nil {
+		return
+	}
+	next.running = true
+	if in {
+		next.u.Switches++
+		if next.lastCPU >= 0 && next.lastCPU != e.CPU {
+			next.u.Migrations++
+		}
+		if next.woken >= 0 {
+			next.wake = append(next.wake, e.At-next.woken)
+		}
+	}
+	next.woken, next.lastCPU = -1, e.CPU
+}
