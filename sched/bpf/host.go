@@ -163,6 +163,7 @@ func (h *host) fired(t *timer) {
 	if p.kernel == nil {
 		return // the policy was closed
 	}
+	defer p.env.Kernel.End(p.env.Kernel.As(p.table))
 	t.fire()
 	if c := p.cost(); c > 0 {
 		h.m.Charge(h.m.ThisCPU(), sim.CostCallback, c)

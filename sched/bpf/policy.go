@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,6 +41,8 @@ type Options struct {
 	Table string
 	// Members are set in the table before it is loaded.
 	Members []Member
+	// Cgroup, a path, makes the scheduler a sub-scheduler of that cgroup, which must be there when it is opened.
+	Cgroup string
 	// Checked: programs run with all checks at run time, also those that verification has shown to be needless; and programs
 	// run of which the verifier cannot say whether they are safe.
 	Checked bool
@@ -63,6 +66,7 @@ type Policy struct {
 	kernel *sys.Kernel    // nil once closed
 	loaded *loader.Object // what of the object lives there
 	bound  *binding       // the registered table, nil while there is none
+	table  *ops.Table     // what Open has returned
 	host   *host
 	args   args
 	costs  sim.Costs
@@ -140,10 +144,15 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 		return nil, fmt.Errorf("%s: has been opened already", p.file)
 	}
 	p.env, p.costs = e, e.Machine.Costs()
+	sub, err := p.place()
+	if err != nil {
+		return nil, err
+	}
 	globals, err := p.globals()
 	if err != nil {
 		return nil, err
 	}
+	maps.Copy(globals, sub)
 	linked, err := link.Link(p.obj, kernelTarget{p.opt.Kernel}, link.Options{Globals: globals, FillEnums: true})
 	if err != nil {
 		return nil, err
@@ -165,7 +174,7 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 		BTF:       p.opt.Kernel.BTF(),
 		StructOps: p.structOps(),
 		Verify:    p.verify(),
-		Attach:    p.place(),
+		Attach:    p.attachment(),
 		Checked:   p.opt.Checked,
 		Unjudged:  p.unjudged,
 		Idle:      idle,
@@ -198,7 +207,8 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 			p.kernel.DropOwner(c.K.Addr)
 		}
 	})
-	return p.bind(p.bound), nil
+	p.table = p.bind(p.bound)
+	return p.table, nil
 }
 
 // load takes the object through bpf(): as a process that loads it, and registers its table.

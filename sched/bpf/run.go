@@ -15,5 +15,6 @@ func (p *Policy) RunSyscall(prog string, ctx []byte) (int32, error) {
 	if p.env.Kernel.Frame().Callback != ops.None {
 		panic("BUG: a syscall program started from a callback")
 	}
+	defer p.env.Kernel.End(p.env.Kernel.As(p.table))
 	return p.loaded.Run(prog, ctx)
 }

@@ -109,8 +109,8 @@ func verify(rules *kfuncs.Rules, prog *sys.Prog) error {
 	return rules.Check(prog.Linked(), kfuncs.StructOps(row.ID, cid, prog.Sleepable()))
 }
 
-// place is sys.Options.Attach: where the kernel attaches programs. Nil: they are not verified.
-func (p *Policy) place() func(prog *sys.Prog) (verifier.Attachment, error) {
+// attachment is sys.Options.Attach: where the kernel attaches programs. Nil: they are not verified.
+func (p *Policy) attachment() func(prog *sys.Prog) (verifier.Attachment, error) {
 	if p.opt.NoVerify {
 		return nil
 	}

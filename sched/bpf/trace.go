@@ -130,6 +130,7 @@ func (p *Policy) traced(c caller, args [5]uint64) {
 	if p.kernel == nil {
 		return // the policy was closed
 	}
+	defer p.env.Kernel.End(p.env.Kernel.As(p.table))
 	// What a function returned follows its arguments: 0.
 	c.callWith([]uint64{args[0], args[1], args[2], args[3], args[4], 0})
 	if d := p.cost(); d > 0 {

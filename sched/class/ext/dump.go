@@ -89,7 +89,7 @@ func (k *Kernel) dumpState(sch *sched, info *ops.ExitInfo, max uint32, all bool)
 	if sch.level == 0 {
 		d.printf("%s: root", sch.ops.Name)
 	} else {
-		d.printf("%s: sub%d-%d %s", sch.ops.Name, sch.level, sch.ops.SubCgroupID, sch.cgroup.Path())
+		d.printf("%s: %s %s", sch.ops.Name, sch.id(), sch.cgroup.Path())
 	}
 	curr := k.m.Curr(k.m.ThisCPU())
 	switch {
@@ -131,6 +131,14 @@ func (k *Kernel) dumpState(sch *sched, info *ops.ExitInfo, max uint32, all bool)
 	if uint32(len(info.Dump)) >= max && max > uint32(len(dumpTruncated)) {
 		info.Dump = info.Dump[:max-uint32(len(dumpTruncated))-1] + dumpTruncated
 	}
+}
+
+// id is how dumps call an instance.
+func (s *sched) id() string {
+	if s.level == 0 {
+		return "root"
+	}
+	return fmt.Sprintf("sub%d-%d", s.level, s.ops.SubCgroupID)
 }
 
 // dumpCPU follows scx_dump_cpu.
@@ -190,7 +198,11 @@ func (k *Kernel) dumpTask(sch *sched, ctx *ops.DumpCtx, r *rq, t *sim.Task, mark
 	}
 	at := int64(k.jiffiesToMS(t.K.RunnableAt())) - int64(k.jiffiesToMS(ctx.AtJiffies))
 	d.newline()
-	d.printf(" %c%c %s[%d] *root %+dms", marker, stateChar(t), t.Comm, t.PID, at)
+	own, owner := "", k.schedOf(t)
+	if owner == sch {
+		own = "*"
+	}
+	d.printf(" %c%c %s[%d] %s%s %+dms", marker, stateChar(t), t.Comm, t.PID, own, owner.id(), at)
 	d.printf("      scx_state/flags=%d/0x%x dsq_flags=0x%x ops_state/qseq=%d/%d",
 		taskState(t)>>ops.TaskStateShift, t.K.SCXFlags()&^ops.TaskStateMask, b2u(e.onPriq), e.state, e.qseqQueued)
 	d.printf("      sticky/holding_cpu=%d/%d dsq_id=%s", t.K.StickyCPU(), t.K.HoldingCPU(), dsqID)

@@ -73,6 +73,7 @@ func (k *Kernel) newSched(t *ops.Table, c *sim.Cgroup, parent *sched) *sched {
 	s := &sched{
 		k:        k,
 		ops:      *t,
+		given:    t,
 		dsqs:     make(map[uint64]*dsq),
 		global:   make([]*dsq, k.topo.nrNodes),
 		sliceDfl: ops.SliceDfl,
@@ -109,10 +110,7 @@ func (k *Kernel) newSched(t *ops.Table, c *sim.Cgroup, parent *sched) *sched {
 		k.rqs[i].perfTarget = ops.CPUPerfOne
 		k.m.RequestSpeed(sim.CPU(i), sim.FullSpeed)
 	}
-	k.callbackCost = 0
-	if t.Cost == nil {
-		k.callbackCost = k.m.Costs().Callback
-	}
+	k.callbackCost = k.m.Costs().Callback
 	return s
 }
 

@@ -8,8 +8,9 @@ import (
 // sched is one instance of a policy (struct scx_sched).
 type sched struct {
 	k     *Kernel
-	ops   ops.Table // a copy
-	hasOp uint64    // bit by ops.Callback: the core may call it
+	ops   ops.Table  // a copy
+	given *ops.Table // what ops is a copy of; only compared
+	hasOp uint64     // bit by ops.Callback: the core may call it
 
 	dsqs    map[uint64]*dsq // looked up only, never ranged over
 	dsqList []*dsq          // in order of creation
@@ -116,15 +117,6 @@ func (k *Kernel) schedOf(t *sim.Task) *sched {
 		if e := k.ents[i]; e != nil && e.t == t && e.sch != nil {
 			return e.sch
 		}
-	}
-	return k.sch
-}
-
-// prog follows scx_prog_sched: the instance on whose behalf code runs, nil if there is none. Outside callbacks it is the
-// root's, unless As says otherwise.
-func (k *Kernel) prog() *sched {
-	if k.cur != nil {
-		return k.cur
 	}
 	return k.sch
 }
