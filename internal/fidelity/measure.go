@@ -39,13 +39,18 @@ func (r *Run) Measure(events []Event) {
 		*t = taskFold{u: &r.Tasks[i].Usage, lastCPU: -1, woken: -1}
 		f.byPID[r.Tasks[i].PID] = t
 	}
-	r.Totals = Totals{}
+	r.Totals, r.Others = Totals{}, nil
+	f.others = map[int32]*Other{}
 	for i := range events {
 		f.event(&events[i])
 	}
 	for cpu := range f.curr {
 		f.off(int32(cpu), r.Window.LengthNS)
 	}
+	for _, o := range f.others {
+		r.Others = append(r.Others, *o)
+	}
+	slices.SortFunc(r.Others, func(a, b Other) int { return int(a.PID) - int(b.PID) })
 	t := &r.Totals
 	var slice, wake, response []int64
 	for i := range f.tasks {
@@ -80,6 +85,18 @@ type fold struct {
 	tasks []taskFold
 	byPID map[int32]*taskFold
 	curr  []current
+
+	others map[int32]*Other
+}
+
+// other is the thread with that PID that is not the workload's.
+func (f *fold) other(pid int32) *Other {
+	o := f.others[pid]
+	if o == nil {
+		o = &Other{PID: pid}
+		f.others[pid] = o
+	}
+	return o
 }
 
 // current is what a CPU runs.
@@ -108,6 +125,7 @@ func (f *fold) off(cpu int32, now int64) {
 			t.u.CPUNS += d
 		} else {
 			f.r.Totals.OtherCPUNS += d
+			f.other(c.pid).CPUNS += d
 		}
 	}
 }
@@ -157,6 +175,7 @@ func (f *fold) switchTo(e *Event, next *taskFold, in bool) {
 			f.r.Totals.IdleSwitches++
 		case next == nil:
 			f.r.Totals.OtherSwitches++
+			f.other(e.Task).Switches++
 		}
 	}
 	if next == nil {

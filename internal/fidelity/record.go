@@ -20,6 +20,8 @@ type Run struct {
 	Totals   Totals   `json:"totals"`
 	// Tasks are the workload's tasks, forked ones included, in the order of the workload's file and of their instances.
 	Tasks []Task `json:"tasks"`
+	// Others are the threads that are not the workload's and ran in the window: the kernel's, the player's.
+	Others []Other `json:"others,omitempty"`
 	// Exit says why the scheduler ended; nil: it was in charge until the end, or there was none.
 	Exit *Exit `json:"exit,omitempty"`
 	// Events are the counters of /sys/kernel/sched_ext/root/events (or of the kernel's own report) that are not zero.
@@ -106,6 +108,14 @@ type Task struct {
 	Policy   string `json:"policy,omitempty"` // as rt-app writes it; "": SCHED_OTHER
 	Cgroup   string `json:"cgroup,omitempty"` // "/web"; "": the root
 	Usage
+}
+
+// Other is a thread that is not the workload's. Measure leaves the name to its caller.
+type Other struct {
+	Name     string `json:"name"`
+	PID      int32  `json:"pid"`
+	Switches int64  `json:"switches"` // to it
+	CPUNS    int64  `json:"cpu_ns"`
 }
 
 // Totals are numbers of the whole machine. Those of Usage are sums over the workload's tasks, Slice and Wake of all

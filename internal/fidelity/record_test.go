@@ -98,6 +98,9 @@ func TestMeasure(t *testing.T) {
 		t.Errorf("tasks (-want +got):\n%s", d)
 	}
 	want := Totals{Usage: all, AllSwitches: 6, IdleSwitches: 1, OtherSwitches: 1, OtherCPUNS: 5, IdleNS: 20}
+	if d := cmp.Diff([]Other{{PID: 99, Switches: 1, CPUNS: 5}}, r.Others); d != "" {
+		t.Errorf("others (-want +got):\n%s", d)
+	}
 	if d := cmp.Diff(want, r.Totals); d != "" {
 		t.Errorf("totals (-want +got):\n%s", d)
 	}
