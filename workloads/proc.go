@@ -17,6 +17,7 @@ type Instance struct {
 
 	b        *Bound
 	zero     sim.Time
+	asleep   bool
 	rand     func(name string) *rand.Rand
 	mutexes  []mutex
 	conds    []cond
@@ -42,13 +43,16 @@ type RunOptions struct {
 	Rand func(name string) *rand.Rand
 	// Zero is the time at which the workload starts.
 	Zero sim.Time
+	// Asleep has the tasks there from the beginning of the run, asleep until their time comes, as the tasks of a program are
+	// that waits for all of them; otherwise they are forked then.
+	Asleep bool
 }
 
 // New makes the tasks of one run.
 func (b *Bound) New(o RunOptions) *Instance {
 	n := &b.w.objects
 	r := &Instance{
-		b: b, zero: o.Zero, rand: o.Rand,
+		b: b, zero: o.Zero, asleep: o.Asleep, rand: o.Rand,
 		mutexes: make([]mutex, len(n.mutex)), conds: make([]cond, len(n.cond)), sems: make([]sem, len(n.sem)),
 		barriers: make([]barrier, len(n.barrier)), timers: make([]timer, len(n.timer)),
 	}
@@ -72,7 +76,11 @@ func (b *Bound) New(o RunOptions) *Instance {
 			suffix := "-" + strconv.Itoa(r.threads)
 			p := r.newProc(t, t.name+suffix)
 			p.release = o.Zero.Add(t.delay)
-			r.Specs = append(r.Specs, p.spec(suffix, p.release))
+			start := p.release
+			if o.Asleep {
+				start = 0
+			}
+			r.Specs = append(r.Specs, p.spec(suffix, start))
 		}
 	}
 	return r
@@ -200,7 +208,7 @@ func (p *proc) gone() {
 // Killed implements sim.Killable.
 func (p *proc) Killed(*sim.Task) { p.gone() }
 
-// begin does what comes before the events of an iteration: the delay of a forked task (the others start late), then
+// begin does what comes before the events of an iteration: the delay of a task that is there already (others start late), then
 // affinity and nice value, as rt-app's thread_body does.
 func (p *proc) begin(now sim.Time) (sim.Step, bool) {
 	if p.prep == 0 {
@@ -209,7 +217,7 @@ func (p *proc) begin(now sim.Time) (sim.Step, bool) {
 			return sim.Step{}, false
 		}
 		p.prep = 1
-		if first := p.round == 0 && p.phase == 0 && p.iter == 0; first && p.forked {
+		if first := p.round == 0 && p.phase == 0 && p.iter == 0; first && (p.forked || p.r.asleep) {
 			if at := p.r.zero.Add(p.prog.delay); at > now {
 				p.release = at
 				return sim.Step{Kind: sim.StepSleepUntil, At: at}, true

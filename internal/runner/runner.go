@@ -41,8 +41,11 @@ type Options struct {
 	// Duration is the longest that is simulated; 0 means what the workload says, and if it says nothing until every
 	// task has ended, or for a second if none would.
 	Duration sim.Duration
-	Seed     uint64
-	Kernel   string // "": DefaultKernel
+	// Settle is how long the tasks of the workload are there, asleep, before it begins; Duration does not count it. 0: they
+	// are forked when the workload begins, and that is at once.
+	Settle sim.Duration
+	Seed   uint64
+	Kernel string // "": DefaultKernel
 	// Engine runs BPF programs: "jit", "interp", or "" for the faster that there is.
 	Engine string
 	// Members, Checked and NoVerify are those of bpf.Options.
@@ -57,6 +60,10 @@ type Options struct {
 	PerfMap io.Writer
 	// Sink takes every record too; nil for none.
 	Sink sim.Sink
+	// Setup is called before there are tasks: it may add threads that are not the workload's. Nil for none.
+	Setup func(m *sim.Machine) error
+	// Tap may replace callbacks of a policy's table before it is attached, to see them being called. Nil for none.
+	Tap func(m *sim.Machine, t *ops.Table)
 	// Notice takes remarks that are no results: what was set in an object, what a program printed. Nil drops them.
 	Notice func(text string)
 }
@@ -230,7 +237,7 @@ func (r *run) build() error {
 	if o.Sink != nil {
 		r.sinks = append(r.sinks, o.Sink)
 	}
-	r.load = bound.New(workloads.RunOptions{Rand: r.m.Rand})
+	r.load = bound.New(workloads.RunOptions{Rand: r.m.Rand, Zero: sim.Time(o.Settle), Asleep: o.Settle > 0})
 	r.length = o.Duration
 	if r.length == 0 {
 		r.length = o.Workload.Duration
@@ -241,6 +248,7 @@ func (r *run) build() error {
 			r.length = defaultLength
 		}
 	}
+	r.length += o.Settle
 	return nil
 }
 
@@ -249,12 +257,20 @@ func (r *run) start() error {
 	if err := r.load.Prepare(r.m); err != nil {
 		return err
 	}
+	if r.o.Setup != nil {
+		if err := r.o.Setup(r.m); err != nil {
+			return err
+		}
+	}
 	if r.policy == nil {
 		return r.begin(nil)
 	}
 	t, err := r.policy.Open(sched.Env{Machine: r.m, Kernel: r.ext})
 	if err != nil {
 		return &LoadError{r.o.Scheduler, err}
+	}
+	if r.o.Tap != nil {
+		r.o.Tap(r.m, t)
 	}
 	return r.survive(func() error { return r.begin(t) })
 }
