@@ -32,6 +32,26 @@ type Report struct {
 	Events []Counter `json:"scx_events,omitempty"`
 	// Timeline is what was done to the machine while the workload ran.
 	Timeline []TimelineEntry `json:"timeline,omitempty"`
+	// Subs are the sub-schedulers in the order in which they were attached.
+	Subs []Sub `json:"sub_schedulers,omitempty"`
+	// Restarts are the exits after which the scheduler was started over (SCX_ECODE_ACT_RESTART).
+	Restarts []Restart `json:"restarts,omitempty"`
+}
+
+// Sub is a sub-scheduler.
+type Sub struct {
+	Scheduler string    `json:"scheduler"`
+	Cgroup    string    `json:"cgroup"`
+	Exit      *Exit     `json:"exit"` // null: it was in charge until the end
+	Events    []Counter `json:"scx_events,omitempty"`
+}
+
+// Restart is an exit of a scheduler after which its user-space half started it over.
+type Restart struct {
+	AtNS    sim.Time `json:"at_ns"`
+	Code    int64    `json:"code"`
+	Reason  string   `json:"reason"`
+	Message string   `json:"message"`
 }
 
 // TimelineEntry is one action of a workload's timeline.

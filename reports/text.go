@@ -34,7 +34,61 @@ func (r *Report) WriteText(w io.Writer, o TextOptions) error {
 	if err := r.writeTimeline(w, o); err != nil {
 		return err
 	}
+	if err := r.writeRestarts(w); err != nil {
+		return err
+	}
+	if err := r.writeSubs(w, o); err != nil {
+		return err
+	}
 	return r.writeExit(w, o)
+}
+
+// writeRestarts says how often the scheduler was started over, and why: once for each reason, in order of the first.
+func (r *Report) writeRestarts(w io.Writer) error {
+	if len(r.Restarts) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintf(w, "\n%s of the scheduler\n", count(uint64(len(r.Restarts)), "restart")); err != nil {
+		return err
+	}
+	times := map[string]int{}
+	var whys []string
+	for _, s := range r.Restarts {
+		why := s.Reason
+		if s.Message != "" {
+			why += " (" + s.Message + ")"
+		}
+		if times[why]++; times[why] == 1 {
+			whys = append(whys, why)
+		}
+	}
+	for i, why := range whys {
+		if i == maxTimelineRows {
+			_, err := fmt.Fprintf(w, "  and for %d other reasons\n", len(whys)-i)
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "  %d: %s\n", times[why], Plain(why)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeSubs says how the sub-schedulers fared.
+func (r *Report) writeSubs(w io.Writer, o TextOptions) error {
+	for _, s := range r.Subs {
+		end := ""
+		if s.Exit == nil {
+			end = ": in charge until the end\n"
+		}
+		if _, err := fmt.Fprintf(w, "\nsub-scheduler %s of %s%s", Plain(s.Scheduler), Plain(s.Cgroup), end); err != nil {
+			return err
+		}
+		if err := s.Exit.write(w, o); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // maxTimelineRows is how many actions are listed.
@@ -120,11 +174,12 @@ func (r *Report) writeTasks(w io.Writer, o TextOptions) error {
 	return t.write(w, o)
 }
 
-func (r *Report) writeExit(w io.Writer, o TextOptions) error {
-	if r.Exit == nil {
+func (r *Report) writeExit(w io.Writer, o TextOptions) error { return r.Exit.write(w, o) }
+
+func (e *Exit) write(w io.Writer, o TextOptions) error {
+	if e == nil {
 		return nil
 	}
-	e := r.Exit
 	text := e.Reason
 	if e.Message != "" {
 		text += " (" + e.Message + ")"

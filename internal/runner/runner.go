@@ -37,7 +37,9 @@ type Options struct {
 	// Policy is used instead of Scheduler if it is not nil. It must be new, and needs no address space of its own.
 	Policy   sched.Policy
 	Workload *workloads.Workload
-	Topo     *topo.Topology // nil: one CPU
+	// Subs are sub-schedulers, attached after the scheduler in their order.
+	Subs []Sub
+	Topo *topo.Topology // nil: one CPU
 	// Duration is the longest that is simulated; 0 means what the workload says, and if it says nothing until every
 	// task has ended, or for a second if none would.
 	Duration sim.Duration
@@ -107,9 +109,12 @@ func Run(o Options) (res *Result, err error) {
 	if err = r.start(); err != nil {
 		return nil, err
 	}
-	if !r.exited {
+	for again := !r.exited; again; {
 		if err = r.survive(r.simulate); err != nil {
 			return nil, r.refused(err)
+		}
+		if again, err = r.restart(); err != nil {
+			return nil, err
 		}
 	}
 	return r.finish()
@@ -118,7 +123,7 @@ func Run(o Options) (res *Result, err error) {
 // survive calls f. Programs that run unverified may write to the kernel's objects; where the machine stumbles over that, as a
 // kernel would, the policy has ended with an error.
 func (r *run) survive(f func() error) (err error) {
-	if u, ok := r.policy.(interface{ Unverified() bool }); ok && u.Unverified() {
+	if r.unverified() {
 		defer func() {
 			if p := recover(); p != nil {
 				r.oops, r.exited, r.exitAt = fmt.Sprint(p), true, r.m.Now()
@@ -153,6 +158,7 @@ type run struct {
 	m      *sim.Machine
 	ext    *ext.Kernel
 	policy sched.Policy
+	subs   []*subRun
 	load   *workloads.Instance
 	length sim.Duration
 
@@ -171,6 +177,7 @@ type run struct {
 	exited  bool // and no longer is
 
 	timeline []reports.TimelineEntry
+	restarts restarts
 	exitAt   sim.Time
 	oops     string // what the machine stumbled over: see survive
 }
@@ -208,7 +215,7 @@ func (r *run) build() error {
 		return c.List()
 	}}
 	// Objects read kernel objects at the real kernel's offsets in their own address space; Go code does not care.
-	if o.Policy == nil && IsObject(o.Scheduler) {
+	if o.needsSpace() {
 		if r.space, err = mem.New(mem.Options{}); err != nil {
 			return err
 		}
@@ -218,6 +225,9 @@ func (r *run) build() error {
 		}
 	}
 	if r.policy, err = o.policy(r.kernel, r.space); err != nil {
+		return err
+	}
+	if err = r.readSubs(); err != nil {
 		return err
 	}
 	if r.m, err = sim.New(c); err != nil {
@@ -283,6 +293,9 @@ func (r *run) begin(t *ops.Table) error {
 		}
 		r.enabled = true
 	}
+	if err := r.attachSubs(); err != nil {
+		return err
+	}
 	r.live = len(r.load.Specs)
 	r.over = r.live == 0 && !r.load.SpawnsLeft()
 	for _, s := range r.load.Specs {
@@ -338,8 +351,10 @@ func (r *run) record(rec *sim.Record) {
 		r.timeline = append(r.timeline, reports.TimelineEntry{AtNS: rec.At, Text: r.m.Text(rec.A), Refused: rec.B != 0})
 	case sim.KindExtState:
 		if r.enabled && ops.EnableState(rec.A) == ops.Disabled {
-			r.exited, r.exitAt = true, rec.At
 			r.m.Stop()
+			if r.restarts.due = r.restartable(); !r.restarts.due {
+				r.exited, r.exitAt = true, rec.At
+			}
 		}
 	}
 }
@@ -358,8 +373,11 @@ func (r *run) finish() (*Result, error) {
 		info.Costs = "off"
 	}
 	res := &Result{Report: r.collect.Report(info, end), Events: r.m.Events()}
-	if c, ok := r.policy.(counting); ok {
-		res.Insns, res.Calls = c.Insns(), c.Calls()
+	res.Insns, res.Calls = r.restarts.insns, r.restarts.calls
+	for _, p := range r.policies() {
+		if c, ok := p.(counting); ok {
+			res.Insns, res.Calls = res.Insns+c.Insns(), res.Calls+c.Calls()
+		}
 	}
 	if r.exited {
 		res.Report.Exit = r.exit()
@@ -369,7 +387,7 @@ func (r *run) finish() (*Result, error) {
 			res.Report.Events = append(res.Report.Events, reports.Counter{Name: e.Name, Value: e.Value})
 		}
 	}
-	res.Report.Timeline = r.timeline
+	res.Report.Timeline, res.Report.Restarts, res.Report.Subs = r.timeline, r.restarts.list, r.subReports()
 	for _, p := range r.load.Problems() {
 		r.o.notice(p)
 	}
@@ -410,16 +428,19 @@ func (r *run) exit() *reports.Exit {
 		return &reports.Exit{Kind: ops.ExitError, Name: reports.ExitName(ops.ExitError), Reason: "kernel oops", AtNS: r.exitAt,
 			Message: "a program that was not verified has written to memory of the kernel: " + r.oops}
 	}
-	i := r.ext.ExitInfo()
+	return exitOf(r.ext.ExitInfo(), r.exitAt)
+}
+
+func exitOf(i *ops.ExitInfo, at sim.Time) *reports.Exit {
 	return &reports.Exit{
-		Kind: i.Kind, Name: reports.ExitName(i.Kind), Code: i.ExitCode, Reason: i.Reason, Message: i.Msg, AtNS: r.exitAt, Dump: i.Dump,
+		Kind: i.Kind, Name: reports.ExitName(i.Kind), Code: i.ExitCode, Reason: i.Reason, Message: i.Msg, AtNS: at, Dump: i.Dump,
 	}
 }
 
 func (r *run) close() error {
 	var err error
-	if r.policy != nil {
-		err = r.policy.Close()
+	for _, p := range r.policies() {
+		err = errors.Join(err, p.Close())
 	}
 	if r.space != nil {
 		err = errors.Join(err, r.space.Close())

@@ -79,23 +79,27 @@ func (o *Options) policy(k *kernels.Kernel, space *mem.Space) (sched.Policy, err
 		p, _ := builtin.ByName(o.Scheduler)
 		return p, nil
 	}
+	return o.object(k, space, o.Scheduler, bpf.Options{Members: o.Members, Globals: o.Globals})
+}
+
+// object reads the object of a scheduler; b is what is its own.
+func (o *Options) object(k *kernels.Kernel, space *mem.Space, scheduler string, b bpf.Options) (sched.Policy, error) {
 	engine, _, err := vm.NewEngine(o.Engine, vm.EngineOptions{PerfMap: o.PerfMap})
 	if err != nil {
 		return nil, err
 	}
-	file, table := bpf.SplitTable(o.Scheduler)
-	p, err := bpf.New(file, bpf.Options{
-		Table: table, Members: o.Members,
-		Kernel: k, Mem: space, Engine: engine, Globals: o.Globals, Notice: o.notice, Checked: o.Checked, NoVerify: o.NoVerify,
-		Print: func(at sim.Time, cpu sim.CPU, line string) {
-			o.notice(fmt.Sprintf("%s cpu %d: %s", at, cpu, strings.TrimRight(line, "\n")))
-		},
-	})
+	file, table := bpf.SplitTable(scheduler)
+	b.Table, b.Kernel, b.Mem, b.Engine = table, k, space, engine
+	b.Notice, b.Checked, b.NoVerify = o.notice, o.Checked, o.NoVerify
+	b.Print = func(at sim.Time, cpu sim.CPU, line string) {
+		o.notice(fmt.Sprintf("%s cpu %d: %s", at, cpu, strings.TrimRight(line, "\n")))
+	}
+	p, err := bpf.New(file, b)
 	if err != nil {
 		if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
 			return nil, err
 		}
-		return nil, &LoadError{o.Scheduler, err}
+		return nil, &LoadError{scheduler, err}
 	}
 	return p, nil
 }

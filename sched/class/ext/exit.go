@@ -72,7 +72,7 @@ func (s *sched) claimExit(kind ops.ExitKind) bool {
 	if kind == ops.ExitNone || kind == ops.ExitDone {
 		kind = ops.ExitError
 	}
-	s.exitKind = kind
+	s.exitKind, s.exitedAt = kind, s.k.m.Now()
 	s.aborting = true
 	if kind != ops.ExitParent {
 		s.descendants(func(d *sched) { d.disable(ops.ExitParent) })

@@ -35,6 +35,7 @@ type sched struct {
 	tree // its place among other instances
 
 	exitKind ops.ExitKind // ExitNone, the claimed kind, ExitDone
+	exitedAt sim.Time
 	aborting bool
 	dying    bool // its disable work is queued, or done
 	info     *ops.ExitInfo

@@ -19,6 +19,14 @@ func (u *Sub) ExitInfo() *ops.ExitInfo {
 	return u.s.info
 }
 
+// ExitedAt is when it ended, sim.Never while it has not.
+func (u *Sub) ExitedAt() sim.Time {
+	if u.s.exitKind == ops.ExitNone {
+		return sim.Never
+	}
+	return u.s.exitedAt
+}
+
 // Events are its counters.
 func (u *Sub) Events() *Events { return &u.s.events }
 

@@ -1,6 +1,7 @@
 package ext
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -289,4 +290,56 @@ func TestSysRqDump(t *testing.T) {
 		}
 	}
 	f.allRun()
+}
+
+// TestDumpOwners: the dump of an error shows all tasks with the instance that each belongs to, and marks its own.
+func TestDumpOwners(t *testing.T) {
+	f := newFamily(t, "1n1l1c1t")
+	sub := f.attach(t, newNode(f.rig, "child"), f.b)
+	f.run(f.m.Now().Add(10 * sim.Millisecond))
+	sub.Do(func() { f.k.ErrorBPF("broken") })
+	f.run(f.m.Now().Add(10 * sim.Millisecond))
+	dump := sub.ExitInfo().Dump
+	for _, want := range []string{" top[1] root +", " ina[2] root +", fmt.Sprintf(" inb[3] *sub1-%d +", f.b.ID)} {
+		if !strings.Contains(strings.ReplaceAll(dump, " -", " +"), want) {
+			t.Errorf("no %q in\n%s", want, dump)
+		}
+	}
+}
+
+// TestAs: kernel functions act for the instance of a table, for the root where a table belongs to nobody and the root is of the
+// time before sub-schedulers, and for nobody otherwise.
+func TestAs(t *testing.T) {
+	f := newFamily(t, "1n1l1c1t")
+	child := newNode(f.rig, "child").table()
+	child.SubCgroupID = f.b.ID
+	if _, err := f.k.EnableSub(child); err != nil {
+		t.Fatal(err)
+	}
+	const dsq = 77
+	as := func(tb *ops.Table) int32 {
+		defer f.k.End(f.k.As(tb))
+		return f.k.CreateDSQ(dsq, -1)
+	}
+	if ret := as(child); ret != 0 {
+		t.Errorf("as the child: %d", ret)
+	}
+	if f.k.DSQNrQueued(dsq) >= 0 {
+		t.Error("the root has the queue of the child")
+	}
+	if ret := as(&ops.Table{}); ret != -ENODEV {
+		t.Errorf("as nobody: %d, want %d", ret, -ENODEV)
+	}
+	if ret := f.k.CreateDSQ(dsq, -1); ret != 0 {
+		t.Errorf("as the root: %d", ret)
+	}
+	f.allRun()
+
+	r := newRig(t, rigOptions{})
+	r.enable(&ops.Table{Name: "old"})
+	role := r.k.As(&ops.Table{})
+	if ret := r.k.CreateDSQ(dsq, -1); ret != 0 {
+		t.Errorf("for a root without sub_attach: %d", ret)
+	}
+	r.k.End(role)
 }
