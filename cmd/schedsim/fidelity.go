@@ -1,0 +1,147 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/schedsim/schedsim/internal/fidelity"
+	"github.com/schedsim/schedsim/internal/fidelity/play"
+	"github.com/schedsim/schedsim/internal/runner"
+)
+
+// defaultRecorded is where the recorded runs lie, from the root of the source tree.
+const defaultRecorded = "benchmarks/lab/recorded"
+
+// objectsEnv lists folders with objects of schedulers.
+const objectsEnv = "SCHEDSIM_OBJECTS"
+
+type fidelityFlags struct {
+	objects, workloads []string
+	filter             string
+	seeds              int
+	json, markdown     bool
+	missesOnly         bool
+}
+
+func (a *app) fidelityCommand() *cobra.Command {
+	var f fidelityFlags
+	cmd := &cobra.Command{
+		Use:   "fidelity [flags] [DIR|FILE...]",
+		Short: "Compare the simulator with recorded runs of a real kernel",
+		Long: `Compare the simulator with recorded runs of a real kernel: run what was recorded, under the same scheduler on a machine like the
+recorded one, and put the figures beside each other. Without arguments the runs are those of ` + defaultRecorded + `.
+
+Of each figure the median over the recorded runs counts, and that over as many runs of the simulator. A figure is hit if it is
+within its tolerance or within what the kernel itself varies between runs. Cases whose objects are not there are left out, with
+a remark.
+
+Exit codes:
+   0  every judged figure is within its tolerance
+   1  a figure is beyond it
+   2  wrong usage, or a file that cannot be used
+   3  an object was rejected that the kernel had accepted`,
+		Example: `  schedsim fidelity
+  schedsim fidelity --case 'hogs-* eevdf *' --objects ~/scx/build/
+  schedsim fidelity --markdown > docs/fidelity-measured.md`,
+		RunE: func(_ *cobra.Command, args []string) error { return a.fidelity(&f, args) },
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.StringArrayVar(&f.objects, "objects", nil, "`folder` with the recorded schedulers' objects; repeatable (default: the folders in "+objectsEnv+"), after\nexamples/bpf of the source tree")
+	fs.StringArrayVar(&f.workloads, "workloads", nil, "`folder` with the recorded workloads; repeatable (default: workloads beside the folder of the runs)")
+	fs.StringVar(&f.filter, "case", "", "only cases whose \"workload scheduler cpus\" matches this `pattern`, with * and ?")
+	fs.IntVar(&f.seeds, "seeds", 0, "runs of the simulator per case (default: 3)")
+	fs.BoolVar(&f.json, "json", false, "print the comparison as JSON")
+	fs.BoolVar(&f.markdown, "markdown", false, "print the comparison as Markdown, misses first")
+	fs.BoolVar(&f.missesOnly, "misses", false, "print the figures that are beyond their tolerance only, the greatest first")
+	cmd.MarkFlagsMutuallyExclusive("json", "markdown", "misses")
+	return cmd
+}
+
+func (a *app) fidelity(f *fidelityFlags, paths []string) error {
+	if len(paths) == 0 {
+		paths = []string{defaultRecorded}
+	}
+	cases, err := fidelity.Load(paths...)
+	if err != nil {
+		return err
+	}
+	if f.seeds < 0 || f.seeds > 1000 {
+		return usage("--seeds %d: expected 1 to 1000", f.seeds)
+	}
+	lab := &play.Lab{Workloads: f.workloads, Objects: f.objects, Seeds: f.seeds, Costs: runner.DefaultCosts()}
+	if len(lab.Workloads) == 0 {
+		lab.Workloads = workloadFolders(paths)
+	}
+	if len(lab.Objects) == 0 {
+		lab.Objects = filepath.SplitList(os.Getenv(objectsEnv))
+	}
+	lab.Objects = append([]string{"examples/bpf"}, lab.Objects...)
+	var list []*fidelity.Comparison
+	for _, c := range cases {
+		if f.filter != "" {
+			ok, err := filepath.Match(f.filter, c.Name())
+			if err != nil {
+				return usage("--case %q: %v", f.filter, err)
+			}
+			if !ok {
+				continue
+			}
+		}
+		runs, err := lab.Case(c)
+		if missing := (*play.MissingError)(nil); errors.As(err, &missing) {
+			a.remark("%s: left out: %v", c.Name(), err)
+			continue
+		} else if err != nil {
+			return err
+		}
+		list = append(list, fidelity.Compare(c, runs))
+	}
+	if len(list) == 0 {
+		return usage("no case to compare")
+	}
+	if err := a.printFidelity(f, list); err != nil {
+		return err
+	}
+	if n := len(fidelity.Missed(list)); n > 0 {
+		return &exitError{exitCheck, errSilent}
+	}
+	return nil
+}
+
+func (a *app) printFidelity(f *fidelityFlags, list []*fidelity.Comparison) error {
+	switch {
+	case f.json:
+		e := json.NewEncoder(a.out)
+		e.SetIndent("", "  ")
+		return e.Encode(list)
+	case f.markdown:
+		return fidelity.WriteMarkdown(a.out, list)
+	case f.missesOnly:
+		return fidelity.WriteMisses(a.out, list)
+	}
+	return fidelity.WriteText(a.out, list)
+}
+
+// workloadFolders are where the workloads of recorded runs may lie: in "workloads" beside a folder of runs, or beside one of
+// those around it.
+func workloadFolders(paths []string) []string {
+	var dirs []string
+	for _, p := range paths {
+		p = filepath.Clean(p)
+		for range 4 {
+			dirs = append(dirs, filepath.Join(filepath.Dir(p), "workloads"))
+			next := filepath.Dir(p)
+			if next == p || strings.HasSuffix(next, "..") {
+				break
+			}
+			p = next
+		}
+	}
+	return dirs
+}

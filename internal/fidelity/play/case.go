@@ -1,0 +1,110 @@
+package play
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/schedsim/schedsim/internal/fidelity"
+	"github.com/schedsim/schedsim/sched/bpf"
+	"github.com/schedsim/schedsim/sim"
+)
+
+// Lab is where a recorded case's files are, and the machine that stands for the lab's.
+type Lab struct {
+	// Workloads are the folders with the workloads' files; Objects those with the schedulers' objects.
+	Workloads, Objects []string
+	// Seeds is how many runs are made of a case, of which the medians count; 0: three.
+	Seeds int
+	// Costs are the prices of the kernel's paths on one CPU.
+	Costs  sim.Costs
+	Notice func(text string)
+}
+
+// defaultSeeds is how many runs are made of a case.
+const defaultSeeds = 3
+
+// MissingError says that a file is not where it was looked for; such a case is left out.
+type MissingError struct {
+	What, Name string
+	Dirs       []string
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("%s %s: in none of %q", e.What, e.Name, e.Dirs)
+}
+
+func find(what, name string, dirs []string) (string, error) {
+	for _, d := range dirs {
+		p := filepath.Join(d, name)
+		if _, err := os.Stat(p); err == nil {
+			return p, nil
+		}
+	}
+	return "", &MissingError{what, name, dirs}
+}
+
+// Case runs the simulator as a case was recorded, once for each seed.
+func (l *Lab) Case(c *fidelity.Case) ([]*fidelity.Run, error) {
+	var runs []*fidelity.Run
+	seeds := l.Seeds
+	if seeds == 0 {
+		seeds = defaultSeeds
+	}
+	for i := range seeds {
+		o, err := l.options(c, i)
+		if err != nil {
+			return nil, err
+		}
+		res, err := Run(o)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Name(), err)
+		}
+		runs = append(runs, res.Run)
+	}
+	return runs, nil
+}
+
+// options are those of the n-th run of a case. Ticks come when they did in the n-th recorded run.
+func (l *Lab) options(c *fidelity.Case, n int) (Options, error) {
+	m := &c.Manifest
+	path, err := find("workload", m.Workload+".json", l.Workloads)
+	if err != nil {
+		return Options{}, err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Options{}, err
+	}
+	o := Options{
+		Name: path, Workload: text, Scheduler: m.Scheduler, Case: m.Scheduler, CPUs: m.CPUs, Topo: m.Topo,
+		Costs: LabCosts(l.Costs, m), Seed: uint64(n + 1), Threads: LabThreads(m), Notice: l.Notice,
+	}
+	if len(c.Runs) > 0 {
+		o.Tick = sim.Duration(max(0, c.Runs[n%len(c.Runs)].Window.TickNS))
+	} else {
+		o.Tick = sim.Duration(n) * tickPeriod / 2 % tickPeriod
+	}
+	if m.Object != "" {
+		if o.Scheduler, err = find("object", m.Object, l.Objects); err != nil {
+			return o, err
+		}
+	}
+	for name, v := range m.Globals {
+		if o.Globals == nil {
+			o.Globals = map[string]any{}
+		}
+		if o.Globals[name], err = strconv.ParseInt(v, 0, 64); err != nil {
+			o.Globals[name] = v
+		}
+	}
+	for _, text := range m.Members {
+		list, err := bpf.ParseMembers(text)
+		if err != nil {
+			return o, fmt.Errorf("%s: %w", c.Name(), err)
+		}
+		o.Members = append(o.Members, list...)
+	}
+	return o, nil
+}

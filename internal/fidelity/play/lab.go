@@ -1,0 +1,37 @@
+package play
+
+import (
+	"github.com/schedsim/schedsim/internal/fidelity"
+	"github.com/schedsim/schedsim/sim"
+)
+
+// LabCosts are the costs of a recorded run on a machine whose costs on one CPU are c. Under icount virtual time is the sum of
+// what all virtual CPUs execute, so a path takes as many times longer as there are CPUs busy; the recorded workloads keep
+// all of them busy.
+func LabCosts(c sim.Costs, m *fidelity.Manifest) sim.Costs {
+	if m.Mode != "icount" || m.CPUs < 2 {
+		return c
+	}
+	k := sim.Duration(m.CPUs)
+	c.Switch *= k
+	c.Wakeup *= k
+	c.Tick *= k
+	c.IPI *= k
+	c.Migration *= k
+	c.IdleExit *= k
+	c.InsnPS *= int64(k)
+	c.KfuncNS *= int64(k)
+	c.Callback *= k
+	return c
+}
+
+// LabThreads are the threads of the lab's kernel that ran in recorded runs beside the workload: one that comes back 40 ms or
+// so after it ran, and some that come once or twice a second.
+func LabThreads(m *fidelity.Manifest) []Thread {
+	k := sim.Duration(m.CPUs)
+	return []Thread{
+		{Name: "kworker/u8:1", Every: 40 * sim.Millisecond, Run: 28 * sim.Microsecond * k},
+		{Name: "kcompactd0", Every: 508 * sim.Millisecond, Run: 9 * sim.Microsecond * k},
+		{Name: "kworker/0:1", Every: 700 * sim.Millisecond, Run: 16 * sim.Microsecond * k},
+	}
+}

@@ -1,0 +1,229 @@
+package play
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/schedsim/schedsim/internal/fidelity"
+	"github.com/schedsim/schedsim/internal/runner"
+	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/reports"
+	"github.com/schedsim/schedsim/sched/bpf"
+	"github.com/schedsim/schedsim/sim"
+	"github.com/schedsim/schedsim/sim/topo"
+	"github.com/schedsim/schedsim/workloads"
+)
+
+// Options say what to run. Workload and Scheduler are required.
+type Options struct {
+	// Name is the workload's file, Workload its text.
+	Name     string
+	Workload []byte
+	// Scheduler is a built-in scheduler's name or the path of an object; Case is how the run is called, "" for the same.
+	Scheduler, Case string
+	Globals         map[string]any
+	Members         []bpf.Member
+	CPUs            int // 0: one
+	// Topo is the machine as for --topo; "": CPUs CPUs, flat.
+	Topo   string
+	Kernel string // "": the runner's default
+	Costs  sim.Costs
+	// Length is the longest that is measured; 0: what the workload says.
+	Length sim.Duration
+	// Tick is the time from T0 to the first tick; 0 is right for an unknown one.
+	Tick sim.Duration
+	Seed uint64
+	// Threads are the kernel's own.
+	Threads []Thread
+	// Stream asks for the callbacks.
+	Stream bool
+	Notice func(text string)
+}
+
+// Thread is a thread of the kernel that runs now and then, as every machine has some: it sleeps for Every, then until the next
+// tick, as timers of the kernel do, and runs for Run.
+type Thread struct {
+	Name  string
+	Every sim.Duration
+	Run   sim.Duration
+}
+
+// settle is how long tasks are there before T0: long enough for what their creation did to loads and lags to fade.
+const settle = 400 * sim.Millisecond
+
+// tickPeriod is that of the reference kernel, HZ=250.
+const tickPeriod = 4 * sim.Millisecond
+
+// Result is what a run gave.
+type Result struct {
+	Run    *fidelity.Run
+	Stream *fidelity.Stream // nil unless asked for, or if no policy was in charge
+	Report *reports.Report  // of the whole run, the time before T0 included
+}
+
+// Run simulates.
+func Run(o Options) (*Result, error) {
+	w, err := workloads.Parse(o.Name, o.Workload, workloads.Options{})
+	if err != nil {
+		return nil, err
+	}
+	tp, err := topology(&o)
+	if err != nil {
+		return nil, err
+	}
+	t0 := sim.Time(settle - o.Tick%tickPeriod)
+	p := &player{t0: t0}
+	r := runner.Options{
+		Scheduler: o.Scheduler, Workload: w, Topo: tp, Duration: o.Length, Settle: sim.Duration(t0), Seed: o.Seed, Kernel: o.Kernel,
+		Members: o.Members, Globals: o.Globals, Costs: o.Costs, Sink: p, Notice: o.Notice,
+		Setup: func(m *sim.Machine) error { return spawnThreads(m, o.Threads) },
+	}
+	if o.Stream {
+		p.stream = &fidelity.Stream{CPUs: len(tp.CPUs), Tick: int64(o.Tick)}
+		r.Tap = p.tap
+	}
+	res, err := runner.Run(r)
+	if err != nil {
+		return nil, err
+	}
+	run := p.run(&o, res.Report)
+	run.Manifest.CPUs = len(tp.CPUs)
+	run.Window.AllEnded = o.Length == 0 && w.Duration == 0 && !w.Endless()
+	run.Measure(p.events)
+	for i := range run.Others {
+		run.Others[i].Name = p.names[run.Others[i].PID]
+	}
+	out := &Result{Run: run, Report: res.Report}
+	if p.stream != nil && p.tapped {
+		p.stream.Until = run.Window.LengthNS
+		for _, t := range run.Tasks {
+			p.stream.Tasks = append(p.stream.Tasks, fidelity.StreamTask{PID: t.PID, Nice: t.Nice, Name: t.Name})
+		}
+		out.Stream = p.stream
+	}
+	return out, nil
+}
+
+func topology(o *Options) (*topo.Topology, error) {
+	if o.Topo != "" {
+		return topo.Parse(o.Topo)
+	}
+	return topo.Flat(max(o.CPUs, 1))
+}
+
+// player takes the records of a run.
+type player struct {
+	t0     sim.Time
+	events []fidelity.Event
+	stream *fidelity.Stream
+	tapped bool
+	names  map[int32]string // of threads
+}
+
+// Record implements sim.Sink.
+func (p *player) Record(r *sim.Record) {
+	e := fidelity.Event{At: int64(r.At - p.t0), Task: r.Task, CPU: int32(r.CPU)}
+	switch r.Kind {
+	case sim.KindSwitch:
+		e.Kind, e.Other, e.State = fidelity.EventSwitch, int32(r.A), uint32(r.B)
+	case sim.KindWaking:
+		e.Kind = fidelity.EventWaking
+	case sim.KindWakeup:
+		e.Kind = fidelity.EventWakeup
+	case sim.KindMigrate:
+		e.Kind = fidelity.EventMigrate
+	case sim.KindMark:
+		e.Kind, e.Value = fidelity.EventUnit, int64(r.A)
+		if sim.MarkKind(r.Aux) == sim.MarkMiss {
+			e.Kind = fidelity.EventMiss
+		}
+	default:
+		return
+	}
+	p.events = append(p.events, e)
+}
+
+// run is the recorded form of a run, not measured yet.
+func (p *player) run(o *Options, r *reports.Report) *fidelity.Run {
+	sum := sha256.Sum256(o.Workload)
+	run := &fidelity.Run{
+		Format: fidelity.Format,
+		Manifest: fidelity.Manifest{
+			Workload: strings.TrimSuffix(filepath.Base(o.Name), ".json"), WorkloadSHA256: hex.EncodeToString(sum[:]),
+			Scheduler: o.Case, Topo: o.Topo, Kernel: r.Info.Kernel, Mode: "simulator", Seed: o.Seed,
+		},
+		Window: fidelity.Window{LengthNS: int64(sim.Time(r.Info.Length) - p.t0), TickNS: int64(o.Tick)},
+	}
+	if o.Case == "" {
+		run.Manifest.Scheduler = o.Scheduler
+	}
+	nth := map[string]int{}
+	for _, t := range r.Tasks {
+		run.Tasks = append(run.Tasks, fidelity.Task{Name: t.Comm, Group: t.Group, Instance: nth[t.Group], PID: t.PID, Nice: t.Nice})
+		nth[t.Group]++
+	}
+	p.names = map[int32]string{}
+	if e := r.Exit; e != nil {
+		run.Exit = &fidelity.Exit{Kind: int(e.Kind), Code: e.Code, Reason: e.Reason, Message: e.Message, AtNS: int64(e.AtNS - p.t0), Dump: e.Dump}
+	}
+	for _, c := range r.Events {
+		run.Events = append(run.Events, fidelity.Counter{Name: c.Name, Value: c.Value})
+	}
+	return run
+}
+
+// spawnThreads creates the kernel's own threads. Each begins at a time of its own, drawn from the run's seed.
+func spawnThreads(m *sim.Machine, list []Thread) error {
+	for i, t := range list {
+		name := t.Name
+		if name == "" {
+			name = "kworker/" + strconv.Itoa(i)
+		}
+		first := tickPeriod * sim.Duration(m.Rand("thread "+name).Int64N(max(int64(t.Every/tickPeriod), 1)))
+		if _, err := m.Spawn(sim.TaskSpec{Comm: name, KThread: true, Behavior: &thread{Thread: t, next: sim.Time(first)}}); err != nil {
+			return fmt.Errorf("thread %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// thread is a Thread at work.
+type thread struct {
+	Thread
+	next sim.Time
+	ran  bool
+}
+
+// timerDelay is the time from a tick to when a timer of its jiffy wakes a task.
+const timerDelay = 3 * sim.Microsecond
+
+// Next implements sim.Behavior.
+func (t *thread) Next(_ *sim.Task, now sim.Time) sim.Step {
+	if t.ran {
+		t.ran = false
+		at := now.Add(t.Every)
+		t.next = at - at%sim.Time(tickPeriod) + sim.Time(tickPeriod)
+	}
+	if at := t.next.Add(timerDelay); now < at {
+		return sim.Step{Kind: sim.StepSleepUntil, At: at}
+	}
+	t.ran = true
+	return sim.Step{Kind: sim.StepRun, Dur: t.Run}
+}
+
+// tap has every callback of the table noted, with its arguments.
+func (p *player) tap(m *sim.Machine, tb *ops.Table) {
+	p.tapped = true
+	note := func(name string, t *sim.Task, a, b fidelity.Value) {
+		o := fidelity.Op{At: int64(m.Now() - p.t0), CPU: int32(m.ThisCPU()), Name: name, A: a, B: b}
+		if t != nil {
+			o.PID, o.Slice, o.VTime = t.PID, fidelity.Num(t.K.Slice()), fidelity.Num(t.K.DSQVtime())
+		}
+		p.stream.Ops = append(p.stream.Ops, o)
+	}
+	wrap(tb, note)
+}
