@@ -149,7 +149,7 @@ func (c *Core) Load(file string, object []byte, table string) (unload func(), er
 	if err != nil {
 		return nil, err
 	}
-	linked, err := link.Link(o, kernel{c.types}, link.Options{})
+	linked, err := link.Link(o, kernel{c.types, c.kernel.Modules()}, link.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -166,12 +166,45 @@ func (c *Core) Load(file string, object []byte, table string) (unload func(), er
 }
 
 // kernel shows the linker a kernel with no configuration.
-type kernel struct{ types *btf.Spec }
+type kernel struct {
+	types   *btf.Spec
+	modules []link.Module
+}
 
 func (k kernel) BTF() (*btf.Spec, error)           { return k.types, nil }
 func (kernel) Kconfig(string) (string, bool)       { return "", false }
 func (kernel) EnumValue(string) (v uint64, _ bool) { return 0, false }
 func (kernel) Version() uint32                     { return 0x70200 }
+func (k kernel) Modules() []link.Module            { return k.modules }
+
+// Driver is a module that knows the hardware: governors that are loaded after it may ask it for the frequency nearest to one
+// that they want (freq_round). Every driver offers that function, and one of them is loaded.
+type Driver struct {
+	Name  string
+	Round func(khz uint32) uint32
+}
+
+// Insert loads a driver.
+func (c *Core) Insert(d Driver) error {
+	u32 := &btf.Int{Name: "unsigned int", Size: 4}
+	return c.kernel.LoadModule(&sys.Module{
+		Name: d.Name,
+		Kfuncs: []abi.Kfunc{{Name: "freq_round", Call: func(_ *abi.Call, a *abi.Args) uint64 {
+			return uint64(d.Round(uint32(a[0])))
+		}}},
+		Types: []*btf.Func{{Name: "freq_round", Linkage: btf.GlobalFunc,
+			Type: &btf.FuncProto{Return: u32, Params: []btf.FuncParam{{Name: "khz", Type: u32}}}}},
+		Allow: func(p *sys.Prog, name string) error {
+			if t, _ := p.Member(); t == nil || t.Name != StructName {
+				return fmt.Errorf("%s is for governors", name)
+			}
+			return nil
+		},
+	})
+}
+
+// Remove takes a driver off. It is refused while a governor uses it.
+func (c *Core) Remove(driver string) error { return c.kernel.RemoveModule(driver) }
 
 // Name is the governor's, "" while there is none.
 func (c *Core) Name() string {

@@ -47,6 +47,12 @@ func (l *linker) ksymFunc(e *elf.Extern) (extern, error) {
 	if err != nil {
 		return extern{}, err
 	}
+	module := ""
+	if fn == nil {
+		if fn, module, err = l.moduleFunc(name); err != nil {
+			return extern{}, err
+		}
+	}
 	if fn == nil {
 		why := fmt.Sprintf("kernel function %q, which the kernel does not have", name)
 		if e.Weak {
@@ -60,6 +66,9 @@ func (l *linker) ksymFunc(e *elf.Extern) (extern, error) {
 			return extern{why: why}, nil
 		}
 		return extern{}, fmt.Errorf("declared as %s, but the kernel's %q is %s", protoString(e.Type), name, protoString(fn.Type))
+	}
+	if module != "" {
+		return extern{set: true, name: module + ":" + name}, nil
 	}
 	// A function with implicit arguments (KF_IMPLICIT_ARGS) has a twin with the suffix _impl that spells them out. Both
 	// are one function to callers: the verifier supplies the arguments, whatever the program passes there.
@@ -147,6 +156,23 @@ func (l *linker) kernelFunc(name string) (*btf.Func, error) {
 		}
 	}
 	return nil, nil
+}
+
+// moduleFunc finds a function in the first loaded module that has one of the name, as find_ksym_btf_id does.
+func (l *linker) moduleFunc(name string) (fn *btf.Func, module string, err error) {
+	t, ok := l.target.(Modular)
+	if !ok {
+		return nil, "", nil
+	}
+	for _, m := range t.Modules() {
+		switch err := m.BTF.TypeByName(name, &fn); {
+		case err == nil:
+			return fn, m.Name, nil
+		case !isNotFound(err):
+			return nil, "", fmt.Errorf("types of module %s: %q: %w", m.Name, name, err)
+		}
+	}
+	return nil, "", nil
 }
 
 // nearestKernel looks for a like name among the kernel's functions or variables. It reads all of the kernel's types, which

@@ -13,3 +13,15 @@ type Target interface {
 	// Version is LINUX_VERSION_CODE.
 	Version() uint32
 }
+
+// Modular is what a Target is besides if its kernel has modules.
+type Modular interface {
+	// Modules are the loaded ones. Functions are looked for in vmlinux first, then in them in this order.
+	Modules() []Module
+}
+
+// Module is a part of a kernel with functions of its own, which are known as "module:function".
+type Module struct {
+	Name string
+	BTF  *btf.Spec
+}

@@ -1,7 +1,9 @@
 package loader
 
 import (
+	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/schedsim/schedsim/vm/elf"
 	"github.com/schedsim/schedsim/vm/link"
@@ -74,9 +76,11 @@ func (l *Object) loadProgram(p *link.Program, c progCode) error {
 	if err != nil {
 		return err
 	}
-	if err := l.kernelCalls(p, ops); err != nil {
+	fds, err := l.kernelCalls(p, ops)
+	if err != nil {
 		return err
 	}
+	defer fds.close()
 	e, err := encode(p, l.placeholders(p))
 	if err != nil {
 		return err
@@ -91,6 +95,9 @@ func (l *Object) loadProgram(p *link.Program, c progCode) error {
 		return err
 	}
 	a := sys.ProgAttr{InsnCnt: uint32(len(e.code) / 8), Insns: l.u.Add(e.code), License: l.u.AddString(l.license()), Name: progName(p.Name), BTF: l.btf}
+	if len(fds.fds) > 0 {
+		a.FDArray = l.u.Add(fds.bytes())
+	}
 	if err := l.kind(p, &a); err != nil {
 		return err
 	}
@@ -119,24 +126,71 @@ func (l *Object) license() string {
 
 func progName(name string) string { return name[:min(len(name), sys.NameLen-1)] }
 
-// kernelCalls finds the ids of the kernel functions that the program calls.
-func (l *Object) kernelCalls(p *link.Program, ops map[int]operand) error {
+// kernelCalls finds the ids of the kernel functions that the program calls, and descriptors of the types of the modules that
+// they are in.
+func (l *Object) kernelCalls(p *link.Program, ops map[int]operand) (moduleFDs, error) {
 	k := l.p.Kernel()
-	ids := make([]uint32, len(p.Code.Kfuncs))
+	fds := moduleFDs{l: l}
+	calls := make([]operand, len(p.Code.Kfuncs))
 	for i, name := range p.Code.Kfuncs {
-		ids[i] = k.SymbolID(name, true)
+		if btfID, id, ok := k.ModuleFunc(name); ok {
+			off, err := fds.add(btfID)
+			if err != nil {
+				fds.close()
+				return fds, fmt.Errorf("kernel function %s: %w", name, err)
+			}
+			calls[i] = operand{imm: int32(id), off: off}
+			continue
+		}
+		id := k.SymbolID(name, true)
+		calls[i] = operand{imm: int32(id), poison: id == 0}
 	}
 	for _, c := range p.Calls {
-		if k.SymbolID(c.Name, true) == 0 {
-			return fmt.Errorf("%s: kernel function %s: not known%s", p.Code.Where(c.Insn), c.Name, elf.DidYouMean(c.Name, k.FuncNames()))
+		if calls[slices.Index(p.Code.Kfuncs, c.Name)].poison {
+			fds.close()
+			return fds, fmt.Errorf("%s: kernel function %s: not known%s", p.Code.Where(c.Insn), c.Name, elf.DidYouMean(c.Name, k.FuncNames()))
 		}
 	}
 	for i := range p.Code.Insns {
 		if in := &p.Code.Insns[i]; isKfuncCall(in) {
-			ops[i] = operand{imm: int32(ids[in.Imm]), poison: ids[in.Imm] == 0}
+			ops[i] = calls[in.Imm]
 		}
 	}
-	return nil
+	return fds, nil
+}
+
+// moduleFDs are descriptors of the BTF of modules, by their place in the program's array; the first place stands for vmlinux.
+type moduleFDs struct {
+	l   *Object
+	ids []uint32
+	fds []int32
+}
+
+// add returns the place of a module's BTF.
+func (m *moduleFDs) add(id uint32) (int16, error) {
+	if i := slices.Index(m.ids, id); i >= 0 {
+		return int16(i + 1), nil
+	}
+	fd, err := m.l.call(sys.BTFGetFDByID, sys.Words(id))
+	if err != nil {
+		return 0, err
+	}
+	m.ids, m.fds = append(m.ids, id), append(m.fds, fd)
+	return int16(len(m.fds)), nil
+}
+
+func (m *moduleFDs) bytes() []byte {
+	b := make([]byte, 4, 4+4*len(m.fds))
+	for _, fd := range m.fds {
+		b = binary.LittleEndian.AppendUint32(b, uint32(fd))
+	}
+	return b
+}
+
+func (m *moduleFDs) close() {
+	for _, fd := range m.fds {
+		m.l.p.Close(int(fd))
+	}
 }
 
 // kind sets type and attachment of the program by its sort. It follows section_defs and libbpf_prepare_prog_load.

@@ -20,6 +20,7 @@ type BTF struct {
 	raw     []byte
 	strings []byte
 	spec    *btf.Spec
+	module  string // whose types they are; "": a program's
 }
 
 // ID is the object's id.

@@ -141,7 +141,7 @@ func (k *Kernel) compile(progs []*Prog) error {
 	}
 	s := &set{progs: len(progs)}
 	vs, err := vm.Load(o, vm.Options{Prog: func(object uint64) (abi.Next, abi.Other) { return k.tailTarget(s, object) },
-		Mem: k.opt.Mem, Host: k.opt.Host, Kfuncs: k.opt.Kfuncs, Ksym: k.opt.Ksym, PerCPU: k.opt.PerCPU,
+		Mem: k.opt.Mem, Host: k.opt.Host, Kfuncs: k.functions(), Ksym: k.opt.Ksym, PerCPU: k.opt.PerCPU,
 		DropKptr: k.opt.DropKptr, Sys: k.opt.Sys, Select: func(*link.Program) bool { return true }, Table: k.table, Maps: list, Keep: true,
 		Engine: k.opt.Engine, Budget: k.opt.Budget, HZ: k.opt.HZ, Seed: k.opt.Seed})
 	if err != nil {

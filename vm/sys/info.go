@@ -158,14 +158,26 @@ func (i *info) btf(b *BTF) error {
 	if (name == 0) != (room == 0) {
 		return refuse(abi.EINVAL, "a name needs both address and size")
 	}
+	text := append([]byte(b.module), 0) // BTF of programs has no name
+	var short error
 	if name != 0 {
-		if err := i.c.write(name, []byte{0}); err != nil {
+		if uint32(len(text)) > room {
+			text = append(text[:room-1], 0)
+			short = abi.ENOSPC
+		}
+		if err := i.c.write(name, text); err != nil {
 			return err
 		}
 	}
-	i.set32(24, 0) // BTF of programs has no name
+	i.set32(24, uint32(len(b.module)))
 	i.set32(28, 0)
-	return i.give()
+	if b.module != "" {
+		i.set32(28, 1)
+	}
+	if err := i.give(); err != nil {
+		return err
+	}
+	return short
 }
 
 // prog follows bpf_prog_get_info_by_fd.

@@ -80,6 +80,7 @@ type Kernel struct {
 	perfEvents uint64
 
 	kfuncs  map[string]*abi.Kfunc
+	modules []*module // in the order in which they were loaded
 	symbols []string // that have no BTF id; see SymbolID
 	stops   []stopsType
 

@@ -27,6 +27,7 @@ type Prog struct {
 	raw                        []byte // as loaded
 	maps                       []*Map
 	btf                        *BTF
+	modules                    []*module // whose functions it calls
 	funcInfo, lineInfo         []byte // records of 8 and 16 bytes
 	loadedNS                   uint64
 	verified                   uint32
@@ -86,6 +87,9 @@ func (p *Prog) drop() {
 	}
 	if p.btf != nil {
 		p.btf.put()
+	}
+	for _, m := range p.modules {
+		m.users--
 	}
 }
 

@@ -79,7 +79,7 @@ func TestProgLoad(t *testing.T) {
 		{"kernel function, unknown id", sys.ProgTypeSyscall, join(kcall(77), exit), none, abi.EINVAL, "kernel btf_id 77 is not a function"},
 		{"kernel function, not modelled", sys.ProgTypeSyscall, join(kcall(0xf0001), exit), none, abi.EINVAL, "kernel function later: not supported"},
 		{"kernel function, not modelled, in dead code", sys.ProgTypeSyscall, join(movK(0, 0), insn(0x15, 0, 0, 1, 0), kcall(0xf0001), exit), none, 0, "processed 3 insns"},
-		{"kernel function of a module", sys.ProgTypeSyscall, join(insn(0x85, 0, 2, 1, 0xf0000), exit), none, abi.EINVAL, "there are no modules"},
+		{"kernel function of a module", sys.ProgTypeSyscall, join(insn(0x85, 0, 2, 1, 0xf0000), exit), none, abi.EPROTO, "kfunc offset > 0 without fd_array is invalid"},
 		{"GPL-only helper", sys.ProgTypeSyscall, join(helper(35), exit), none, 0, ""},
 		{"GPL-only helper, other license", sys.ProgTypeSyscall, join(helper(35), exit), license("Proprietary"), abi.EINVAL, "cannot call GPL-restricted function from non-GPL compatible program"},
 		{"GPL-only helper, dual license", sys.ProgTypeSyscall, join(helper(35), exit), license("Dual MIT/GPL"), 0, ""},

@@ -30,6 +30,7 @@ func (k *checker) verify() error {
 	if err != nil {
 		return k.unjudged(err, abi.EINVAL)
 	}
+	k.moduleAttachment(&at)
 	res, err := verifier.Check(k.view(), k.lp, at)
 	k.place = &at
 	k.p.result = res

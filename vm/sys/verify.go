@@ -375,7 +375,7 @@ func (k *checker) resolve(ps link.Pseudo) error {
 			return refuse(abi.ENOENT, "ldimm64 insn specifies invalid btf_id %d.", uint32(ps.Imm))
 		}
 		if ps.Hi != 0 {
-			return refuse(abi.EINVAL, "variable of a module: there are no modules")
+			return refuse(abi.EINVAL, "variable of a module: modules have functions only")
 		}
 		ref.Kind, ref.Name = link.RefKsymVar, name
 		if function {
@@ -440,19 +440,24 @@ func (m *Map) direct(off uint32) (link.RefKind, int64, error) {
 // kfunc resolves a call of a kernel function by its BTF id.
 func (k *checker) kfunc(ps link.Pseudo, in *ir.Insn) error {
 	if ps.Off != 0 {
-		return refuse(abi.EINVAL, "kernel function of a module: there are no modules")
+		return k.moduleKfunc(ps, in)
 	}
 	name, function, err := k.c.k.symbol(uint32(ps.Imm))
 	if err != nil || !function {
 		return refuse(abi.EINVAL, "kernel btf_id %d is not a function", ps.Imm)
 	}
+	k.call(name, in)
+	return nil
+}
+
+// call makes the instruction one that calls the kernel function.
+func (k *checker) call(name string, in *ir.Insn) {
 	n := slices.Index(k.lp.Code.Kfuncs, name)
 	if n < 0 {
 		n = len(k.lp.Code.Kfuncs)
 		k.lp.Code.Kfuncs = append(k.lp.Code.Kfuncs, name)
 	}
 	in.Imm = int64(n)
-	return nil
 }
 
 // attach follows check_attach_btf_id and check_struct_ops_btf_id.
@@ -555,6 +560,9 @@ func (k *checker) calls() error {
 			return fmt.Errorf("%s: kernel function %s: not known%s", k.at(call.Insn), call.Name, elf.DidYouMean(call.Name, k.c.k.FuncNames()))
 		case f.Call == nil && !f.Machine:
 			return fmt.Errorf("%s: kernel function %s: not supported", k.at(call.Insn), call.Name)
+		}
+		if err := k.p.allow(call.Name); err != nil {
+			return fmt.Errorf("%s: %w", k.at(call.Insn), err)
 		}
 	}
 	return nil

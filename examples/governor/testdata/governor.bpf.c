@@ -35,6 +35,16 @@ SEC("struct_ops/stepwise") u32 stepwise(u64 *ctx)
 	return khz;
 }
 
+// What a driver, if one is loaded, makes of a frequency.
+extern u32 freq_round(u32 khz) __attribute__((weak)) SEC(".ksyms");
+
+SEC("struct_ops/rounded") u32 rounded(u64 *ctx)
+{
+	u32 khz = ctx[2];
+
+	return freq_round ? freq_round(khz) : khz;
+}
+
 SEC("struct_ops/start") void start(u64 *ctx)
 {
 	starts++;
@@ -45,6 +55,9 @@ SEC(".struct_ops.link") struct freq_governor_ops prop = {
 };
 SEC(".struct_ops.link") struct freq_governor_ops steps = {
 	.target = (void *)stepwise, .max_khz = 2000000, .name = "steps",
+};
+SEC(".struct_ops.link") struct freq_governor_ops hardware = {
+	.target = (void *)rounded, .max_khz = 3000000, .name = "hardware",
 };
 SEC(".struct_ops.link") struct freq_governor_ops nothing = {
 	.max_khz = 1, .name = "nothing",
