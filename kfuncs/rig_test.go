@@ -36,6 +36,12 @@ func newRig(t *testing.T, shape string) *rig {
 // newRigOn is newRig for another kernel.
 func newRigOn(t *testing.T, version, shape string) *rig {
 	t.Helper()
+	return newRigWith(t, version, shape, PermissionsKernel)
+}
+
+// newRigWith is newRigOn with another way of enforcing permissions.
+func newRigWith(t *testing.T, version, shape string, p Permissions) *rig {
+	t.Helper()
 	kernel, err := kernels.Get(version)
 	check(t, err)
 	layout, err := kobj.NewLayout(kernel)
@@ -54,7 +60,7 @@ func newRigOn(t *testing.T, version, shape string) *rig {
 		},
 	})
 	check(t, err)
-	for _, f := range All(&Host{Machine: r.m, Kernel: r.k, Mem: space, Layout: kernel}) {
+	for _, f := range All(&Host{Machine: r.m, Kernel: r.k, Mem: space, Layout: kernel, Permissions: p}) {
 		r.funcs[f.Name] = f
 	}
 	r.c = &abi.Call{Mem: space}

@@ -21,6 +21,8 @@ type Host struct {
 	Print func(line string)
 	// Layout is the kernel whose types the programs were built for.
 	Layout kobj.Source
+	// Permissions say whether functions ask when they are called.
+	Permissions Permissions
 
 	iters []*ext.DSQIter    // open iterators by handle-1
 	masks []iterMask        // what iterators over more than a word of bits have copied

@@ -21,8 +21,11 @@ type Rules struct {
 }
 
 // RulesOf are the rules of a kernel, with the sets that its functions are in.
-func RulesOf(k *kernels.Kernel) *Rules {
-	r := &Rules{ByType: k.Code < 0x070100, OwnCID: k.Code >= 0x070300, groups: map[string]abi.Groups{}}
+func RulesOf(k *kernels.Kernel) *Rules { return RulesWith(k, PermissionsKernel) }
+
+// RulesWith are the rules of a kernel that enforces permissions in the way given.
+func RulesWith(k *kernels.Kernel, p Permissions) *Rules {
+	r := &Rules{ByType: !p.atLoad(k), OwnCID: k.Code >= 0x070300, groups: map[string]abi.Groups{}}
 	for _, f := range k.Kfuncs() {
 		for _, s := range f.Sets {
 			r.groups[f.Name] |= ops.GroupByName(s)

@@ -19,9 +19,31 @@ const (
 	kfEnqueue
 	kfSelectCPU
 	kfRest
+	// kfInit is for functions of the set init, which kernels with masks did not have.
+	kfInit
 )
 
-// allows is the mask that a callback is called with (SCX_CALL_OP of 6.18).
+// masks are what callbacks allow, by callback.
+type masks [ops.NrCallbacks]kfMask
+
+// masksOf are the masks with which a kernel calls its callbacks (SCX_CALL_OP of 6.18), or would: one without masks has callbacks
+// that are called under the lock of a runqueue since.
+func masksOf(k *kernels.Kernel) *masks {
+	var m masks
+	for cb := range m {
+		m[cb] = allows(ops.Callback(cb))
+	}
+	if filtered(k) {
+		m[ops.CgroupMove] = kfRest
+		m[ops.Init] = kfInit
+	}
+	return &m
+}
+
+// unlocked tells whether a place with that mask holds no runqueue lock.
+func (m kfMask) unlocked() bool { return m&^kfInit == 0 }
+
+// allows is the mask that a callback is called with by 6.18.
 func allows(cb ops.Callback) kfMask {
 	switch cb {
 	case ops.SelectCPU:
@@ -33,7 +55,7 @@ func allows(cb ops.Callback) kfMask {
 	case ops.CPURelease:
 		return kfCPURelease
 	case ops.None, ops.InitTask, ops.Init, ops.Exit, ops.Dump, ops.CPUOnline, ops.CPUOffline, ops.CgroupInit, ops.CgroupExit, ops.CgroupPrepMove,
-		ops.CgroupMove, ops.CgroupCancelMove, ops.CgroupSetWeight, ops.CgroupSetBandwidth, ops.CgroupSetIdle:
+		ops.CgroupMove, ops.CgroupCancelMove, ops.CgroupSetWeight, ops.CgroupSetBandwidth, ops.CgroupSetIdle, ops.SubAttach, ops.SubDetach:
 		return 0
 	}
 	return kfRest
@@ -52,25 +74,21 @@ func asksFor(g abi.Groups) (m kfMask, unlocked bool) {
 		m = kfSelectCPU | kfEnqueue
 	case g&ops.GroupCPURelease != 0:
 		m = kfCPURelease
+	case g&ops.GroupInit != 0:
+		m = kfInit
 	}
 	return m, unlocked
 }
 
-// rules are those of the kernel that programs are built for, nil for 7.2's.
-func (h *Host) rules() *Rules {
-	if k, ok := h.Layout.(*kernels.Kernel); ok {
-		return RulesOf(k)
-	}
-	return nil
-}
-
-// checkedAtRuntime has the rows ask, when they are called, whether the callback that runs allows it, where the kernel does not
-// when it loads a program. It follows scx_kf_allowed (kernel/sched/ext.c, 6.18), but looks at the innermost callback only: of
-// one that was called from another the kernel says "called from a nested operation".
+// checkedAtRuntime has the rows ask, when they are called, whether the callback that runs allows it. It follows scx_kf_allowed
+// (kernel/sched/ext.c, 6.18), but looks at the innermost callback only: of one that was called from another the kernel says
+// "called from a nested operation".
 func (h *Host) checkedAtRuntime(rows []abi.Kfunc) []abi.Kfunc {
-	if r := h.rules(); r == nil || !r.ByType {
+	kernel, ok := h.Layout.(*kernels.Kernel)
+	if !ok || !h.Permissions.atRun(kernel) {
 		return rows
 	}
+	allowed := masksOf(kernel)
 	for i := range rows {
 		k := &rows[i]
 		mask, unlocked := asksFor(k.Groups)
@@ -83,8 +101,8 @@ func (h *Host) checkedAtRuntime(rows []abi.Kfunc) []abi.Kfunc {
 		}
 		call := k.Call
 		k.Call = func(c *abi.Call, a *abi.Args) uint64 {
-			have := allows(h.Kernel.Frame().Callback)
-			if have&mask != 0 || have == 0 && unlocked {
+			have := allowed[h.Kernel.Frame().Callback]
+			if have&mask != 0 || unlocked && have.unlocked() {
 				return call(c, a)
 			}
 			h.Kernel.Fault(fmt.Sprintf("kfunc with mask 0x%x called from an operation only allowing 0x%x", uint32(mask), uint32(have)))

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/schedsim/schedsim/internal/runner"
+	"github.com/schedsim/schedsim/kfuncs"
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/sched/bpf"
 	"github.com/schedsim/schedsim/sim"
@@ -38,6 +39,7 @@ type simFlags struct {
 	members  []string
 	checked  bool
 	noVerify bool
+	perms    string
 	dup      string
 	unknown  string
 	json     bool
@@ -67,6 +69,8 @@ func (f *simFlags) register(cmd *cobra.Command) {
 	fs.BoolVar(&f.checked, "checked", false, "keep all run-time checks in BPF programs, also those that verification has shown to be needless, and\n"+
 		"load programs that the verifier cannot judge; the results are the same")
 	fs.BoolVar(&f.noVerify, "no-verify", false, "load BPF programs without verification, with all run-time checks: what the kernel would refuse, too")
+	fs.StringVar(&f.perms, "permissions", "kernel", "when it is asked whether a callback may call a kernel function: at load, at run (each call), both,\n"+
+		"or as the kernel does: at load from 7.1 on, at run before")
 	fs.StringVar(&f.dup, "rtapp-dup", "expand", "keys that an object of the workload has twice: expand (the second \"run\" is \"run1\"), or\n"+
 		"last (only the last counts, as rt-app itself does)")
 	fs.StringVar(&f.unknown, "rtapp-unknown", "refuse", "keys of the workload that look like mistyped events: refuse, or warn")
@@ -128,6 +132,9 @@ func (a *app) options(f *simFlags, schedulers []string, workload string) (runner
 		return o, err
 	}
 	o.Checked, o.NoVerify = f.checked, f.noVerify
+	if o.Permissions, err = kfuncs.ParsePermissions(f.perms); err != nil {
+		return o, usage("--permissions %v", err)
+	}
 	for _, list := range f.members {
 		ms, err := bpf.ParseMembers(list)
 		if err != nil {

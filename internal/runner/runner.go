@@ -6,6 +6,7 @@ import (
 	"io"
 	"path/filepath"
 
+	"github.com/schedsim/schedsim/kfuncs"
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/reports"
@@ -50,9 +51,10 @@ type Options struct {
 	Kernel string // "": DefaultKernel
 	// Engine runs BPF programs: "jit", "interp", or "" for the faster that there is.
 	Engine string
-	// Members, Checked and NoVerify are those of bpf.Options.
+	// Members, Checked, NoVerify and Permissions are those of bpf.Options.
 	Members           []bpf.Member
 	Checked, NoVerify bool
+	Permissions       kfuncs.Permissions
 	Costs             sim.Costs // the zero value is a machine without overheads
 	// Globals are values of global variables of an object.
 	Globals map[string]any

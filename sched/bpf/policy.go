@@ -48,6 +48,8 @@ type Options struct {
 	Checked bool
 	// NoVerify: programs are not verified, and run with all checks at run time.
 	NoVerify bool
+	// Permissions say when it is asked whether a callback may call a kernel function.
+	Permissions kfuncs.Permissions
 	// Print takes the output of bpf_printk and of the policy's other messages; nil drops it.
 	Print func(at sim.Time, cpu sim.CPU, line string)
 	// Notice takes remarks about the load: variables that the agent set, programs that are loaded but never run.
@@ -166,11 +168,12 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 	p.host = newHost(p)
 	ksyms := &ksyms{m: e.Machine, mem: p.opt.Mem, kernel: p.opt.Kernel}
 	p.kernel, err = sys.New(sys.Options{
-		Ksym:      ksyms.address,
-		PerCPU:    ksyms.perCPU,
-		Mem:       p.opt.Mem,
-		Host:      p.host,
-		Kfuncs:    kfuncs.All(&kfuncs.Host{Machine: e.Machine, Kernel: e.Kernel, Mem: p.opt.Mem, Print: p.host.Printk, Layout: p.opt.Kernel}),
+		Ksym:   ksyms.address,
+		PerCPU: ksyms.perCPU,
+		Mem:    p.opt.Mem,
+		Host:   p.host,
+		Kfuncs: kfuncs.All(&kfuncs.Host{Machine: e.Machine, Kernel: e.Kernel, Mem: p.opt.Mem, Print: p.host.Printk, Layout: p.opt.Kernel,
+			Permissions: p.opt.Permissions}),
 		BTF:       p.opt.Kernel.BTF(),
 		StructOps: p.structOps(),
 		Verify:    p.verify(),

@@ -89,7 +89,7 @@ func initMember(s *sys.StructOps, m *sys.StructOpsMember, data []byte) (bool, er
 
 // verify checks what programs call, as bpf_scx_verifier_ops and the kernel's filters of kernel functions do.
 func (p *Policy) verify() func(prog *sys.Prog) error {
-	rules := kfuncs.RulesOf(p.opt.Kernel)
+	rules := kfuncs.RulesWith(p.opt.Kernel, p.opt.Permissions)
 	return func(prog *sys.Prog) error { return verify(rules, prog) }
 }
 
@@ -115,6 +115,7 @@ func (p *Policy) attachment() func(prog *sys.Prog) (verifier.Attachment, error) 
 		return nil
 	}
 	k := attach.New(p.opt.Kernel)
+	k.Rules = kfuncs.RulesWith(p.opt.Kernel, p.opt.Permissions)
 	k.CPUs = uint32(p.env.Machine.NrCPUs())
 	warned := false
 	return func(prog *sys.Prog) (verifier.Attachment, error) {

@@ -25,11 +25,12 @@ var ErrUnsupported = errors.New("not supported")
 type Kernel struct {
 	// CPUs bounds what bpf_get_smp_processor_id may return. 0: 8192.
 	CPUs uint32
+	// Rules say what may be called from where: those of the kernel, unless they are replaced.
+	Rules *kfuncs.Rules
 
 	types *btf.Spec
 	flags map[string]abi.KfuncFlags
 	rows  map[string]*abi.Kfunc
-	rules *kfuncs.Rules
 	funcs map[string]*btf.Func
 	// fields are the writable ones of task_struct, from and to.
 	fields [][2]uint32
@@ -43,7 +44,7 @@ func New(k *kernels.Kernel) *Kernel { return WithTypes(k, k.BTF()) }
 // WithTypes makes a Kernel with other types than k has itself: all of a real kernel's, say.
 func WithTypes(k *kernels.Kernel, types *btf.Spec) *Kernel {
 	out := &Kernel{types: types, flags: map[string]abi.KfuncFlags{}, rows: map[string]*abi.Kfunc{}, funcs: map[string]*btf.Func{},
-		rules: kfuncs.RulesOf(k)}
+		Rules: kfuncs.RulesOf(k)}
 	rows := kfuncs.All(&kfuncs.Host{})
 	for i := range rows {
 		out.rows[rows[i].Name] = &rows[i]
@@ -219,7 +220,7 @@ func (k *Kernel) kfunc(c kfuncs.Context, hook progtype.Hook) func(string) (verif
 		}
 		if r := k.rows[name]; r != nil {
 			var d *kfuncs.Denied
-			if err := k.rules.Allowed(r, c); errors.As(err, &d) && !d.NeedsSleepable {
+			if err := k.Rules.Allowed(r, c); errors.As(err, &d) && !d.NeedsSleepable {
 				return verifier.Kfunc{}, fmt.Errorf("calling kernel function %s is not allowed", name)
 			}
 		}
