@@ -34,7 +34,7 @@ type Case struct {
 	CPUs                int
 	Manifest            Manifest // of the first run
 	Runs                []*Run   // by seed
-	Digest              *Digest  // where there are no runs
+	Digest              *Digest  // where there are not several runs
 	Streams             []string // files of callbacks, as Runs; "" for none
 }
 

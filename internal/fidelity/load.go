@@ -18,7 +18,7 @@ const (
 )
 
 // Load reads recorded runs: files, and all that lie below folders. It brings runs together that differ in their seeds only,
-// and leaves out the digest of a case of which there are runs.
+// and leaves out the digest of a case of which there are several runs.
 func Load(paths ...string) ([]*Case, error) {
 	l := loader{byKey: map[string]*Case{}}
 	for _, p := range paths {
@@ -46,8 +46,10 @@ func Load(paths ...string) ([]*Case, error) {
 		return nil, fmt.Errorf("%s: no recorded runs", strings.Join(paths, ", "))
 	}
 	for _, c := range l.cases {
-		if len(c.Runs) > 0 {
+		if len(c.Runs) > 1 {
 			c.Digest = nil
+		}
+		if len(c.Runs) > 0 {
 			c.sort()
 		}
 	}

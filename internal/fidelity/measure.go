@@ -40,7 +40,7 @@ func (r *Run) Measure(events []Event) {
 		f.byPID[r.Tasks[i].PID] = t
 	}
 	r.Totals, r.Others = Totals{}, nil
-	f.others = map[int32]*Other{}
+	f.others = map[int32]*otherFold{}
 	for i := range events {
 		f.event(&events[i])
 	}
@@ -48,7 +48,7 @@ func (r *Run) Measure(events []Event) {
 		f.off(int32(cpu), r.Window.LengthNS)
 	}
 	for _, o := range f.others {
-		r.Others = append(r.Others, *o)
+		r.Others = append(r.Others, o.Other)
 	}
 	slices.SortFunc(r.Others, func(a, b Other) int { return int(a.PID) - int(b.PID) })
 	t := &r.Totals
@@ -86,14 +86,19 @@ type fold struct {
 	byPID map[int32]*taskFold
 	curr  []current
 
-	others map[int32]*Other
+	others map[int32]*otherFold
+}
+
+type otherFold struct {
+	Other
+	awake bool
 }
 
 // other is the thread with that PID that is not the workload's.
-func (f *fold) other(pid int32) *Other {
+func (f *fold) other(pid int32) *otherFold {
 	o := f.others[pid]
 	if o == nil {
-		o = &Other{PID: pid}
+		o = &otherFold{Other: Other{PID: pid}}
 		f.others[pid] = o
 	}
 	return o
@@ -114,6 +119,13 @@ type taskFold struct {
 	slice, wake, response []int64
 }
 
+// ran adds to the time since the last wakeup.
+func (o *otherFold) ran(d int64) {
+	if n := len(o.Wakes); n > 0 {
+		o.Wakes[n-1][1] += d
+	}
+}
+
 // off ends the time of what a CPU runs.
 func (f *fold) off(cpu int32, now int64) {
 	c := &f.curr[cpu]
@@ -126,6 +138,7 @@ func (f *fold) off(cpu int32, now int64) {
 		} else {
 			f.r.Totals.OtherCPUNS += d
 			f.other(c.pid).CPUNS += d
+			f.other(c.pid).ran(d)
 		}
 	}
 }
@@ -137,7 +150,13 @@ func (f *fold) event(e *Event) {
 	case EventSwitch:
 		f.switchTo(e, t, in)
 	case EventWaking:
-		if t != nil && !t.running {
+		switch {
+		case t == nil && e.Task != 0 && in:
+			if o := f.other(e.Task); !o.awake {
+				o.awake = true
+				o.Wakes = append(o.Wakes, [2]int64{e.At, 0})
+			}
+		case t != nil && !t.running:
 			t.woken = e.At
 		}
 	case EventUnit:
@@ -158,6 +177,9 @@ func (f *fold) switchTo(e *Event, next *taskFold, in bool) {
 	}
 	f.off(e.CPU, e.At)
 	c := &f.curr[e.CPU]
+	if o := f.others[e.Other]; o != nil && e.State != 0 {
+		o.awake = false
+	}
 	if prev := f.byPID[e.Other]; prev != nil {
 		prev.running = false
 		if in && e.State == 0 {

@@ -110,12 +110,17 @@ type Task struct {
 	Usage
 }
 
-// Other is a thread that is not the workload's. Measure leaves the name to its caller.
+// Other is a thread that is not the workload's. Measure leaves Name and CPUs to its caller.
 type Other struct {
 	Name     string `json:"name"`
 	PID      int32  `json:"pid"`
 	Switches int64  `json:"switches"` // to it
 	CPUNS    int64  `json:"cpu_ns"`
+	// CPUs are the CPUs that it may use; none: all.
+	CPUs []int `json:"cpus,omitempty"`
+	// Wakes are the times, from T0, at which it was woken, each with how long it then ran until it slept again: what a
+	// simulator needs to have the same disturbances.
+	Wakes [][2]int64 `json:"wakes,omitempty"`
 }
 
 // Totals are numbers of the whole machine. Those of Usage are sums over the workload's tasks, Slice and Wake of all
@@ -223,28 +228,46 @@ func Read(r io.Reader) (*Run, error) {
 
 // Write writes a run: indented, a task per line, so that files can be read and compared.
 func (r *Run) Write(w io.Writer) error {
-	type plain Run // without the tasks, which follow by hand
 	head := *r
-	head.Tasks = []Task{}
-	data, err := json.MarshalIndent((*plain)(&head), "", "  ")
+	head.Tasks, head.Others = []Task{}, nil
+	if len(r.Others) > 0 {
+		head.Others = []Other{}
+	}
+	data, err := json.MarshalIndent(&struct {
+		*Run
+		Others []Other `json:"others,omitzero"`
+	}{&head, head.Others}, "", "  ")
 	if err != nil {
 		return err
 	}
-	var tasks bytes.Buffer
-	for i := range r.Tasks {
-		line, err := json.Marshal(&r.Tasks[i])
-		if err != nil {
-			return err
-		}
-		if i > 0 {
-			tasks.WriteByte(',')
-		}
-		tasks.WriteString("\n    ")
-		tasks.Write(line)
+	if data, err = fill(data, "tasks", r.Tasks); err != nil {
+		return err
 	}
-	data = bytes.Replace(data, []byte(`"tasks": []`), []byte(`"tasks": [`+tasks.String()+"\n  ]"), 1)
+	if data, err = fill(data, "others", r.Others); err != nil {
+		return err
+	}
 	_, err = w.Write(append(data, '\n'))
 	return err
+}
+
+// fill puts the elements of a list, a line each, where data has it without any.
+func fill[T any](data []byte, key string, list []T) ([]byte, error) {
+	if len(list) == 0 {
+		return data, nil
+	}
+	var b bytes.Buffer
+	for i := range list {
+		line, err := json.Marshal(&list[i])
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString("\n    ")
+		b.Write(line)
+	}
+	return bytes.Replace(data, fmt.Appendf(nil, "%q: []", key), fmt.Appendf(nil, "%q: [%s\n  ]", key, b.Bytes()), 1), nil
 }
 
 // FileName is where a run lies under the folder of recorded runs: WORKLOAD/SCHEDULER-CPUScpu-sSEED.json. Its stream of

@@ -21,10 +21,16 @@ func sample() *Run {
 func TestReadWrite(t *testing.T) {
 	want := sample()
 	want.Exit = &Exit{Kind: 64, Reason: "unregistered from user space"}
+	want.Others = []Other{{Name: "kworker", PID: 3, Wakes: [][2]int64{{1, 2}}}}
 	want.Events = []Counter{{"SCX_EV_SELECT_CPU_FALLBACK", 3}}
 	var b bytes.Buffer
 	if err := want.Write(&b); err != nil {
 		t.Fatal(err)
+	}
+	for _, line := range []string{"\n    {\"name\":\"hog-1\"", "\n    {\"name\":\"kworker\""} {
+		if !strings.Contains(b.String(), line) {
+			t.Errorf("no line that begins %q", line)
+		}
 	}
 	got, err := Read(&b)
 	if err != nil {
@@ -75,6 +81,7 @@ func TestMeasure(t *testing.T) {
 		sw(-10, 7, 0, 0),
 		sw(10, 8, 7, 0),                      // 7 preempted after 20, 10 of them in the window
 		{Kind: EventWaking, At: 15, Task: 8}, // runs already
+		{Kind: EventWaking, At: 25, Task: 99},
 		sw(30, 99, 8, 1),
 		{Kind: EventWaking, At: 32, Task: 8},
 		{Kind: EventUnit, At: 33, Task: 8, Value: 18},
@@ -98,7 +105,7 @@ func TestMeasure(t *testing.T) {
 		t.Errorf("tasks (-want +got):\n%s", d)
 	}
 	want := Totals{Usage: all, AllSwitches: 6, IdleSwitches: 1, OtherSwitches: 1, OtherCPUNS: 5, IdleNS: 20}
-	if d := cmp.Diff([]Other{{PID: 99, Switches: 1, CPUNS: 5}}, r.Others); d != "" {
+	if d := cmp.Diff([]Other{{PID: 99, Switches: 1, CPUNS: 5, Wakes: [][2]int64{{25, 5}}}}, r.Others); d != "" {
 		t.Errorf("others (-want +got):\n%s", d)
 	}
 	if d := cmp.Diff(want, r.Totals); d != "" {

@@ -79,11 +79,13 @@ func (l *Lab) options(c *fidelity.Case, n int) (Options, error) {
 	}
 	o := Options{
 		Name: path, Workload: text, Scheduler: m.Scheduler, Case: m.Scheduler, CPUs: m.CPUs, Topo: m.Topo,
-		Costs: LabCosts(l.Costs, m), Seed: uint64(n + 1), Threads: LabThreads(m), Notice: l.Notice,
+		Costs: LabCosts(l.Costs, m), Seed: uint64(n + 1), Notice: l.Notice,
 	}
 	if len(c.Runs) > 0 {
-		o.Tick = sim.Duration(max(0, c.Runs[n%len(c.Runs)].Window.TickNS))
+		r := c.Runs[n%len(c.Runs)]
+		o.Tick, o.Others = sim.Duration(max(0, r.Window.TickNS)), r.Others
 	} else {
+		o.Threads = LabThreads(m)
 		o.Tick = sim.Duration(n) * tickPeriod / 2 % tickPeriod
 	}
 	if m.Object != "" {

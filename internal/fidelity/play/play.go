@@ -3,9 +3,8 @@ package play
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
+	"errors"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/schedsim/schedsim/internal/fidelity"
@@ -37,26 +36,16 @@ type Options struct {
 	// Tick is the time from T0 to the first tick; 0 is right for an unknown one.
 	Tick sim.Duration
 	Seed uint64
-	// Threads are the kernel's own.
+	// Threads are the kernel's own; Others those of a recorded run, which are woken when they were then.
 	Threads []Thread
+	Others  []fidelity.Other
 	// Stream asks for the callbacks.
 	Stream bool
 	Notice func(text string)
 }
 
-// Thread is a thread of the kernel that runs now and then, as every machine has some: it sleeps for Every, then until the next
-// tick, as timers of the kernel do, and runs for Run.
-type Thread struct {
-	Name  string
-	Every sim.Duration
-	Run   sim.Duration
-}
-
 // settle is how long tasks are there before T0: long enough for what their creation did to loads and lags to fade.
 const settle = 400 * sim.Millisecond
-
-// tickPeriod is that of the reference kernel, HZ=250.
-const tickPeriod = 4 * sim.Millisecond
 
 // Result is what a run gave.
 type Result struct {
@@ -80,7 +69,9 @@ func Run(o Options) (*Result, error) {
 	r := runner.Options{
 		Scheduler: o.Scheduler, Workload: w, Topo: tp, Duration: o.Length, Settle: sim.Duration(t0), Seed: o.Seed, Kernel: o.Kernel,
 		Members: o.Members, Globals: o.Globals, Costs: o.Costs, Sink: p, Notice: o.Notice,
-		Setup: func(m *sim.Machine) error { return spawnThreads(m, o.Threads) },
+		Setup: func(m *sim.Machine) error {
+			return errors.Join(spawnThreads(m, o.Threads), spawnOthers(m, o.Others, t0))
+		},
 	}
 	if o.Stream {
 		p.stream = &fidelity.Stream{CPUs: len(tp.CPUs), Tick: int64(o.Tick)}
@@ -174,45 +165,6 @@ func (p *player) run(o *Options, r *reports.Report) *fidelity.Run {
 		run.Events = append(run.Events, fidelity.Counter{Name: c.Name, Value: c.Value})
 	}
 	return run
-}
-
-// spawnThreads creates the kernel's own threads. Each begins at a time of its own, drawn from the run's seed.
-func spawnThreads(m *sim.Machine, list []Thread) error {
-	for i, t := range list {
-		name := t.Name
-		if name == "" {
-			name = "kworker/" + strconv.Itoa(i)
-		}
-		first := tickPeriod * sim.Duration(m.Rand("thread "+name).Int64N(max(int64(t.Every/tickPeriod), 1)))
-		if _, err := m.Spawn(sim.TaskSpec{Comm: name, KThread: true, Behavior: &thread{Thread: t, next: sim.Time(first)}}); err != nil {
-			return fmt.Errorf("thread %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-// thread is a Thread at work.
-type thread struct {
-	Thread
-	next sim.Time
-	ran  bool
-}
-
-// timerDelay is the time from a tick to when a timer of its jiffy wakes a task.
-const timerDelay = 3 * sim.Microsecond
-
-// Next implements sim.Behavior.
-func (t *thread) Next(_ *sim.Task, now sim.Time) sim.Step {
-	if t.ran {
-		t.ran = false
-		at := now.Add(t.Every)
-		t.next = at - at%sim.Time(tickPeriod) + sim.Time(tickPeriod)
-	}
-	if at := t.next.Add(timerDelay); now < at {
-		return sim.Step{Kind: sim.StepSleepUntil, At: at}
-	}
-	t.ran = true
-	return sim.Step{Kind: sim.StepRun, Dur: t.Run}
 }
 
 // tap has every callback of the table noted, with its arguments.

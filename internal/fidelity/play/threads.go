@@ -1,0 +1,117 @@
+package play
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/schedsim/schedsim/internal/fidelity"
+	"github.com/schedsim/schedsim/sim"
+)
+
+// Thread is a thread of the kernel that runs now and then, as every machine has some: it sleeps for Every, then until the next
+// tick, as timers of the kernel do, and runs for Run.
+type Thread struct {
+	Name  string
+	Every sim.Duration
+	Run   sim.Duration
+}
+
+// tickPeriod is that of the reference kernel, HZ=250.
+const tickPeriod = 4 * sim.Millisecond
+
+// timerDelay is the time from a tick to when a timer of its jiffy wakes a task.
+const timerDelay = 3 * sim.Microsecond
+
+// spawnThreads creates the kernel's own threads. Each begins at a time of its own, drawn from the run's seed.
+func spawnThreads(m *sim.Machine, list []Thread) error {
+	for i, t := range list {
+		name := t.Name
+		if name == "" {
+			name = "kworker/" + strconv.Itoa(i)
+		}
+		first := tickPeriod * sim.Duration(m.Rand("thread "+name).Int64N(max(int64(t.Every/tickPeriod), 1)))
+		if err := spawnKernel(m, sim.TaskSpec{Comm: name, Behavior: &thread{Thread: t, next: sim.Time(first)}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// spawnOthers creates the threads that a recorded run had beside the workload.
+func spawnOthers(m *sim.Machine, list []fidelity.Other, t0 sim.Time) error {
+	for _, o := range list {
+		if len(o.Wakes) == 0 {
+			continue
+		}
+		name := o.Name
+		if name == "" {
+			name = "pid-" + strconv.Itoa(int(o.PID))
+		}
+		var cpus []sim.CPU
+		for _, c := range o.CPUs {
+			if c < m.NrCPUs() {
+				cpus = append(cpus, sim.CPU(c))
+			}
+		}
+		if err := spawnKernel(m, sim.TaskSpec{Comm: name, CPUs: cpus, Behavior: &replayed{wakes: o.Wakes, t0: t0}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxComm is the longest name of a task.
+const maxComm = 15
+
+func spawnKernel(m *sim.Machine, s sim.TaskSpec) error {
+	s.KThread = true
+	s.Comm = s.Comm[:min(len(s.Comm), maxComm)]
+	if _, err := m.Spawn(s); err != nil {
+		return fmt.Errorf("thread %s: %w", s.Comm, err)
+	}
+	return nil
+}
+
+// thread is a Thread at work.
+type thread struct {
+	Thread
+	next sim.Time
+	ran  bool
+}
+
+// Next implements sim.Behavior.
+func (t *thread) Next(_ *sim.Task, now sim.Time) sim.Step {
+	if t.ran {
+		t.ran = false
+		at := now.Add(t.Every)
+		t.next = at - at%sim.Time(tickPeriod) + sim.Time(tickPeriod)
+	}
+	if at := t.next.Add(timerDelay); now < at {
+		return sim.Step{Kind: sim.StepSleepUntil, At: at}
+	}
+	t.ran = true
+	return sim.Step{Kind: sim.StepRun, Dur: t.Run}
+}
+
+// replayed is a thread that is woken when a recorded one was.
+type replayed struct {
+	wakes [][2]int64
+	t0    sim.Time
+	slept bool
+}
+
+// Next implements sim.Behavior.
+func (t *replayed) Next(_ *sim.Task, now sim.Time) sim.Step {
+	for len(t.wakes) > 0 {
+		w := t.wakes[0]
+		if at := t.t0.Add(sim.Duration(w[0])); !t.slept && now < at {
+			t.slept = true
+			return sim.Step{Kind: sim.StepSleepUntil, At: at}
+		}
+		t.wakes, t.slept = t.wakes[1:], false
+		if w[1] > 0 {
+			return sim.Step{Kind: sim.StepRun, Dur: sim.Duration(w[1])}
+		}
+	}
+	return sim.Step{Kind: sim.StepSleepUntil, At: sim.Never}
+}
