@@ -28,6 +28,13 @@ func TestShadow(t *testing.T) {
 					t.Errorf("timeout %d, flags %#x, name %q, dispatch %v", tbl.TimeoutMS, tbl.Flags, tbl.Name, tbl.Dispatch != nil)
 				}
 			}},
+		{"a program for two members", []Member{{"tick", "simple_running"}},
+			`member "running": program "simple_running" is for struct sched_ext_ops, member tick already, and can be for one only`, nil},
+		{"a program for another member", []Member{{"tick", "simple_running"}, {"running", "NULL"}}, "", func(t *testing.T, tbl *ops.Table) {
+			if tbl.Tick == nil || tbl.Running != nil {
+				t.Error("running is there, or tick is not")
+			}
+		}},
 		{"unknown member", []Member{{"timeout", "5"}}, `no member "timeout"; did you mean "timeout_ms"?`, nil},
 		{"unknown flag", []Member{{"flags", "SCX_OPS_NONE"}}, `"SCX_OPS_NONE" is neither a number nor a name of the kernel`, nil},
 		{"too large", []Member{{"timeout_ms", "0x100000000"}}, "does not fit 4 bytes", nil},

@@ -16,6 +16,7 @@ func (l *linker) structOps() error {
 		l.autoLoad[p.Name] = p.AutoLoad
 	}
 	wanted := map[string]bool{} // false: by optional tables only
+	places := map[string]string{}
 	for _, so := range l.in.StructOps {
 		out, err := l.table(so)
 		if err != nil {
@@ -25,6 +26,9 @@ func (l *linker) structOps() error {
 			}
 			l.out.Warnings = append(l.out.Warnings, err.Error())
 			continue
+		}
+		if err := reuse(places, out); err != nil {
+			return fmt.Errorf("struct_ops %q: %w", so.Name, err)
 		}
 		l.out.StructOps = append(l.out.StructOps, out)
 		for _, m := range out.Members {
@@ -37,6 +41,22 @@ func (l *linker) structOps() error {
 		if w, ok := wanted[p.Name]; ok && p.Kind == elf.KindStructOps {
 			l.autoLoad[p.Name] = w
 		}
+	}
+	return nil
+}
+
+// reuse refuses a program that two members name: it is loaded for one. Several tables may have it there. places are the members
+// so far by program, of tables that are created.
+func reuse(places map[string]string, so *StructOps) error {
+	for _, m := range so.Members {
+		if m.Prog == "" || !so.AutoCreate {
+			continue
+		}
+		place := "struct " + so.Type + ", member " + m.Name
+		if other, ok := places[m.Prog]; ok && other != place {
+			return fmt.Errorf("member %q: program %q is for %s already, and can be for one only", m.Name, m.Prog, other)
+		}
+		places[m.Prog] = place
 	}
 	return nil
 }
