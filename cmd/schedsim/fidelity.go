@@ -3,8 +3,11 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,6 +29,7 @@ type fidelityFlags struct {
 	seeds              int
 	json, markdown     bool
 	missesOnly         bool
+	streams            bool
 }
 
 func (a *app) fidelityCommand() *cobra.Command {
@@ -41,8 +45,8 @@ within its tolerance or within what the kernel itself varies between runs. Cases
 a remark.
 
 Exit codes:
-   0  every judged figure is within its tolerance
-   1  a figure is beyond it
+   0  every judged figure is within its tolerance; all callbacks are equal
+   1  a figure is beyond it; a callback is another
    2  wrong usage, or a file that cannot be used
    3  an object was rejected that the kernel had accepted`,
 		Example: `  schedsim fidelity
@@ -59,7 +63,9 @@ Exit codes:
 	fs.BoolVar(&f.json, "json", false, "print the comparison as JSON")
 	fs.BoolVar(&f.markdown, "markdown", false, "print the comparison as Markdown, misses first")
 	fs.BoolVar(&f.missesOnly, "misses", false, "print the figures that are beyond their tolerance only, the greatest first")
+	fs.BoolVar(&f.streams, "streams", false, "compare recorded streams of sched_ext callbacks instead: show the first that differs on each CPU, with\nwhat came before, and how things stood in the simulator")
 	cmd.MarkFlagsMutuallyExclusive("json", "markdown", "misses")
+	cmd.MarkFlagsMutuallyExclusive("markdown", "misses", "streams")
 	return cmd
 }
 
@@ -82,20 +88,16 @@ func (a *app) fidelity(f *fidelityFlags, paths []string) error {
 		lab.Objects = filepath.SplitList(os.Getenv(objectsEnv))
 	}
 	lab.Objects = append([]string{"examples/bpf"}, lab.Objects...)
+	if cases, err = chooseCases(cases, f.filter); err != nil {
+		return err
+	}
+	if f.streams {
+		return a.fidelityStreams(f, lab, cases)
+	}
 	var list []*fidelity.Comparison
 	for _, c := range cases {
-		if f.filter != "" {
-			ok, err := filepath.Match(f.filter, c.Name())
-			if err != nil {
-				return usage("--case %q: %v", f.filter, err)
-			}
-			if !ok {
-				continue
-			}
-		}
 		runs, err := lab.Case(c)
-		if missing := (*play.MissingError)(nil); errors.As(err, &missing) {
-			a.remark("%s: left out: %v", c.Name(), err)
+		if a.leftOut(c, err) {
 			continue
 		} else if err != nil {
 			return err
@@ -109,6 +111,77 @@ func (a *app) fidelity(f *fidelityFlags, paths []string) error {
 		return err
 	}
 	if n := len(fidelity.Missed(list)); n > 0 {
+		return &exitError{exitCheck, errSilent}
+	}
+	return nil
+}
+
+// chooseCases are the cases whose names match a pattern, all for "".
+func chooseCases(cases []*fidelity.Case, pattern string) ([]*fidelity.Case, error) {
+	if pattern == "" {
+		return cases, nil
+	}
+	var list []*fidelity.Case
+	for _, c := range cases {
+		ok, err := filepath.Match(pattern, c.Name())
+		if err != nil {
+			return nil, usage("--case %q: %v", pattern, err)
+		}
+		if ok {
+			list = append(list, c)
+		}
+	}
+	return list, nil
+}
+
+// leftOut tells whether a case cannot be compared because a file is not there.
+func (a *app) leftOut(c *fidelity.Case, err error) bool {
+	var missing *play.MissingError
+	if !errors.As(err, &missing) {
+		return false
+	}
+	a.remark("%s: left out: %v", c.Name(), err)
+	return true
+}
+
+// fidelityStreams compares streams of callbacks.
+func (a *app) fidelityStreams(f *fidelityFlags, lab *play.Lab, cases []*fidelity.Case) error {
+	type result struct {
+		Case string                `json:"case"`
+		Seed uint64                `json:"seed"`
+		CPUs []fidelity.Divergence `json:"cpus"`
+	}
+	var all []result
+	parted := false
+	for _, c := range cases {
+		bySeed, err := lab.Streams(c)
+		if a.leftOut(c, err) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		for _, seed := range slices.Sorted(maps.Keys(bySeed)) {
+			all = append(all, result{c.Name(), seed, bySeed[seed]})
+			parted = parted || slices.ContainsFunc(bySeed[seed], func(d fidelity.Divergence) bool { return d.Parted() })
+		}
+	}
+	if len(all) == 0 {
+		return usage("no recorded stream of callbacks to compare")
+	}
+	if f.json {
+		e := json.NewEncoder(a.out)
+		e.SetIndent("", "  ")
+		if err := e.Encode(all); err != nil {
+			return err
+		}
+	} else {
+		for _, r := range all {
+			if err := fidelity.WriteDivergences(a.out, fmt.Sprintf("%s, seed %d", r.Case, r.Seed), r.CPUs); err != nil {
+				return err
+			}
+		}
+	}
+	if parted {
 		return &exitError{exitCheck, errSilent}
 	}
 	return nil

@@ -163,13 +163,16 @@ func Compare(c *Case, simulated []*Run) *Comparison {
 
 func hasFigure(m map[Figure]Sample, f Figure) bool { _, ok := m[f]; return ok }
 
+// rounding is the part by which a difference may exceed its tolerance because numbers are rounded.
+const rounding = 1e-9
+
 // judge: what lies within the kernel's own spread is a hit whatever the tolerance, and so is what is within the
 // tolerance of the median.
 func (r *Row) judge() Verdict {
 	switch {
 	case !r.Tolerance.Judged:
 		return Unjudged
-	case math.Abs(r.Diff) <= r.Tolerance.Allowed, r.Simulator.Median >= r.Kernel.Min && r.Simulator.Median <= r.Kernel.Max:
+	case math.Abs(r.Diff) <= r.Tolerance.Allowed*(1+rounding), r.Simulator.Median >= r.Kernel.Min && r.Simulator.Median <= r.Kernel.Max:
 		return Hit
 	}
 	return Miss

@@ -196,10 +196,10 @@ func ReadStream(r io.Reader) (*Stream, error) {
 }
 
 func (s *Stream) line(line string, names map[string]string) error {
-	if line == "" || line[0] == '#' {
+	f := strings.Fields(line)
+	if len(f) == 0 || f[0][0] == '#' {
 		return nil
 	}
-	f := strings.Fields(line)
 	num := func(to *int64) error {
 		if len(f) != 2 {
 			return fmt.Errorf("%q: want one number", line)

@@ -62,7 +62,7 @@ func (r *run) restart() (bool, error) {
 	t, err := p.Open(sched.Env{Machine: r.m, Kernel: r.ext})
 	if err == nil {
 		if r.o.Tap != nil {
-			r.o.Tap(r.m, t)
+			r.o.Tap(sched.Env{Machine: r.m, Kernel: r.ext}, t)
 		}
 		err = r.survive(func() error { return r.ext.Enable(t) })
 	}

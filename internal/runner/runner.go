@@ -67,7 +67,7 @@ type Options struct {
 	// Setup is called before there are tasks: it may add threads that are not the workload's. Nil for none.
 	Setup func(m *sim.Machine) error
 	// Tap may replace callbacks of a policy's table before it is attached, to see them being called. Nil for none.
-	Tap func(m *sim.Machine, t *ops.Table)
+	Tap func(e sched.Env, t *ops.Table)
 	// Notice takes remarks that are no results: what was set in an object, what a program printed. Nil drops them.
 	Notice func(text string)
 }
@@ -282,7 +282,7 @@ func (r *run) start() error {
 		return &LoadError{r.o.Scheduler, err}
 	}
 	if r.o.Tap != nil {
-		r.o.Tap(r.m, t)
+		r.o.Tap(sched.Env{Machine: r.m, Kernel: r.ext}, t)
 	}
 	return r.survive(func() error { return r.begin(t) })
 }

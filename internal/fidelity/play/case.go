@@ -110,3 +110,43 @@ func (l *Lab) options(c *fidelity.Case, n int) (Options, error) {
 	}
 	return o, nil
 }
+
+// Streams runs the simulator beside each recorded stream of callbacks of a case and tells where the two part, with how things
+// stood in the simulator then.
+func (l *Lab) Streams(c *fidelity.Case) (map[uint64][]fidelity.Divergence, error) {
+	out := map[uint64][]fidelity.Divergence{}
+	for i, file := range c.Streams {
+		if file == "" {
+			continue
+		}
+		recorded, err := fidelity.ReadStreamFile(file)
+		if err != nil {
+			return nil, err
+		}
+		o, err := l.options(c, i)
+		if err != nil {
+			return nil, err
+		}
+		o.Stream = true
+		o.Length = sim.Duration(recorded.Until)
+		res, err := Run(o)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", c.Name(), err)
+		case res.Stream == nil:
+			return nil, fmt.Errorf("%s: callbacks were recorded, but there is no policy", c.Name())
+		}
+		list := fidelity.FirstDivergence(recorded, res.Stream)
+		for j := range list {
+			if d := &list[j]; d.Index >= 0 {
+				o.SnapshotAt = d.Index + 1
+				if res, err = Run(o); err != nil {
+					return nil, fmt.Errorf("%s: %w", c.Name(), err)
+				}
+				d.State = res.Snapshot
+			}
+		}
+		out[c.Runs[i].Manifest.Seed] = list
+	}
+	return out, nil
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/schedsim/schedsim/internal/runner"
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/reports"
+	"github.com/schedsim/schedsim/sched"
 	"github.com/schedsim/schedsim/sched/bpf"
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/sim/topo"
@@ -39,9 +40,10 @@ type Options struct {
 	// Threads are the kernel's own; Others those of a recorded run, which are woken when they were then.
 	Threads []Thread
 	Others  []fidelity.Other
-	// Stream asks for the callbacks.
-	Stream bool
-	Notice func(text string)
+	// Stream asks for the callbacks. SnapshotAt, above 0, is the number of the callback, from 1, at which Result.Snapshot is taken.
+	Stream     bool
+	SnapshotAt int
+	Notice     func(text string)
 }
 
 // settle is how long tasks are there before T0: long enough for what their creation did to loads and lags to fade.
@@ -52,6 +54,8 @@ type Result struct {
 	Run    *fidelity.Run
 	Stream *fidelity.Stream // nil unless asked for, or if no policy was in charge
 	Report *reports.Report  // of the whole run, the time before T0 included
+	// Snapshot is how things stood at the callback that was asked for.
+	Snapshot string
 }
 
 // Run simulates.
@@ -65,7 +69,7 @@ func Run(o Options) (*Result, error) {
 		return nil, err
 	}
 	t0 := sim.Time(settle - o.Tick%tickPeriod)
-	p := &player{t0: t0}
+	p := &player{t0: t0, snapshotAt: o.SnapshotAt}
 	r := runner.Options{
 		Scheduler: o.Scheduler, Workload: w, Topo: tp, Duration: o.Length, Settle: sim.Duration(t0), Seed: o.Seed, Kernel: o.Kernel,
 		Members: o.Members, Globals: o.Globals, Costs: o.Costs, Sink: p, Notice: o.Notice,
@@ -86,9 +90,11 @@ func Run(o Options) (*Result, error) {
 	run.Window.AllEnded = o.Length == 0 && w.Duration == 0 && !w.Endless()
 	run.Measure(p.events)
 	for i := range run.Others {
-		run.Others[i].Name = p.names[run.Others[i].PID]
+		if t := p.m.TaskByPID(run.Others[i].PID); t != nil {
+			run.Others[i].Name = t.Comm
+		}
 	}
-	out := &Result{Run: run, Report: res.Report}
+	out := &Result{Run: run, Report: res.Report, Snapshot: p.snapshot}
 	if p.stream != nil && p.tapped {
 		p.stream.Until = run.Window.LengthNS
 		for _, t := range run.Tasks {
@@ -112,7 +118,10 @@ type player struct {
 	events []fidelity.Event
 	stream *fidelity.Stream
 	tapped bool
-	names  map[int32]string // of threads
+	m      *sim.Machine
+
+	snapshotAt int
+	snapshot   string
 }
 
 // Record implements sim.Sink.
@@ -157,7 +166,6 @@ func (p *player) run(o *Options, r *reports.Report) *fidelity.Run {
 		run.Tasks = append(run.Tasks, fidelity.Task{Name: t.Comm, Group: t.Group, Instance: nth[t.Group], PID: t.PID, Nice: t.Nice})
 		nth[t.Group]++
 	}
-	p.names = map[int32]string{}
 	if e := r.Exit; e != nil {
 		run.Exit = &fidelity.Exit{Kind: int(e.Kind), Code: e.Code, Reason: e.Reason, Message: e.Message, AtNS: int64(e.AtNS - p.t0), Dump: e.Dump}
 	}
@@ -168,14 +176,17 @@ func (p *player) run(o *Options, r *reports.Report) *fidelity.Run {
 }
 
 // tap has every callback of the table noted, with its arguments.
-func (p *player) tap(m *sim.Machine, tb *ops.Table) {
+func (p *player) tap(e sched.Env, tb *ops.Table) {
+	m := e.Machine
 	p.tapped = true
 	note := func(name string, t *sim.Task, a, b fidelity.Value) {
 		o := fidelity.Op{At: int64(m.Now() - p.t0), CPU: int32(m.ThisCPU()), Name: name, A: a, B: b}
 		if t != nil {
 			o.PID, o.Slice, o.VTime = t.PID, fidelity.Num(t.K.Slice()), fidelity.Num(t.K.DSQVtime())
 		}
-		p.stream.Ops = append(p.stream.Ops, o)
+		if p.stream.Ops = append(p.stream.Ops, o); len(p.stream.Ops) == p.snapshotAt {
+			p.snapshot = e.Kernel.Snapshot()
+		}
 	}
 	wrap(tb, note)
 }
