@@ -255,6 +255,9 @@ func (m *Machine) doSetCPUsAllowed(t *Task, mask []uint64) {
 		set()
 		return
 	}
+	if t.wakeQueued {
+		m.flushWakes(t.CPU())
+	}
 	m.Change(t, DeqSave, func() {
 		set()
 		if h := m.classes[t.rank].h.SetAffinity; h != nil {

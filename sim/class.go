@@ -88,6 +88,9 @@ type Hooks struct {
 	// class or of a higher one, was enqueued there. For a task of its own class it decides whether t preempts by
 	// calling Machine.Resched; for a higher one the machine does so afterwards (wakeup_preempt).
 	WakeupPreempt func(cpu CPU, t *Task, f WakeFlags)
+	// QueueWakeup tells whether the wakeup of t may be finished by the CPU that was chosen for it, in an interrupt there
+	// (scx_allow_ttwu_queue). Nil: the waker enqueues.
+	QueueWakeup func(t *Task) bool
 	// TaskWoken is called at the end of a wakeup, also of a new task's first one (task_woken).
 	TaskWoken func(cpu CPU, t *Task)
 	// Yield is sched_yield by the current task of cpu (yield_task).

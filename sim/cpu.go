@@ -42,6 +42,7 @@ type cpu struct {
 	stopper  *Task        // the migration thread, nil until first needed
 	stopWork *StopWork
 	irq      irqWorks
+	wakes    wakeList
 	notify   IRQWork // does nothing: the interrupt is what is wanted
 	switches uint64
 }
@@ -97,7 +98,7 @@ func (m *Machine) IdleTask(cpu CPU) *Task { return m.cpus[cpu].idle }
 // IdleCPU tells whether cpu runs its idle task and has nothing queued (available_idle_cpu).
 func (m *Machine) IdleCPU(cpu CPU) bool {
 	c := &m.cpus[cpu]
-	return c.curr == c.idle && c.nrRunning == 0
+	return c.curr == c.idle && c.nrRunning == 0 && c.wakes.head == nil
 }
 
 // RQ is cpu's struct rq.

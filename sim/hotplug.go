@@ -28,6 +28,7 @@ func (m *Machine) CPUDown(cpu CPU) error {
 		return &OpError{op, EINVAL, "not online"}
 	}
 	c := &m.cpus[cpu]
+	m.flushWakes(cpu)
 	m.active.Clear(int32(cpu))
 	c.dying = true
 	for _, f := range m.hooked.rqOffline {

@@ -163,6 +163,10 @@ type taskRun struct {
 	toPin          int32         // calls of migrate_disable that it makes when it next runs
 	inWait         bool          // in a StepWait
 
+	nextWoken     *Task // on the wake list of its CPU
+	wakeQueued    bool
+	wokenRemotely bool // sched_remote_wakeup
+
 	waitOn             *WaitQueue
 	waitPrev, waitNext *Task
 	prev, next         *Task // all live tasks, in order of creation

@@ -1,8 +1,6 @@
 package sim
 
-// Wake wakes t if it sleeps and tells whether it did. It follows try_to_wake_up (kernel/sched/core.c, 7.2). The
-// kernel's wake list, by which a CPU without a common cache enqueues a woken task itself, is not modelled: the waker
-// enqueues.
+// Wake wakes t if it sleeps and tells whether it did. It follows try_to_wake_up (kernel/sched/core.c, 7.2).
 func (m *Machine) Wake(t *Task, f WakeFlags) bool {
 	if t.State != StateInterruptible {
 		return false
@@ -29,7 +27,7 @@ func (m *Machine) Wake(t *Task, f WakeFlags) bool {
 		f |= WakeMigrated
 		m.SetTaskCPU(t, cpu)
 	}
-	m.ttwuDoActivate(cpu, t, f)
+	m.ttwuQueue(cpu, t, f)
 	return true
 }
 

@@ -192,6 +192,13 @@ func (k *Kernel) wakeupPreempt(cpu sim.CPU, t *sim.Task, _ sim.WakeFlags) {
 // taskWoken follows task_woken_scx.
 func (k *Kernel) taskWoken(cpu sim.CPU, _ *sim.Task) { k.runDeferred(&k.rqs[cpu]) }
 
+// allowTTWUQueue follows scx_allow_ttwu_queue, for tasks of this class: a policy that has not asked for it sees all wakeups end
+// on the CPU of the waker.
+func (k *Kernel) allowTTWUQueue(t *sim.Task) bool {
+	sch := k.schedOf(t)
+	return sch == nil || sch.ops.Flags&ops.FlagAllowQueuedWakeup != 0
+}
+
 // SelectCPU follows select_task_rq_scx.
 func (k *Kernel) SelectCPU(t *sim.Task, prev sim.CPU, f sim.WakeFlags) sim.CPU {
 	if f&sim.WakeExec != 0 {

@@ -77,7 +77,7 @@ var enumerators = map[string]string{
 
 	"SCX_OPS_KEEP_BUILTIN_IDLE": "TestRules", "SCX_OPS_ENQ_LAST": "TestEnqLast", "SCX_OPS_ENQ_EXITING": "TestEnqExiting",
 	"SCX_OPS_SWITCH_PARTIAL": "TestSwitchPartial", "SCX_OPS_ENQ_MIGRATION_DISABLED": "TestRules",
-	"SCX_OPS_ALLOW_QUEUED_WAKEUP":   "accepted without effect: wakeups do not go over the wake list of the other CPU (docs/fidelity.md)",
+	"SCX_OPS_ALLOW_QUEUED_WAKEUP":   "TestQueuedWakeup",
 	"SCX_OPS_BUILTIN_IDLE_PER_NODE": "TestSelectCPUDfl", "SCX_OPS_ALWAYS_ENQ_IMMED": "TestEnqImmed", "SCX_OPS_TID_TO_TASK": "TestErrorTexts",
 	"SCX_OPS_ALL_FLAGS": "TestEnable", "__SCX_OPS_INTERNAL_MASK": "TestEnable", "SCX_OPS_HAS_CPU_PREEMPT": "TestCPURelease",
 

@@ -100,6 +100,7 @@ func (k *Kernel) Hooks() sim.Hooks {
 	return sim.Hooks{
 		UpdateCurr:    k.updateCurr,
 		WakeupPreempt: k.wakeupPreempt,
+		QueueWakeup:   k.allowTTWUQueue,
 		TaskWoken:     k.taskWoken,
 		Yield:         k.yieldTask,
 		Fork:          k.fork,
