@@ -74,6 +74,7 @@ func Run(o Options) (*Result, error) {
 		Scheduler: o.Scheduler, Workload: w, Topo: tp, Duration: o.Length, Settle: sim.Duration(t0), Seed: o.Seed, Kernel: o.Kernel,
 		Members: o.Members, Globals: o.Globals, Costs: o.Costs, Sink: p, Notice: o.Notice,
 		Setup: func(m *sim.Machine) error {
+			p.m = m
 			return errors.Join(spawnThreads(m, o.Threads), spawnOthers(m, o.Others, t0))
 		},
 	}
