@@ -21,3 +21,9 @@ type Policy interface {
 	// Close releases what Open took.
 	Close() error
 }
+
+// Attacher is a policy that has something to do once its table is in charge: whoever enables the table calls Attached then.
+// An error ends the run.
+type Attacher interface {
+	Attached() error
+}

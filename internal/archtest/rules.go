@@ -67,7 +67,7 @@ var Rules = []Rule{
 		TestAlso: []string{"sched/...", "sim", "sim/topo", "ops"}},
 	{Path: "kfuncs", May: []string{"sim", "sim/kobj", "ops", "ops/kernels", "sched/class/ext", "vm/abi", "vm/ir", "vm/helpers", "vm/link", "vm/elf"},
 		TestAlso: []string{"sim/topo", "sched/...", "vm/..."}},
-	{Path: "sched/bpf/agent", May: []string{"sim/topo", "vm/elf"}},
+	{Path: "sched/bpf/agent", May: []string{"sim", "sim/topo", "ops/kernels", "vm/abi", "vm/elf", "vm/loader", "vm/maps"}},
 	{Path: "sched/bpf/attach", May: []string{"ops", "ops/kernels", "kfuncs", "vm/abi", "vm/elf", "vm/link", "vm/helpers", "vm/progtype", "vm/verifier"},
 		TestAlso: []string{"sched/bpf", "examples", "vm/ir"}},
 	{Path: "sched/bpf", May: []string{"sim", "sim/kobj", "ops", "ops/kernels", "sched", "sched/class/ext", "sched/bpf/agent", "sched/bpf/attach", "kfuncs", "vm/..."},

@@ -64,7 +64,12 @@ func (r *run) restart() (bool, error) {
 		if r.o.Tap != nil {
 			r.o.Tap(sched.Env{Machine: r.m, Kernel: r.ext}, t)
 		}
-		err = r.survive(func() error { return r.ext.Enable(t) })
+		err = r.survive(func() error {
+			if err := r.ext.Enable(t); err != nil {
+				return err
+			}
+			return r.attached(r.o.Scheduler, p)
+		})
 	}
 	var load *LoadError
 	if err != nil && !errors.As(err, &load) {

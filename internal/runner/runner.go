@@ -112,7 +112,10 @@ func Run(o Options) (res *Result, err error) {
 		return nil, err
 	}
 	for again := !r.exited; again; {
-		if err = r.survive(r.simulate); err != nil {
+		if err = r.survive(r.simulate); err == nil {
+			err = r.agentError()
+		}
+		if err != nil {
 			return nil, r.refused(err)
 		}
 		if again, err = r.restart(); err != nil {
@@ -294,6 +297,9 @@ func (r *run) begin(t *ops.Table) error {
 			return &LoadError{r.o.Scheduler, err}
 		}
 		r.enabled = true
+		if err := r.attached(r.o.Scheduler, r.policy); err != nil {
+			return err
+		}
 	}
 	if err := r.attachSubs(); err != nil {
 		return err

@@ -93,6 +93,9 @@ func (r *run) attachSubs() error {
 		if s.handle, err = r.ext.EnableSub(t); err != nil {
 			return refused(err)
 		}
+		if err := r.attached(s.Scheduler, s.policy); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/sched"
-	"github.com/schedsim/schedsim/sched/bpf/agent"
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/vm"
 	"github.com/schedsim/schedsim/vm/elf"
@@ -24,7 +23,10 @@ import (
 	"github.com/schedsim/schedsim/vm/sys"
 )
 
-var _ sched.Policy = (*Policy)(nil)
+var (
+	_ sched.Policy   = (*Policy)(nil)
+	_ sched.Attacher = (*Policy)(nil)
+)
 
 // Options say how to load an object. Kernel and Mem are required.
 type Options struct {
@@ -39,7 +41,9 @@ type Options struct {
 	Globals map[string]any
 	// Table is the name of the struct_ops table that is the scheduler; "" is right where the object has one.
 	Table string
-	// Members are set in the table before it is loaded.
+	// Agent is the scheduler's user-space half; nil for one that is not known.
+	Agent Agent
+	// Members are set in the table before it is loaded. They win over the agent's.
 	Members []Member
 	// Cgroup, a path, makes the scheduler a sub-scheduler of that cgroup, which must be there when it is opened.
 	Cgroup string
@@ -73,6 +77,8 @@ type Policy struct {
 	args   args
 	costs  sim.Costs
 
+	user     *Loaded         // the object as the agent sees it, nil without one
+	agentErr error           // why the agent cannot go on
 	attached map[string]bool // tracing programs that have a place in the machine
 	onReg    []func()        // run when a table is registered
 
@@ -113,12 +119,10 @@ func Read(name string, data []byte, o Options) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range o.Members {
-		if err := shadow(obj, tbl, o.Kernel, m); err != nil {
-			return nil, err
-		}
-	}
 	p := &Policy{opt: o, obj: obj, tbl: tbl, file: obj.Name}
+	if err := p.shadows(o.Members); err != nil {
+		return nil, err
+	}
 	p.name = p.tableName()
 	return p, nil
 }
@@ -150,12 +154,16 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	globals, err := p.globals()
+	edit, err := p.prepare()
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(globals, sub)
-	linked, err := link.Link(p.obj, kernelTarget{p.opt.Kernel}, link.Options{Globals: globals, FillEnums: true})
+	globals := maps.Clone(sub)
+	if globals == nil {
+		globals = map[string]any{}
+	}
+	maps.Copy(globals, p.opt.Globals)
+	linked, err := link.Link(p.obj, kernelTarget{p.opt.Kernel}, link.Options{Globals: globals, FillEnums: !edit.NoEnums})
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +201,7 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 	if err := p.args.init(p.opt.Mem, p.opt.Kernel); err != nil {
 		return nil, err
 	}
-	if err := p.load(linked); err != nil {
+	if err := p.load(linked, edit); err != nil {
 		p.Close() // of programs that never ran: the error that matters is err
 		return nil, err
 	}
@@ -215,11 +223,14 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 }
 
 // load takes the object through bpf(): as a process that loads it, and registers its table.
-func (p *Policy) load(linked *link.Object) error {
+func (p *Policy) load(linked *link.Object, edit Edit) error {
 	var memory sys.Buffers
 	var err error
 	p.loaded, err = loader.Load(p.kernel.NewProcess(&memory), &memory, linked, loader.Options{})
 	if err != nil {
+		return err
+	}
+	if err := p.agentLoaded(edit); err != nil {
 		return err
 	}
 	p.attachTraces(linked)
@@ -234,25 +245,6 @@ func (p *Policy) load(linked *link.Object) error {
 		return fmt.Errorf("%s: %w", linked.Name, err)
 	}
 	return nil
-}
-
-// globals are the variables that the scheduler's user-space half would have set, and those of the options.
-func (p *Policy) globals() (map[string]any, error) {
-	edit, err := agent.Prepare(p.Name(), p.obj, agent.Machine{Topo: p.env.Machine.Topo()})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.obj.Name, err)
-	}
-	if len(edit.Set) > 0 {
-		p.notice(fmt.Sprintf("%s: set as its loader does: %s", p.obj.Name, strings.Join(edit.Names(), ", ")))
-	}
-	globals := edit.Set
-	if globals == nil {
-		globals = map[string]any{}
-	}
-	for name, v := range p.opt.Globals {
-		globals[name] = v
-	}
-	return globals, nil
 }
 
 // Close frees the programs. The address space stays.

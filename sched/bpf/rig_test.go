@@ -6,6 +6,7 @@ import (
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/sched"
+	"github.com/schedsim/schedsim/sched/bpf/agent"
 	"github.com/schedsim/schedsim/sched/class"
 	"github.com/schedsim/schedsim/sched/class/ext"
 	"github.com/schedsim/schedsim/sim"
@@ -87,6 +88,11 @@ func (r *rig) enable(p sched.Policy) {
 	if err := r.k.Enable(tbl); err != nil {
 		r.t.Fatal(err)
 	}
+	if a, ok := p.(sched.Attacher); ok {
+		if err := a.Attached(); err != nil {
+			r.t.Fatal(err)
+		}
+	}
 }
 
 func (r *rig) spawn(specs ...sim.TaskSpec) {
@@ -119,7 +125,7 @@ func (r *rig) options(engine string) Options {
 	if err != nil {
 		r.t.Skipf("engine %s: %v", engine, err)
 	}
-	return Options{Kernel: r.kernel, Mem: r.space, Engine: e}
+	return Options{Kernel: r.kernel, Mem: r.space, Engine: e, Agent: agent.Presets()}
 }
 
 // loop is a behaviour that repeats its steps.

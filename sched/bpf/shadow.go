@@ -88,6 +88,16 @@ func scheduler(obj *elf.Object, table string) (*elf.StructOps, error) {
 	return chosen, nil
 }
 
+// shadows gives members of the scheduler's table new values.
+func (p *Policy) shadows(members []Member) error {
+	for _, m := range members {
+		if err := shadow(p.obj, p.tbl, p.opt.Kernel, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // shadow gives a member its new value.
 func shadow(obj *elf.Object, t *elf.StructOps, k *kernels.Kernel, edit Member) error {
 	var names []string

@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
 )
 
-// SetVar sets a global variable in the blueprint, by name: an integer or bool for integers, enums and bools, a string for
-// char arrays, a slice or array of integers for arrays of them, or exactly the variable's size in []byte for any type.
-// Name may lead into the variable: "cfg.limit", "table[3].weight".
+// SetVar sets a global variable in the blueprint, by name: an integer or bool for integers, enums and bools, an enumerator's
+// name for enums, a string for char arrays, a slice or array for arrays, a map of members for structs (those left out are
+// zero), or exactly the variable's size in []byte for any type. Name may lead into the variable: "cfg.limit",
+// "table[3].weight".
 func (o *Object) SetVar(name string, value any) error {
 	in, v, b, err := o.encodeVar(name, value)
 	if err != nil {
@@ -193,15 +195,34 @@ func (v Var) Encode(value any) ([]byte, error) {
 	return encode(v.Type, v.Size, reflect.ValueOf(value))
 }
 
+// EncodeType returns the bytes of a value of a type that is no variable's.
+func EncodeType(t btf.Type, value any) ([]byte, error) {
+	size, err := btf.Sizeof(t)
+	if err != nil {
+		return nil, err
+	}
+	return Var{Size: uint32(size), Type: t}.Encode(value)
+}
+
 func encode(t btf.Type, size uint32, value reflect.Value) ([]byte, error) {
 	if t == nil {
 		return nil, fmt.Errorf("its type is not known: give %d bytes", size)
+	}
+	if value.Kind() == reflect.Interface {
+		value = value.Elem()
 	}
 	switch u := btf.UnderlyingType(t).(type) {
 	case *btf.Int:
 		return encodeInt(u.Size, u.Encoding == btf.Signed, u.Encoding == btf.Bool, value)
 	case *btf.Enum:
+		if value.Kind() == reflect.String {
+			return encodeEnum(u, value.String())
+		}
 		return encodeInt(u.Size, u.Signed, false, value)
+	case *btf.Struct:
+		return encodeStruct(u, u.Members, size, value)
+	case *btf.Union:
+		return encodeStruct(u, u.Members, size, value)
 	case *btf.Pointer:
 		return encodeInt(8, false, false, value)
 	case *btf.Array:
@@ -239,6 +260,43 @@ func encode(t btf.Type, size uint32, value reflect.Value) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("%s given, expected %d bytes: it is %s", goType(value), size, TypeName(u))
 	}
+}
+
+func encodeEnum(e *btf.Enum, name string) ([]byte, error) {
+	var names []string
+	for _, v := range e.Values {
+		if v.Name == name {
+			b := binary.LittleEndian.AppendUint64(nil, v.Value)
+			return b[:e.Size], nil
+		}
+		names = append(names, v.Name)
+	}
+	return nil, fmt.Errorf("%s has no enumerator %s%s", TypeName(e), quote(name), DidYouMean(name, names))
+}
+
+// encodeStruct takes members by name; those of members without a name too.
+func encodeStruct(t btf.Type, members []btf.Member, size uint32, value reflect.Value) ([]byte, error) {
+	if value.Kind() != reflect.Map || value.Type().Key().Kind() != reflect.String {
+		return nil, fmt.Errorf("%s given, expected the members of %s", goType(value), TypeName(t))
+	}
+	names := make([]string, 0, value.Len())
+	for _, k := range value.MapKeys() {
+		names = append(names, k.String())
+	}
+	slices.Sort(names)
+	b := make([]byte, size)
+	for _, name := range names {
+		m, err := (Var{Size: size, Type: t}).At("." + name)
+		if err != nil {
+			return nil, err
+		}
+		e, err := encode(m.Type, m.Size, value.MapIndex(reflect.ValueOf(name)))
+		if err != nil {
+			return nil, fmt.Errorf("member %s: %w", name, err)
+		}
+		copy(b[m.Off:], e)
+	}
+	return b, nil
 }
 
 func goType(v reflect.Value) string {

@@ -39,3 +39,15 @@ func (l *Object) Global(name string) ([]byte, error) {
 	}
 	return nil, fmt.Errorf("%s: no global variable %q%s", l.o.Name, name, elf.DidYouMean(name, names))
 }
+
+// Section returns the bytes of a data section, which alias the programs' memory as a mapping of its map would.
+func (l *Object) Section(name string) ([]byte, error) {
+	_, m, err := l.mapOf(name)
+	if err != nil {
+		return nil, err
+	}
+	if a, ok := m.Maps().(*maps.Array); ok {
+		return a.Data(), nil
+	}
+	return nil, fmt.Errorf("%s: map %q: no data section", l.o.Name, name)
+}

@@ -373,7 +373,7 @@ func (l *Object) Forget() {
 			vars[i].Type = nil
 		}
 		o.Maps = append(o.Maps, &link.Map{Name: m.Name, Type: m.Type, KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
-			Flags: m.Flags, Section: m.Section, Frozen: m.Frozen, Vars: vars})
+			Flags: m.Flags, Section: m.Section, Frozen: m.Frozen, Vars: vars, Inner: m.Inner})
 	}
 	if a := l.o.Arena; a != nil {
 		vars := slices.Clone(a.Vars)

@@ -1,161 +1,68 @@
 package agent
 
 import (
-	"encoding/binary"
-	"fmt"
 	"slices"
 
-	"github.com/schedsim/schedsim/sim/topo"
+	"github.com/schedsim/schedsim/ops/kernels"
+	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/vm/elf"
 )
 
-// Machine is what a loader can see of the machine.
-type Machine struct {
-	Topo *topo.Topology
+// Agent is the user-space half of one scheduler. An error of any of its methods refuses the scheduler. An agent belongs to
+// one load of one object.
+type Agent interface {
+	// Prepare is asked before the object is linked. It may change o in place (sizes of sections and maps, which programs are
+	// loaded); the rest is the Edit. It may already add tasks to the machine, whose ids the object is to know.
+	Prepare(e *Env, o *elf.Object) (Edit, error)
+	// Loaded is called when maps and programs exist, before tracing programs are attached and the table is registered.
+	Loaded(l *Loaded) error
+	// Attached is called when the table is in charge.
+	Attached(l *Loaded) error
 }
 
-// Edit is what Prepare did and wants done.
-type Edit struct {
-	// Set are global variables by name.
-	Set map[string]any
-	// Resized are data sections whose size was changed in the object, with the new number of bytes.
-	Resized map[string]uint32
+// Env is the system around an agent.
+type Env struct {
+	Machine *sim.Machine
+	Kernel  *kernels.Kernel
+	// Scheduler is the name in the object's ops table.
+	Scheduler string
+	// Notice takes remarks about what the agent does and leaves; never nil.
+	Notice func(text string)
 }
+
+// Edit is what is to be done with an object before it is linked.
+type Edit struct {
+	// Set are global variables, in order. Those in read-only sections are set in the object, so that the linker sees what
+	// code is dead; others in the programs' memory, before Agent.Loaded.
+	Set []Global
+	// Members are those of the scheduler's table.
+	Members []Member
+	// NoEnums: variables __X of read-only data are not set to the kernel's enumerators X, as SCX_ENUM_INIT does.
+	NoEnums bool
+	// Done says in words what else was changed in the object.
+	Done []string
+}
+
+// Global is the value of a global variable, or of the part that a path leads to: "cfg.limit", "table[3].mask[0]". Value is
+// what elf.Object.SetVar takes.
+type Global struct {
+	Path  string
+	Value any
+}
+
+// Member is a new value for a member of the scheduler's table. Value is a number, enumerators of the kernel joined by "|"
+// (SCX_OPS_ may be left out), text for an array of characters; for a callback the name of a program, or NULL.
+type Member struct{ Name, Value string }
 
 // Names lists what the edit touches, sorted.
 func (e Edit) Names() []string {
-	var names []string
-	for n := range e.Set {
-		names = append(names, n)
+	names := slices.Clone(e.Done)
+	for _, g := range e.Set {
+		names = append(names, g.Path)
 	}
-	for n := range e.Resized {
-		names = append(names, n)
+	for _, m := range e.Members {
+		names = append(names, "ops."+m.Name)
 	}
 	slices.Sort(names)
-	return names
-}
-
-// preset is what is known of one scheduler. A preset is used when the object has all of its variables.
-type preset struct {
-	ops  string // name in the ops table
-	vars func(m Machine) map[string]any
-	// perCPU are sections .data.NAME that hold one element per CPU and have one in the file.
-	perCPU []string
-}
-
-// presets are the schedulers that are known. The first match counts.
-func presets() []preset {
-	return []preset{
-		{ops: "central", vars: func(m Machine) map[string]any {
-			return map[string]any{"nr_cpu_ids": len(m.Topo.CPUs), "slice_ns": 20_000_000}
-		}, perCPU: []string{"cpu_gimme_task", "cpu_started_at"}}, // tools/sched_ext/scx_central.c
-		{ops: "central", vars: func(m Machine) map[string]any {
-			return map[string]any{"nr_cpus": len(m.Topo.CPUs)}
-		}},
-		{ops: "flatcg", vars: func(m Machine) map[string]any {
-			return map[string]any{"nr_cpus": len(m.Topo.CPUs), "cgrp_slice_ns": 20_000_000}
-		}}, // tools/sched_ext/scx_flatcg.c
-		{ops: "llc_vtime", vars: func(m Machine) map[string]any {
-			return map[string]any{"nr_llcs": m.Topo.LLCs, "cpu_llc": perCPU32(m.Topo, func(c topo.Info) int32 { return c.LLC })}
-		}},
-	}
-}
-
-// Prepare sets up the object of the scheduler called name for a machine: it resizes sections of o in place and returns
-// the variables to set when linking.
-func Prepare(name string, o *elf.Object, m Machine) (Edit, error) {
-	for _, p := range presets() {
-		if p.ops != name {
-			continue
-		}
-		vars := p.vars(m)
-		if !hasVars(o, vars, p.perCPU) {
-			continue
-		}
-		e := Edit{Set: vars, Resized: map[string]uint32{}}
-		for _, sec := range p.perCPU {
-			size, err := resize(o, sec, len(m.Topo.CPUs))
-			if err != nil {
-				return Edit{}, err
-			}
-			e.Resized[".data."+sec] = size
-		}
-		return e, fit(o, vars)
-	}
-	return Edit{}, nil
-}
-
-func hasVars(o *elf.Object, vars map[string]any, sections []string) bool {
-	for name := range vars {
-		if findVar(o, name) == nil {
-			return false
-		}
-	}
-	for _, s := range sections {
-		if findSection(o, ".data."+s) == nil {
-			return false
-		}
-	}
-	return true
-}
-
-func findVar(o *elf.Object, name string) *elf.Var {
-	for _, m := range o.Maps {
-		for i := range m.Vars {
-			if m.Vars[i].Name == name {
-				return &m.Vars[i]
-			}
-		}
-	}
-	return nil
-}
-
-func findSection(o *elf.Object, name string) *elf.Map {
-	for _, m := range o.Maps {
-		if m.Section == name {
-			return m
-		}
-	}
-	return nil
-}
-
-// resize makes a section with an array of one element an array of n, as bpf_map__set_value_size does.
-func resize(o *elf.Object, section string, n int) (uint32, error) {
-	m := findSection(o, ".data."+section)
-	if len(m.Vars) != 1 {
-		return 0, fmt.Errorf("section .data.%s: %d variables, one array is expected", section, len(m.Vars))
-	}
-	v := &m.Vars[0]
-	elem := v.Size
-	if m.ValueSize > elem && elem > 0 && m.ValueSize%elem != 0 {
-		return 0, fmt.Errorf("section .data.%s: size %d is no multiple of %d", section, m.ValueSize, elem)
-	}
-	m.ValueSize = elem * uint32(n)
-	v.Size = m.ValueSize
-	return m.ValueSize, nil
-}
-
-// fit pads byte values of arrays that are longer in the object.
-func fit(o *elf.Object, vars map[string]any) error {
-	for name, v := range vars {
-		b, ok := v.([]byte)
-		if !ok {
-			continue
-		}
-		size := int(findVar(o, name).Size)
-		if len(b) > size {
-			return fmt.Errorf("variable %s: %d bytes are needed for this machine, it has %d", name, len(b), size)
-		}
-		vars[name] = append(b, make([]byte, size-len(b))...)
-	}
-	return nil
-}
-
-// perCPU32 is an array of 32-bit values, one per CPU.
-func perCPU32(t *topo.Topology, f func(topo.Info) int32) []byte {
-	b := make([]byte, 0, 4*len(t.CPUs))
-	for _, c := range t.CPUs {
-		b = binary.LittleEndian.AppendUint32(b, uint32(f(c)))
-	}
-	return b
+	return slices.Compact(names)
 }
