@@ -45,8 +45,9 @@ type section struct {
 }
 
 type mapTypes struct {
-	kind       maps.Type
-	key, value btf.Type
+	kind               maps.Type
+	key, value         btf.Type // nil where only sizes are given
+	keySize, valueSize uint32
 }
 
 // NewLoaded is for the policy, which owns the object.
@@ -54,7 +55,7 @@ func NewLoaded(e Env, o *elf.Object, l *loader.Object, h Host) *Loaded {
 	out := &Loaded{Env: e, obj: l, host: h, maps: map[string]mapTypes{}, args: map[string]btf.Type{}, types: o.BTF, file: o.Name}
 	for _, m := range o.Maps {
 		if m.Section == "" {
-			out.maps[m.Name] = mapTypes{maps.Type(m.Type), m.Key, m.Value}
+			out.maps[m.Name] = mapTypes{maps.Type(m.Type), m.Key, m.Value, m.KeySize, m.ValueSize}
 		} else if m.Section != ".kconfig" {
 			out.sections = append(out.sections, section{m.Name, m.Frozen, m.Vars})
 		}

@@ -163,7 +163,7 @@ func (m *Map) key(key any) ([]byte, error) {
 	if key == nil {
 		return nil, nil
 	}
-	b, err := encode(m.t.key, key)
+	b, err := encode(m.t.key, m.t.keySize, key)
 	if err != nil {
 		return nil, fmt.Errorf("%s: map %q: key: %w", m.l.file, m.name, err)
 	}
@@ -180,7 +180,7 @@ func (m *Map) value(value any) ([]byte, error) {
 		return b, nil
 	}
 	if !m.t.kind.PerCPU() {
-		b, err := encode(m.t.value, value)
+		b, err := encode(m.t.value, m.t.valueSize, value)
 		if err != nil {
 			return nil, wrap(err)
 		}
@@ -196,7 +196,7 @@ func (m *Map) value(value any) ([]byte, error) {
 	}
 	out := make([]byte, size)
 	for i, v := range values {
-		b, err := encode(m.t.value, v)
+		b, err := encode(m.t.value, m.t.valueSize, v)
 		if err != nil {
 			return nil, wrap(fmt.Errorf("CPU %d: %w", i, err))
 		}
@@ -205,15 +205,18 @@ func (m *Map) value(value any) ([]byte, error) {
 	return out, nil
 }
 
-// encode takes bytes as they are where the object declares no type.
-func encode(t btf.Type, value any) ([]byte, error) {
-	if t == nil {
-		if b, ok := value.([]byte); ok {
-			return b, nil
-		}
-		return nil, fmt.Errorf("the object declares no type: give bytes")
+// encode takes bytes as they are where the object declares no type, and numbers where the size is that of one.
+func encode(t btf.Type, size uint32, value any) ([]byte, error) {
+	if t != nil {
+		return elf.EncodeType(t, value)
 	}
-	return elf.EncodeType(t, value)
+	if b, ok := value.([]byte); ok {
+		return b, nil
+	}
+	if size == 4 || size == 8 {
+		return elf.EncodeType(&btf.Int{Size: size}, value)
+	}
+	return nil, fmt.Errorf("the object declares no type: give %d bytes", size)
 }
 
 // ReadArena is what lies at a user address of the arena, which must have been allocated. The bytes are the programs' own.
