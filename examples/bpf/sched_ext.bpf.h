@@ -150,9 +150,9 @@ static __always_inline void scx_set_vtime(struct task_struct *p, u64 vtime)
 /* Ends the scheduler with an error. Takes a format of bpf_snprintf and up to four values. */
 #define scx_error(fmt, ...)                                                                                    \
 	({                                                                                                     \
-		static const char __fmt[] = fmt;                                                               \
+		static char __fmt[] = fmt;                                                                     \
 		unsigned long long __data[] = { __VA_ARGS__ };                                                 \
-		scx_bpf_error_bstr((char *)__fmt, __data, sizeof(__data));                                     \
+		scx_bpf_error_bstr(__fmt, __data, sizeof(__data));                                     \
 	})
 
 /* for_range(i, 0, n) { ... }: a loop whose length the verifier need not know. Leave it with break only. */

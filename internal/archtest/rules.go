@@ -84,6 +84,7 @@ var Rules = []Rule{
 	{Path: "internal/verdict", May: []string{"ops", "ops/kernels", "sched/bpf/attach", "vm/elf", "vm/ir", "vm/link", "vm/verifier"}},
 	{Path: "internal/cmd/gentarget", May: []string{"ops/kernels/..."}},
 	{Path: "examples"},
+	{Path: "examples/bugs", TestAlso: []string{"..."}},
 	{Path: "examples/governor", May: []string{"vm/abi", "vm/elf", "vm/link", "vm/loader", "vm/mem", "vm/sys"}},
 	{Path: "cmd/schedsim", May: []string{"..."}},
 	{Path: "cmd/bpf-conformance-plugin", May: []string{"vm", "vm/..."}},
