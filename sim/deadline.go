@@ -71,6 +71,8 @@ type Servers struct {
 	// start. Attach returns false if there is no room (dl_server_attach_bw, dl_server_detach_bw).
 	Attach func(cpu CPU, class Class) bool
 	Detach func(cpu CPU, class Class)
+	// SetParams changes the reservation of class on cpu (dl_server_apply_params).
+	SetParams func(cpu CPU, class Class, runtime, period Duration) Errno
 }
 
 // SetServers makes s the servers of the machine. The deadline class calls it when it is built.
@@ -107,6 +109,29 @@ func (m *Machine) ServerAttach(cpu CPU, class Class) bool {
 func (m *Machine) ServerDetach(cpu CPU, class Class) {
 	if f := m.servers.Detach; f != nil {
 		f(cpu, class)
+	}
+}
+
+// SetServer changes what the server of class on cpu gives it when real-time tasks starve it: runtime in each period; 0 turns it
+// off. It is what writing to the files runtime and period of a CPU in /sys/kernel/debug/sched/fair_server and ext_server does
+// (sched_server_write_common, kernel/sched/debug.c, 7.2).
+func (m *Machine) SetServer(cpu CPU, class Class, runtime, period Duration) error {
+	op := fmt.Sprintf("server of %s on CPU %d", class.Name(), cpu)
+	switch {
+	case cpu < 0 || int(cpu) >= len(m.cpus) || m.servers.SetParams == nil:
+		return &OpError{op, ENOENT, "there is none"}
+	case runtime < 0 || runtime > period || period > 1<<22*Microsecond || period < 100*Microsecond:
+		return &OpError{op, EINVAL, fmt.Sprintf("%v of %v: want a period of 100us to %v, and no more runtime than that", runtime, period, 1<<22*Microsecond)}
+	case !m.Online(cpu):
+		return &OpError{op, EBUSY, "the CPU is offline"}
+	}
+	switch e := m.servers.SetParams(cpu, class, runtime, period); e {
+	case 0:
+		return nil
+	case EBUSY:
+		return &OpError{op, e, "no room for that much bandwidth"}
+	default:
+		return &OpError{op, e, "there is none"}
 	}
 }
 

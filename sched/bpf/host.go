@@ -15,6 +15,7 @@ var (
 	_ abi.IRQHost   = (*host)(nil)
 
 	_ abi.CgroupHost = (*host)(nil)
+	_ abi.DyingHost  = (*host)(nil)
 	_ abi.PerfHost   = (*host)(nil)
 )
 
@@ -91,6 +92,12 @@ func (h *host) AncestorCgroupID(level int32) uint64 {
 func (h *host) UnderCgroup(cgroup uint64) bool {
 	a := h.m.CgroupByAddr(cgroup)
 	return a != nil && h.m.Curr(h.m.ThisCPU()).Cgroup.Under(a)
+}
+
+// Dying tells whether the cgroup at that address was removed.
+func (h *host) Dying(cgroup uint64) bool {
+	c := h.m.CgroupByAddr(cgroup)
+	return c == nil || !c.Online()
 }
 
 // ReadPerf is what a performance counter has counted: nothing, since the machine has none.

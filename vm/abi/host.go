@@ -31,6 +31,13 @@ type CgroupHost interface {
 	UnderCgroup(cgroup uint64) bool
 }
 
+// DyingHost is a Host whose cgroups come and go. Without it they stay.
+type DyingHost interface {
+	Host
+	// Dying tells whether the cgroup at that address was removed (percpu_ref_is_dying of its reference count).
+	Dying(cgroup uint64) bool
+}
+
 // PerfHost is a Host with performance counters: the value of an event that user space put into a perf_event_array, and how
 // long it was enabled and counted, in nanoseconds. Without it events have counted nothing.
 type PerfHost interface {

@@ -18,6 +18,7 @@ type fakeHost struct {
 	cpu     int32
 	now     uint64
 	irqsOff bool
+	dying   uint64 // a cgroup that was removed
 	lines   []string
 	armed   map[uint64]string
 	fire    map[uint64]func()
@@ -32,6 +33,7 @@ func (h *fakeHost) Rand32() uint32                { return 4 }
 func (h *fakeHost) Printk(line string)            { h.lines = append(h.lines, line) }
 func (h *fakeHost) Node() int32                   { return 1 }
 func (h *fakeHost) CurrentComm() string           { return "a-name-of-fifteen" }
+func (h *fakeHost) Dying(cgroup uint64) bool      { return cgroup == h.dying }
 func (h *fakeHost) IRQsDisabled() bool            { return h.irqsOff }
 func (h *fakeHost) DisarmTimer(key uint64) (was bool) {
 	_, was = h.armed[key]
@@ -207,6 +209,31 @@ func TestStorage(t *testing.T) {
 	r.want(neg(abi.EINVAL), "", "task_storage_delete", s, 0)
 	r.want(0, "", "task_storage_delete", s, task)
 	r.want(neg(abi.ENOENT), "", "task_storage_delete", s, task)
+}
+
+// TestDyingCgroup: a removed cgroup keeps its storage and gets no new one.
+func TestDyingCgroup(t *testing.T) {
+	r := newRig(t)
+	s := r.create(maps.Spec{Name: "s", Type: maps.TypeCgrpStorage, KeySize: 4, ValueSize: 8, Flags: maps.FlagNoPrealloc}).Info().Addr
+	one, other := r.buf+0x100, r.buf+0x200
+	at := r.run("cgrp_storage_get", s, one, 0, 1)
+	if at == 0 {
+		t.Fatal("no storage for a live cgroup")
+	}
+	r.host.dying = one
+	r.want(at, "", "cgrp_storage_get", s, one, 0, 0)
+	r.want(at, "", "cgrp_storage_get", s, one, 0, 1)
+	r.host.dying = other
+	r.want(0, "", "cgrp_storage_get", s, other, 0, 1)
+	r.host.dying = 0
+	if r.run("cgrp_storage_get", s, other, 0, 1) == 0 {
+		t.Error("no storage for another live cgroup")
+	}
+	task := r.create(maps.Spec{Name: "t", Type: maps.TypeTaskStorage, KeySize: 4, ValueSize: 8, Flags: maps.FlagNoPrealloc}).Info().Addr
+	r.host.dying = other
+	if r.run("task_storage_get", task, other, 0, 1) == 0 {
+		t.Error("tasks are no cgroups")
+	}
 }
 
 func TestMemory(t *testing.T) {

@@ -225,6 +225,9 @@ func (e *Env) storageGet(c *abi.Call, a *abi.Args, helper string, want maps.Type
 	if at := s.Of(owner); at != 0 || flags == 0 {
 		return at
 	}
+	if h, ok := e.Host.(abi.DyingHost); ok && want == maps.TypeCgrpStorage && h.Dying(owner) {
+		return 0
+	}
 	if e.Mem.Bytes(owner, 8) == nil {
 		c.Fault = "bpf_" + helper + ": the owner is no kernel object"
 		return 0

@@ -85,13 +85,39 @@ func (c *Class) servers() sim.Servers {
 				c.detach(s)
 			}
 		},
+		SetParams: func(cpu sim.CPU, class sim.Class, runtime, period sim.Duration) sim.Errno {
+			s := c.Server(cpu, class)
+			if s == nil {
+				return sim.ENOENT
+			}
+			return c.applyParams(s, runtime, period)
+		},
 	}
+}
+
+// applyParams follows dl_server_apply_params, called as sched_server_write_common does.
+func (c *Class) applyParams(s *Server, runtime, period sim.Duration) sim.Errno {
+	old := int64(0)
+	if s.attached {
+		old = s.bw
+	}
+	c.serverStop(s)
+	defer c.serverStart(s)
+	if now := toRatio(period, runtime); c.totalBW-old+now > c.capacity() {
+		return sim.EBUSY
+	}
+	s.setParam(sim.Deadline{Runtime: runtime, Deadline: period, Period: period})
+	if s.attached {
+		c.totalBW += s.bw - old
+	}
+	s.runtime, s.deadline = 0, longAgo
+	return 0
 }
 
 // serverStart follows dl_server_start.
 func (c *Class) serverStart(s *Server) {
 	s.deferIdle = false
-	if s.active || !s.attached {
+	if s.active || !s.attached || s.par.Runtime == 0 {
 		return
 	}
 	c.m.UpdateCurr(s.q.cpu)

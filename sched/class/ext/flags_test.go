@@ -212,3 +212,21 @@ func TestExitFlags(t *testing.T) {
 		}
 	}
 }
+
+// TestCoreSchedBefore: the kernel is built without core scheduling, so the callback is accepted and nobody calls it.
+func TestCoreSchedBefore(t *testing.T) {
+	r := newRig(t, rigOptions{topo: "1n1l2c2t"})
+	tb := fifoTable(r.k)
+	tb.CoreSchedBefore = func(a, b *sim.Task) bool {
+		t.Errorf("called for %v and %v", a, b)
+		return false
+	}
+	r.enable(tb)
+	for range 8 {
+		r.spawn(sim.TaskSpec{Comm: "t", Behavior: napper()})
+	}
+	r.run(ms(200))
+	if e := r.k.ExitInfo(); e != nil || r.k.Calls()[ops.CoreSchedBefore] != 0 {
+		t.Errorf("%d calls, exit %+v", r.k.Calls()[ops.CoreSchedBefore], e)
+	}
+}
