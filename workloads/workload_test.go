@@ -50,7 +50,7 @@ func TestBind(t *testing.T) {
 
 func TestExamples(t *testing.T) {
 	names := Examples()
-	if len(names) != 7 {
+	if len(names) != 9 {
 		t.Fatalf("%d examples: %v", len(names), names)
 	}
 	for _, name := range names {

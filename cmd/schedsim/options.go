@@ -158,7 +158,7 @@ func (a *app) options(f *simFlags, schedulers []string, workload string) (runner
 	if o.PerfMap, err = perfMap(f.perfMap, object, schedulers); err != nil {
 		return o, err
 	}
-	var w workloads.Options
+	w := workloads.Options{CPUs: len(o.Topo.CPUs)}
 	if w.Duplicates, err = choice("--rtapp-dup", f.dup, map[string]rtapp.Dup{"expand": rtapp.DupExpand, "last": rtapp.DupLast}); err != nil {
 		return o, err
 	}

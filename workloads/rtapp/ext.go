@@ -1,6 +1,7 @@
 package rtapp
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +18,7 @@ import (
 //
 //	"global": { "schedsim": { "title": "text", "duration": "250ms" } }
 //	            (and "cgroups" and "timeline", see timeline.go)
-//	task:       "schedsim": { "title": "text", "cgroup_weight": 200 }   and, without phases, what a phase takes
+//	task:       "schedsim": { "title": "text", "cgroup_weight": 200, "per_cpu": 0.5 }   and, without phases, what a phase takes
 //	phase:      "run": 1000, "schedsim": { "run": { "dist": "exponential", "mean": "1ms" } }
 //
 // Unlike elsewhere in the file, unknown keys in it are always errors, and durations have units.
@@ -25,7 +26,7 @@ const extKey = "schedsim"
 
 var (
 	globalExtKeys = []string{"title", "duration", "cgroups", "timeline"}
-	taskExtKeys   = []string{"title", "cgroup_weight"}
+	taskExtKeys   = []string{"title", "cgroup_weight", "per_cpu"}
 )
 
 func (p *parser) globalExt(g *Global, v *hujson.Value) {
@@ -64,7 +65,26 @@ func (p *parser) taskExt(t *Task, ph *Phase, v *hujson.Value) {
 		}
 		t.CgroupWeight = n
 	}
+	if m := o.find("per_cpu"); m != nil {
+		p.perCPU(t, m)
+	}
 	p.dists(ph, o, taskExtKeys)
+}
+
+// maxPerCPU bounds the instances per CPU.
+const maxPerCPU = 1000
+
+// perCPU has the number of instances follow the machine, where it is known.
+func (p *parser) perCPU(t *Task, m *member) {
+	before := len(p.errs)
+	n := p.number(m)
+	if len(p.errs) == before && !(n > 0 && n <= maxPerCPU) {
+		p.errorf(m.val.StartOffset, "per_cpu: found %v, expected more than 0, at most %d", n, maxPerCPU)
+		return
+	}
+	if p.opt.CPUs > 0 {
+		t.Instances = max(1, int(math.Ceil(n*float64(p.opt.CPUs)-1e-9)))
+	}
 }
 
 func (p *parser) phaseExt(ph *Phase, v *hujson.Value) {

@@ -39,6 +39,8 @@ const (
 type Options struct {
 	Duplicates Dup
 	Unknown    Unknown
+	// CPUs is the number of CPUs of the machine, by which tasks with "per_cpu" have instances; 0: as many as "instance" says.
+	CPUs int
 }
 
 // maxTasks bounds the sum of instances.

@@ -206,7 +206,7 @@ func TestErrors(t *testing.T) {
 		{"extension key", `{"global":{"schedsim":{"titel":"x"}},"tasks":{}}`,
 			`1:24: unknown key "titel" in "schedsim", expected title, duration, cgroups, timeline; did you mean "title"?`},
 		{"no such event", `{"tasks":{"a":{"run":1,"schedsim":{"sleep":{"dist":"constant","value":"1ms"}}}}}`,
-			`1:36: unknown key "sleep" in "schedsim", expected title, cgroup_weight, run`},
+			`1:36: unknown key "sleep" in "schedsim", expected title, cgroup_weight, per_cpu, run`},
 		{"no unit", `{"tasks":{"a":{"run":1,"schedsim":{"run":{"dist":"exponential","mean":5}}}}}`,
 			`1:71: mean: found the number 5, expected a duration with a unit such as "250us" or "1.5ms"; a plain number has no unit`},
 		{"family", `{"tasks":{"a":{"run":1,"schedsim":{"run":{"dist":"exponental"}}}}}`,
@@ -217,6 +217,8 @@ func TestErrors(t *testing.T) {
 		{"range", `{"tasks":{"a":{"run":1,"schedsim":{"run":{"dist":"uniform","min":"3ms","max":"1ms"}}}}}`,
 			`1:42: distribution of "run": uniform: min 3ms is greater than max 1ms`},
 		{"weight", `{"tasks":{"a":{"run":1,"schedsim":{"cgroup_weight":0}}}}`, `1:52: cgroup_weight: found 0, expected 1 to 10000`},
+		{"per CPU", `{"tasks":{"a":{"run":1,"schedsim":{"per_cpu":0}}}}`, `1:46: per_cpu: found 0, expected more than 0, at most 1000`},
+		{"per CPU as text", `{"tasks":{"a":{"run":1,"schedsim":{"per_cpu":"2"}}}}`, `1:46: per_cpu: found the string "2", expected a number`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := Parse("f.json", []byte(tc.in), Options{})
@@ -373,4 +375,38 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestPerCPU(t *testing.T) {
+	const in = `{"tasks": {
+		"two": {"instance": 3, "run": 1, "schedsim": {"per_cpu": 2}},
+		"half": {"run": 1, "schedsim": {"per_cpu": 0.5}},
+		"tenth": {"phases": {"p": {"run": 1}}, "schedsim": {"per_cpu": 0.1}},
+		"plain": {"instance": 5, "run": 1}
+	}}`
+	for _, tc := range []struct {
+		name string
+		cpus int
+		want []int
+	}{
+		{"machine unknown", 0, []int{3, 1, 1, 5}},
+		{"one CPU", 1, []int{2, 1, 1, 5}},
+		{"five", 5, []int{10, 3, 1, 5}},
+		{"thirty", 30, []int{60, 15, 3, 5}},
+		{"many", 128, []int{256, 64, 13, 5}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f, err := Parse("f.json", []byte(in), Options{CPUs: tc.cpus})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []int
+			for _, task := range f.Tasks {
+				got = append(got, task.Instances)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
 }

@@ -60,11 +60,11 @@ type Result struct {
 
 // Run simulates.
 func Run(o Options) (*Result, error) {
-	w, err := workloads.Parse(o.Name, o.Workload, workloads.Options{})
+	tp, err := topology(&o)
 	if err != nil {
 		return nil, err
 	}
-	tp, err := topology(&o)
+	w, err := workloads.Parse(o.Name, o.Workload, workloads.Options{CPUs: len(tp.CPUs)})
 	if err != nil {
 		return nil, err
 	}
