@@ -18,15 +18,18 @@ import (
 	"github.com/schedsim/schedsim/vm/link"
 )
 
-// matrix is testdata/matrix-7.2.txt: the cells of each function, by context.
+// matrix is testdata/matrix-VERSION.txt: the cells of each function, by context.
 type matrix struct {
 	contexts []string
 	names    []string
 	cells    map[string]string
 }
 
-func readMatrix(t *testing.T) matrix {
-	f, err := os.Open("testdata/matrix-7.2.txt")
+func readMatrix(t *testing.T) matrix { return readMatrixOf(t, "7.2") }
+
+func readMatrixOf(t *testing.T, version string) matrix {
+	t.Helper()
+	f, err := os.Open("testdata/matrix-" + version + ".txt")
 	if err != nil {
 		t.Fatal(err)
 	}

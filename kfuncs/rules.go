@@ -4,6 +4,7 @@ import (
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/elf"
 )
 
 // Rules say how a kernel decides which of its functions may be called from where, when it loads a program. A nil *Rules are
@@ -16,6 +17,9 @@ type Rules struct {
 	// OwnCID: the functions of the set cid are for the struct_ops of sched_ext only, as those of its other sets. So it is
 	// from 7.3 on.
 	OwnCID bool
+	// NoRawTP: programs of raw tracepoints without types (raw_tp) call no functions of sched_ext. So it is on 6.16 and 6.18;
+	// 7.2 treats them as tracing programs.
+	NoRawTP bool
 
 	groups map[string]abi.Groups
 }
@@ -25,7 +29,7 @@ func RulesOf(k *kernels.Kernel) *Rules { return RulesWith(k, PermissionsKernel) 
 
 // RulesWith are the rules of a kernel that enforces permissions in the way given.
 func RulesWith(k *kernels.Kernel, p Permissions) *Rules {
-	r := &Rules{ByType: !p.atLoad(k), OwnCID: k.Code >= 0x070300, groups: map[string]abi.Groups{}}
+	r := &Rules{ByType: !p.atLoad(k), OwnCID: k.Code >= 0x070300, NoRawTP: k.Code < 0x070100, groups: map[string]abi.Groups{}}
 	for _, f := range k.Kfuncs() {
 		for _, s := range f.Sets {
 			r.groups[f.Name] |= ops.GroupByName(s)
@@ -61,6 +65,8 @@ func (r *Rules) permitted(g abi.Groups, c Context) bool {
 	case r.ByType && c.Kind == KindForeignStructOps, r.ByType && c.Kind == KindStructOps:
 		return true
 	case r.OwnCID && g&ops.GroupCID != 0 && c.Kind == KindForeignStructOps:
+		return false
+	case r.NoRawTP && c.Kind == KindTracing && c.Type == elf.KindRawTP.String() && g&ops.GroupCommon == 0:
 		return false
 	}
 	return permitted(g, c)
