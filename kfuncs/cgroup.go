@@ -24,8 +24,14 @@ func cgroupFuncs(h *Host) []abi.Kfunc {
 		row("long int bpf_task_under_cgroup(struct task_struct *task, struct cgroup *ancestor)",
 			abi.RCU, ops.GroupGeneric, h.taskUnderCgroup),
 		row("struct cgroup *bpf_task_get_cgroup1(struct task_struct *task, int hierarchy_id)",
-			abi.Acquire|abi.RetNull|abi.RCU, ops.GroupGeneric, nil),
+			abi.Acquire|abi.RetNull|abi.RCU, ops.GroupGeneric, h.taskGetCgroup1),
 	}
+}
+
+// taskGetCgroup1 finds nothing: no hierarchy of version 1 is mounted.
+func (h *Host) taskGetCgroup1(c *abi.Call, a *abi.Args) uint64 {
+	h.task(c, a, 0)
+	return 0
 }
 
 // cgroup returns the cgroup that register r points to; nil after a fault.

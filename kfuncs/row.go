@@ -17,7 +17,7 @@ type Host struct {
 	Kernel  *ext.Kernel
 	// Mem is the address space in which the machine's kernel objects and the programs' maps lie.
 	Mem abi.Memory
-	// Print takes what programs print (bpf_stream_vprintk and relatives, once they are modelled); nil drops it.
+	// Print takes a line of what programs print (bpf_stream_vprintk and relatives); nil drops it.
 	Print func(line string)
 	// Layout is the kernel whose types the programs were built for.
 	Layout kobj.Source
@@ -35,7 +35,8 @@ type Host struct {
 func All(h *Host) []abi.Kfunc {
 	return h.inlined(h.checkedAtRuntime(slices.Concat(
 		insertFuncs(h), dispatchFuncs(h), selectFuncs(h), idleFuncs(h), dsqFuncs(h), iterFuncs(h), taskFuncs(h), cpuFuncs(h),
-		cidFuncs(h), exitFuncs(h), commonFuncs(h), taskRefFuncs(h), cpumaskFuncs(h), dynptrFuncs(h), cgroupFuncs(h), cssFuncs(h), otherFuncs(h))))
+		cidFuncs(h), exitFuncs(h), commonFuncs(h), taskRefFuncs(h), cpumaskFuncs(h), dynptrFuncs(h), cgroupFuncs(h), cssFuncs(h), stringFuncs(h),
+		streamFuncs(h), otherFuncs(h))))
 }
 
 // row makes a row; the name is taken from the prototype. A fault that call reports is prefixed with the name.
