@@ -25,10 +25,38 @@ type bug struct {
 
 func bugs() []bug {
 	return []bug{
+		{name: "gone-cgroup", topo: "1n1l1c1t", kind: ops.ExitErrorStall, text: "b-0[1] failed to run for "},
+		{name: "hidden-queue", topo: "1n1l2c1t", kind: ops.ExitErrorStall, text: "pinned-2[3] failed to run for "},
+		{name: "lost-aging", topo: "1n1l2c1t", worse: starved("bursty-8", 50)},
+		{name: "migration-disabled", topo: "1n1l2c1t", kind: ops.ExitError,
+			text: "SCX_DSQ_LOCAL[_ON] cannot move migration disabled worker-1[2] from CPU 0 to 1"},
+		{name: "missing-kick", topo: "1n1l2c1t", kind: ops.ExitErrorStall, text: "sleeper-1[2] failed to run for "},
 		{name: "orphan-queue", topo: "2n1l2c1t", kind: ops.ExitErrorStall, text: "nice-0[1] failed to run for "},
 		{name: "small-map", topo: "1n16l1c1t", kind: ops.ExitErrorBPF, text: "failed to init cgroup 5: -7"},
+		{name: "stale-cpu", topo: "1n1l2c1t", kind: ops.ExitError, text: "SCX_DSQ_LOCAL[_ON] target CPU 0 not allowed for moves-1[2]"},
 		{name: "stale-mask", topo: "1n1l4c1t", kind: ops.ExitError, text: "SCX_DSQ_LOCAL[_ON] target CPU 0 not allowed for narrowed-0[1]"},
 		{name: "torn-cursor", topo: "1n1l2c1t", kind: ops.ExitErrorBPF, text: "0 of 64 are free"},
+		{name: "vtime-underflow", topo: "1n1l2c1t", kind: ops.ExitErrorStall, text: "child-5-0000[6] failed to run for "},
+		{name: "wrong-clock", topo: "1n2l2c1t", kind: ops.ExitErrorStall, text: "guest-11[12] failed to run for "},
+	}
+}
+
+// starved checks that the task gets many times more CPU time with the fix.
+func starved(task string, times int64) func(*testing.T, *reports.Report, *reports.Report) {
+	return func(t *testing.T, flawed, fixed *reports.Report) {
+		t.Helper()
+		used := func(r *reports.Report) int64 {
+			for _, x := range r.Tasks {
+				if x.Comm == task {
+					return int64(x.CPUTime)
+				}
+			}
+			t.Fatalf("there is no task %s", task)
+			return 0
+		}
+		if a, b := used(flawed), used(fixed); b < times*a {
+			t.Errorf("%s ran %d ns, %d ns with the fix: less than %d times as much", task, a, b, times)
+		}
 	}
 }
 

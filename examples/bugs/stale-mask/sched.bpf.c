@@ -58,10 +58,12 @@ OP3(s32, mask_select_cpu, struct task_struct *, p, s32, prev_cpu, u64, wake_flag
 	return picked;
 }
 
-OP2(void, mask_enable_cpus, struct task_struct *, p, const struct cpumask *, mask)
+#ifdef FIXED
+OP2(void, mask_set_cpumask, struct task_struct *, p, const struct cpumask *, mask)
 {
 	remember(p, mask);
 }
+#endif
 
 OP1(void, mask_enable, struct task_struct *, p)
 {
@@ -72,7 +74,7 @@ SCHEDULER ops = {
 	.select_cpu = (void *)mask_select_cpu,
 	.enable = (void *)mask_enable,
 #ifdef FIXED
-	.set_cpumask = (void *)mask_enable_cpus,
+	.set_cpumask = (void *)mask_set_cpumask,
 #endif
 	.name = "stale_mask",
 };
