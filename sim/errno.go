@@ -8,7 +8,7 @@ import (
 // Errno is an error number with which the simulated kernel refuses what user space asks for; 0 is success.
 type Errno int32
 
-// The error numbers that operations on the machine return.
+// The error numbers that operations on the machine return. A scheduler's callbacks may return others.
 const (
 	ENOENT Errno = 2
 	ESRCH  Errno = 3
@@ -21,27 +21,17 @@ const (
 	ERANGE Errno = 34
 )
 
+// errnoTexts is what user space prints for error numbers that operations on the machine, maps and helpers return.
+var errnoTexts = map[Errno]string{1: "operation not permitted", ENOENT: "no such file or directory", ESRCH: "no such process",
+	7: "argument list too long", 9: "bad file descriptor", 11: "resource temporarily unavailable", ENOMEM: "cannot allocate memory",
+	13: "permission denied", 14: "bad address", EBUSY: "device or resource busy", EEXIST: "file exists", ENODEV: "no such device",
+	EINVAL: "invalid argument", ENOSPC: "no space left on device", ERANGE: "numerical result out of range",
+	35: "resource deadlock avoided", 95: "operation not supported"}
+
 // Error is the text that user space prints for e.
 func (e Errno) Error() string {
-	switch e {
-	case ENOENT:
-		return "no such file or directory"
-	case ESRCH:
-		return "no such process"
-	case ENOMEM:
-		return "cannot allocate memory"
-	case EBUSY:
-		return "device or resource busy"
-	case EEXIST:
-		return "file exists"
-	case ENODEV:
-		return "no such device"
-	case EINVAL:
-		return "invalid argument"
-	case ENOSPC:
-		return "no space left on device"
-	case ERANGE:
-		return "numerical result out of range"
+	if t := errnoTexts[e]; t != "" {
+		return t
 	}
 	return "errno " + strconv.Itoa(int(e))
 }
