@@ -27,6 +27,7 @@ type cpu struct {
 	speed       int32 // frequency in 1024ths of the highest
 	wantSpeed   int32
 	speedTimer  Timer
+	skew        Duration // of its clock, see Clock
 	idleSince   Time
 	exitCost    Duration // of the idle state that it is leaving
 	nrRunning   int32
@@ -85,7 +86,14 @@ func (m *Machine) initCPU(id CPU) error {
 // clock is the time on c: later than now while the CPU is busy with overhead that was charged to it.
 func (m *Machine) clock(c *cpu) Time { return max(m.now, c.from) }
 
-// RQClock is the runqueue clock of cpu as scx_bpf_now reads it: Now, plus the overhead that the CPU is still busy with.
+// Clock is the runqueue clock of cpu (rq_clock, sched_clock_cpu) as scx_bpf_now reads it: RQClock, plus Config.ClockSkew. It
+// never goes back, but those of two CPUs may differ.
+func (m *Machine) Clock(cpu CPU) Time {
+	c := &m.cpus[cpu]
+	return m.clock(c).Add(c.skew)
+}
+
+// RQClock is the time on cpu: Now, plus the overhead that the CPU is still busy with. Timers go by it.
 func (m *Machine) RQClock(cpu CPU) Time { return m.clock(&m.cpus[cpu]) }
 
 // Curr is the task that runs on cpu; its idle task if none does. While cpu schedules, it is the task that ran before,

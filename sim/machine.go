@@ -22,7 +22,9 @@ type Config struct {
 	// HZ is the tick rate in Hz; 0 means 250.
 	HZ    int
 	Costs Costs
-	Seed  uint64
+	// ClockSkew is how far the clock of each CPU is ahead of the time, by CPU; nil: all show the time.
+	ClockSkew []Duration
+	Seed      uint64
 	// Sink takes the records; nil drops them.
 	Sink Sink
 }
@@ -142,6 +144,9 @@ func New(c Config) (*Machine, error) {
 		return nil, fmt.Errorf("machine: HZ %d, want 1 to 10000", c.HZ)
 	}
 	n := len(c.Topo.CPUs)
+	if c.ClockSkew != nil && len(c.ClockSkew) != n {
+		return nil, fmt.Errorf("machine: clock skews of %d CPUs, but there are %d", len(c.ClockSkew), n)
+	}
 	layout, err := c.Layout.ForCPUs(n)
 	if err != nil {
 		return nil, fmt.Errorf("machine: %w", err)
@@ -172,6 +177,11 @@ func New(c Config) (*Machine, error) {
 	for i := range m.cpus {
 		if err := m.initCPU(CPU(i)); err != nil {
 			return nil, fmt.Errorf("machine: cpu %d: %w", i, err)
+		}
+		if c.ClockSkew != nil {
+			if m.cpus[i].skew = c.ClockSkew[i]; m.cpus[i].skew < 0 {
+				return nil, fmt.Errorf("machine: cpu %d: clock skew %v, want 0 or more", i, m.cpus[i].skew)
+			}
 		}
 	}
 	m.classes = append(m.classes, classEntry{Class: &stopClass{m: m}})

@@ -10,10 +10,15 @@ import (
 func (m *Machine) Rand(name string) *rand.Rand {
 	r, ok := m.rands[name]
 	if !ok {
-		h := fnv.New64a()
-		h.Write([]byte(name))
-		r = rand.New(rand.NewPCG(m.seed, h.Sum64()))
+		r = Stream(m.seed, name)
 		m.rands[name] = r
 	}
 	return r
+}
+
+// Stream returns the random stream that Machine.Rand gives on a machine with that seed, from its beginning.
+func Stream(seed uint64, name string) *rand.Rand {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	return rand.New(rand.NewPCG(seed, h.Sum64()))
 }

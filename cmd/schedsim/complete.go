@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/schedsim/schedsim/internal/runner"
+	"github.com/schedsim/schedsim/machines"
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/workloads"
 )
@@ -22,6 +23,8 @@ func complete(cmd *cobra.Command) {
 		{"explain", allCodes(), false},
 		{"engine", []string{"auto", "jit", "interp"}, false},
 		{"costs", []string{"on", "off"}, false},
+		{"machine", machines.Names(), false},
+		{"topo", []string{"host", "1n1l4c1t", "1n2l4c2t", "2n2l8c2t", "1n1l4c2t+8c1t@512"}, true},
 		{"color", []string{"auto", "always", "never"}, false},
 		{"rtapp-dup", []string{"expand", "last"}, false},
 		{"rtapp-unknown", []string{"refuse", "warn"}, false},

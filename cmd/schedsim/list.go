@@ -9,6 +9,7 @@ import (
 	"github.com/schedsim/schedsim/internal/runner"
 	"github.com/schedsim/schedsim/internal/verdict"
 	"github.com/schedsim/schedsim/kfuncs"
+	"github.com/schedsim/schedsim/machines"
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/reports"
@@ -22,14 +23,14 @@ func (a *app) listCommand() *cobra.Command {
 	var json bool
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "List schedulers, callbacks, kernel functions, example workloads or codes of refusals",
+		Short:   "List schedulers, callbacks, kernel functions, example workloads, machines or codes of refusals",
 		Example: "  schedsim list schedulers\n  schedsim list kfuncs | grep dsq\n  schedsim list callbacks --json",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usage("cannot list %q: expected schedulers, callbacks, kfuncs, examples or codes", args[0])
+				return usage("cannot list %q: expected schedulers, callbacks, kfuncs, examples, machines or codes", args[0])
 			}
-			return usage("what to list is missing: schedulers, callbacks, kfuncs, examples or codes; see '%s --help'", cmd.CommandPath())
+			return usage("what to list is missing: schedulers, callbacks, kfuncs, examples, machines or codes; see '%s --help'", cmd.CommandPath())
 		},
 	}
 	cmd.PersistentFlags().StringVar(&kernel, "kernel", runner.DefaultKernel, "`version` of the kernel: "+strings.Join(kernels.List(), ", "))
@@ -61,6 +62,7 @@ func (a *app) listCommand() *cobra.Command {
 	add("callbacks", "List the callbacks of struct sched_ext_ops", " --json", listCallbacks)
 	add("kfuncs", "List the kernel functions that programs may call, and from where", " | grep dsq", listKfuncs)
 	add("examples", "List the workloads that come with schedsim", "", listExamples)
+	add("machines", "List what machines cost: the numbers that --machine sets and --cost changes", "", listMachines)
 	add("codes", "List the reasons to refuse a program, and the remarks of verify --lint", " | grep lock", listCodes)
 	return cmd
 }
@@ -70,6 +72,19 @@ func listSchedulers(*kernels.Kernel) (*reports.List, error) {
 	l.Add(runner.Baseline, "the kernel's fair class (EEVDF), sched_ext not in use: the baseline")
 	for _, e := range builtin.All() {
 		l.Add(e.Name, e.Title)
+	}
+	return l, nil
+}
+
+// listMachines shows the numbers of each machine.
+func listMachines(*kernels.Kernel) (*reports.List, error) {
+	l := reports.NewList(append(append([]string{"number"}, machines.Names()...), "description")...)
+	for _, p := range machines.Params() {
+		row := []string{p.Name}
+		for _, m := range machines.Profiles() {
+			row = append(row, p.Text(&m.Machine))
+		}
+		l.Add(append(row, p.Doc)...)
 	}
 	return l, nil
 }

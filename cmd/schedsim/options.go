@@ -15,6 +15,7 @@ import (
 
 	"github.com/schedsim/schedsim/internal/runner"
 	"github.com/schedsim/schedsim/kfuncs"
+	"github.com/schedsim/schedsim/machines"
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/sched/bpf"
 	"github.com/schedsim/schedsim/sim"
@@ -35,6 +36,8 @@ type simFlags struct {
 	engine   string
 	perfMap  string
 	costs    string
+	machine  string
+	cost     []string
 	globals  []string
 	members  []string
 	checked  bool
@@ -51,7 +54,8 @@ func (f *simFlags) register(cmd *cobra.Command) {
 	fs.SortFlags = false
 	f.given = fs.Changed
 	fs.StringVar(&f.topo, "topo", "", "`machine` as NnLlCcTt: N NUMA nodes, L last-level caches (LLCs) per node, C cores per LLC, T threads\n"+
-		"per core; 1n2l4c2t has 2 LLCs of 4 cores of 2 threads, 16 CPUs")
+		"per core; 1n2l4c2t has 2 LLCs of 4 cores of 2 threads, 16 CPUs. 1n1l4c2t+8c1t@512 adds 8 slower cores;\n"+
+		"a file NAME.json, or host (docs/machines.md)")
 	fs.IntVar(&f.cpus, "cpus", 1, "machine with `N` CPUs: one node, one LLC, one thread per core")
 	fs.StringVar(&f.duration, "duration", "", "simulate for `D`, such as 500ms or 10s (default: what the workload says; if nothing,\n"+
 		"until every task has ended, or 1s if none would)")
@@ -62,7 +66,10 @@ func (f *simFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&f.perfMap, "perf-map", "", "write the names of compiled BPF functions for perf, to the file where it looks for them or to `FILE`\n"+
 		"(behind a =)")
 	fs.Lookup("perf-map").NoOptDefVal = perfMapName
-	fs.StringVar(&f.costs, "costs", "on", "overheads of the machine (switches, interrupts, cold caches, callbacks): on or off")
+	fs.StringVar(&f.machine, "machine", machines.Default, "what the machine costs, its tick and its clocks: "+strings.Join(machines.Names(), ", "))
+	fs.StringArrayVar(&f.cost, "cost", nil, "set numbers of the machine: `name=value,...`, such as switch=2us,ipi=1us,hz=1000; repeatable\n"+
+		"('schedsim list machines' shows all)")
+	fs.StringVar(&f.costs, "costs", "on", "overheads of the machine: on is --machine "+machines.Default+", off is --machine off")
 	fs.StringArrayVarP(&f.globals, "set-global", "G", nil, "set a global variable of the object before it is loaded: `name=value`; repeatable")
 	fs.StringArrayVar(&f.members, "ops", nil, "set members of the scheduler's struct sched_ext_ops before it is loaded: `member=value,...`, where a value\n"+
 		"is a number, flags joined by | (SCX_OPS_ may be left out), or for a callback a program or NULL; repeatable")
@@ -96,7 +103,7 @@ func (a *app) options(f *simFlags, schedulers []string, workload string) (runner
 	case given("topo") && given("cpus"):
 		return o, usage("--topo and --cpus exclude each other")
 	case given("topo"):
-		o.Topo, err = topo.Parse(f.topo)
+		o.Topo, err = parseTopo(f.topo)
 	case f.cpus < 1 || f.cpus > topo.MaxCPUs:
 		return o, usage("--cpus %d: expected 1 to %d", f.cpus, topo.MaxCPUs)
 	default:
@@ -121,12 +128,8 @@ func (a *app) options(f *simFlags, schedulers []string, workload string) (runner
 	if err != nil {
 		return o, usage("--engine: %v", err)
 	}
-	switch f.costs {
-	case "on":
-		o.Costs = runner.DefaultCosts()
-	case "off":
-	default:
-		return o, usage("--costs %q: expected on or off", f.costs)
+	if err := f.setMachine(&o); err != nil {
+		return o, err
 	}
 	if o.Globals, err = parseGlobals(f.globals); err != nil {
 		return o, err

@@ -12,6 +12,7 @@ import (
 	"github.com/schedsim/schedsim/reports"
 	"github.com/schedsim/schedsim/sched"
 	"github.com/schedsim/schedsim/sched/bpf"
+	"github.com/schedsim/schedsim/sched/bpf/agent/recipes"
 	"github.com/schedsim/schedsim/sched/class"
 	"github.com/schedsim/schedsim/sched/class/ext"
 	"github.com/schedsim/schedsim/sim"
@@ -56,8 +57,16 @@ type Options struct {
 	Checked, NoVerify bool
 	Permissions       kfuncs.Permissions
 	Costs             sim.Costs // the zero value is a machine without overheads
+	// Machine is the name of the machine that the overheads are of, for the report; "" tells only whether there are any.
+	Machine   string
+	HZ        int            // ticks per second; 0: 250
+	ClockSkew []sim.Duration // how far each CPU's clock is ahead; nil: they are not
 	// Globals are values of global variables of an object.
 	Globals map[string]any
+	// Recipe is the user-space half of an object; nil: the one that it is matched to. RecipeLog takes a line for each thing that
+	// it does; nil for none.
+	Recipe    *recipes.Recipe
+	RecipeLog func(line string)
 	// Trace and Profile take a Perfetto trace and a pprof profile; nil for none.
 	Trace, Profile io.Writer
 	// PerfMap takes a line per compiled function of an object, in the format of /tmp/perf-PID.map; nil for none.
@@ -214,7 +223,7 @@ func (r *run) build() error {
 	if err != nil {
 		return err
 	}
-	c := sim.Config{Topo: o.Topo, Costs: o.Costs, Seed: o.Seed, Sink: sim.SinkFunc(r.record), Classes: func(m *sim.Machine) []sim.Class {
+	c := sim.Config{Topo: o.Topo, Costs: o.Costs, HZ: o.HZ, ClockSkew: o.ClockSkew, Seed: o.Seed, Sink: sim.SinkFunc(r.record), Classes: func(m *sim.Machine) []sim.Class {
 		c := class.New(m)
 		r.ext = c.Ext
 		return c.List()
@@ -377,7 +386,10 @@ func (r *run) finish() (*Result, error) {
 		Scheduler: r.schedulerName(), Workload: filepath.Base(r.o.Workload.Name), Title: r.o.Workload.Title,
 		Topology: r.o.Topo.Name, CPUs: len(r.o.Topo.CPUs), Kernel: r.o.Kernel, Costs: "on", Seed: r.o.Seed,
 	}
-	if r.o.Costs == (sim.Costs{}) {
+	switch {
+	case r.o.Machine != "":
+		info.Costs = r.o.Machine
+	case r.o.Costs == (sim.Costs{}):
 		info.Costs = "off"
 	}
 	res := &Result{Report: r.collect.Report(info, end), Events: r.m.Events()}

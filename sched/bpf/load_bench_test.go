@@ -45,7 +45,7 @@ func BenchmarkLoad(b *testing.B) {
 		return o
 	}
 	linked := func(b *testing.B) *link.Object {
-		l, err := link.Link(read(b), kernelTarget{kernel}, link.Options{FillEnums: true})
+		l, err := link.Link(read(b), Target(kernel), link.Options{FillEnums: true})
 		if err != nil {
 			b.Fatal(err)
 		}

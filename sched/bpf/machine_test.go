@@ -55,7 +55,7 @@ func loadSet(t *testing.T, file string, e vm.Engine, globals ...map[string]any) 
 	for _, g := range globals {
 		opt.Globals = g
 	}
-	l, err := link.Link(o, kernelTarget{r.kernel}, opt)
+	l, err := link.Link(o, Target(r.kernel), opt)
 	if err != nil {
 		t.Fatal(err)
 	}

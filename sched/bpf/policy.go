@@ -14,6 +14,7 @@ import (
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/sched"
+	"github.com/schedsim/schedsim/sched/bpf/agent"
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/vm"
 	"github.com/schedsim/schedsim/vm/elf"
@@ -162,13 +163,20 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 	if globals == nil {
 		globals = map[string]any{}
 	}
-	maps.Copy(globals, p.opt.Globals)
-	linked, err := link.Link(p.obj, kernelTarget{p.opt.Kernel}, link.Options{Globals: globals, FillEnums: !edit.NoEnums})
+	for name, v := range p.opt.Globals {
+		if globals[name], err = agent.AdaptVar(p.opt.Kernel, p.obj, name, v); err != nil {
+			return nil, err
+		}
+	}
+	linked, err := link.Link(p.obj, kernelTarget{p.opt.Kernel, e.Machine.HZ()}, link.Options{Globals: globals, FillEnums: !edit.NoEnums})
 	if err != nil {
 		return nil, err
 	}
 	for _, w := range linked.Warnings {
 		p.notice(w)
+	}
+	if edit.Unknown {
+		p.unknown(linked)
 	}
 	if err := precheck(linked); err != nil {
 		return nil, err

@@ -441,7 +441,7 @@ func TestSelftestRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		linked, err := link.Link(obj, kernelTarget{r.kernel}, link.Options{FillEnums: true})
+		linked, err := link.Link(obj, Target(r.kernel), link.Options{FillEnums: true})
 		if err != nil {
 			t.Fatal(err)
 		}

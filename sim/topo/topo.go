@@ -15,7 +15,7 @@ type CPU = int32
 type Topology struct {
 	Name string // the text it was parsed from, "1n2l4c2t"
 	CPUs []Info
-	// Nodes, LLCs and Cores are counts; ids are dense from 0. Threads is the number of threads of each core.
+	// Nodes, LLCs and Cores are counts; ids are dense from 0. Threads is the most that a core has.
 	Nodes, LLCs, Cores, Threads int
 
 	cores, llcs, nodes []Set
@@ -107,47 +107,89 @@ func (s Shape) String() string {
 }
 
 // New builds a symmetric machine.
-func New(s Shape) (*Topology, error) { return build(s.String(), s) }
+func New(s Shape) (*Topology, error) { return build(s.String(), []Group{{Shape: s}}) }
 
-func build(name string, s Shape) (*Topology, error) {
+// Group is a part of a machine whose CPUs are of one kind.
+//
+// Nodes 0 puts its caches in the last node of the group before; LLCsPerNode 0, with it, its cores in the last cache there.
+type Group struct {
+	Shape
+	Capacity int // 0: FullCapacity
+}
+
+// NewHybrid builds a machine of groups, whose CPUs are numbered one group after the other.
+func NewHybrid(name string, groups []Group) (*Topology, error) { return build(name, groups) }
+
+func build(name string, groups []Group) (*Topology, error) {
+	t := &Topology{Name: name}
+	for i, g := range groups {
+		if err := t.add(i == 0, g); err != nil {
+			return nil, fmt.Errorf("topology %q: %w", name, err)
+		}
+	}
+	t.index()
+	return t, nil
+}
+
+// add appends a group.
+func (t *Topology) add(first bool, g Group) error {
 	cpus := 1
 	for _, level := range []struct {
-		n    int
-		what string
+		n, least int
+		what     string
 	}{
-		{s.Nodes, "NUMA nodes"},
-		{s.LLCsPerNode, "last-level caches per node"},
-		{s.CoresPerLLC, "cores per last-level cache"},
-		{s.ThreadsPerCore, "threads per core"},
+		{g.Nodes, 0, "NUMA nodes"},
+		{g.LLCsPerNode, min(g.Nodes, 1), "last-level caches per node"},
+		{g.CoresPerLLC, 1, "cores per last-level cache"},
+		{g.ThreadsPerCore, 1, "threads per core"},
 	} {
-		if level.n < 1 {
-			return nil, fmt.Errorf("topology %q: %d %s, at least 1 is needed", name, level.n, level.what)
+		if first {
+			level.least = 1
 		}
-		if level.n > MaxCPUs || cpus*level.n > MaxCPUs {
-			return nil, fmt.Errorf("topology %q: more than %d CPUs", name, MaxCPUs)
+		if level.n < level.least {
+			return fmt.Errorf("%d %s, at least %d is needed", level.n, level.what, level.least)
 		}
-		cpus *= level.n
+		if level.n > MaxCPUs || len(t.CPUs)+cpus*level.n > MaxCPUs {
+			return fmt.Errorf("more than %d CPUs", MaxCPUs)
+		}
+		cpus *= max(level.n, 1)
 	}
-	t := &Topology{
-		Name:    name,
-		CPUs:    make([]Info, cpus),
-		Nodes:   s.Nodes,
-		LLCs:    s.Nodes * s.LLCsPerNode,
-		Cores:   cpus / s.ThreadsPerCore,
-		Threads: s.ThreadsPerCore,
+	capacity := int32(FullCapacity)
+	if g.Capacity != 0 {
+		if g.Capacity < 1 || g.Capacity > FullCapacity {
+			return fmt.Errorf("capacity %d, want 1 to %d", g.Capacity, FullCapacity)
+		}
+		capacity = int32(g.Capacity)
 	}
-	for i := range t.CPUs {
-		core := i % t.Cores
-		llc := core / s.CoresPerLLC
-		t.CPUs[i] = Info{
-			ID: CPU(i), Core: int32(core), LLC: int32(llc), Node: int32(llc / s.LLCsPerNode),
-			Thread: int32(i / t.Cores), Capacity: FullCapacity,
+	node, llc := t.Nodes, t.LLCs
+	if g.Nodes == 0 {
+		node--
+		if g.LLCsPerNode == 0 {
+			llc--
 		}
 	}
+	llcsPerNode := max(g.LLCsPerNode, 1)
+	cores := cpus / g.ThreadsPerCore
+	for i := range cpus {
+		core := i % cores
+		l := core / g.CoresPerLLC
+		t.CPUs = append(t.CPUs, Info{
+			ID: CPU(len(t.CPUs)), Core: int32(t.Cores + core), LLC: int32(llc + l), Node: int32(node + l/llcsPerNode),
+			Thread: int32(i / cores), Capacity: capacity,
+		})
+	}
+	t.Nodes = node + max(g.Nodes, 1)
+	t.LLCs = llc + max(g.Nodes, 1)*llcsPerNode
+	t.Cores += cores
+	t.Threads = max(t.Threads, g.ThreadsPerCore)
+	return nil
+}
+
+// index makes the sets.
+func (t *Topology) index() {
 	t.cores = t.sets(t.Cores, func(i *Info) int32 { return i.Core })
 	t.llcs = t.sets(t.LLCs, func(i *Info) int32 { return i.LLC })
 	t.nodes = t.sets(t.Nodes, func(i *Info) int32 { return i.Node })
-	return t, nil
 }
 
 // sets groups the CPUs by id, which runs from 0 to n-1.

@@ -93,6 +93,7 @@ type rigOptions struct {
 	record bool
 	seed   uint64
 	fair   bool // the real fair class instead of plain
+	skew   []sim.Duration
 }
 
 func newRig(tb testing.TB, o rigOptions) *rig {
@@ -107,7 +108,7 @@ func newRig(tb testing.TB, o rigOptions) *rig {
 	r := &rig{}
 	r.T, _ = tb.(*testing.T)
 	c := sim.Config{
-		Topo: tp, Costs: o.costs, Seed: o.seed,
+		Topo: tp, Costs: o.costs, Seed: o.seed, ClockSkew: o.skew,
 		Classes: func(m *sim.Machine) []sim.Class {
 			r.k = New(m)
 			normal := sim.Class(newPlain(m, "fair"))

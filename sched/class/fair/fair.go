@@ -115,7 +115,7 @@ func (c *Class) SetSlice(t *sim.Task, slice sim.Duration) {
 // now is the time for everything that is not about one CPU; clock is the time of q's CPU, later by the overhead that the
 // machine has charged to it.
 func (c *Class) now() int64              { return int64(c.m.Now()) }
-func (c *Class) clock(q *cpuQueue) int64 { return int64(c.m.RQClock(q.cpu)) }
+func (c *Class) clock(q *cpuQueue) int64 { return int64(c.m.Clock(q.cpu)) }
 
 // ticks is the time in ticks (jiffies).
 func (c *Class) ticks() int64 { return int64(c.m.Jiffies()) }
