@@ -10,7 +10,7 @@ import (
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/sched"
 	"github.com/schedsim/schedsim/sched/bpf"
-	"github.com/schedsim/schedsim/sched/bpf/agent"
+	"github.com/schedsim/schedsim/sched/bpf/agent/recipes"
 	"github.com/schedsim/schedsim/sched/builtin"
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/vm"
@@ -91,7 +91,7 @@ func (o *Options) object(k *kernels.Kernel, space *mem.Space, scheduler string, 
 	}
 	file, table := bpf.SplitTable(scheduler)
 	b.Table, b.Kernel, b.Mem, b.Engine = table, k, space, engine
-	b.Agent = agent.Presets()
+	b.Agent = recipes.New(recipes.Options{Recipe: o.Recipe, Log: o.RecipeLog})
 	b.Notice, b.Checked, b.NoVerify, b.Permissions = o.notice, o.Checked, o.NoVerify, o.Permissions
 	b.Print = func(at sim.Time, cpu sim.CPU, line string) {
 		o.notice(fmt.Sprintf("%s cpu %d: %s", at, cpu, strings.TrimRight(line, "\n")))

@@ -354,3 +354,36 @@ func encodeInt(size uint32, signed, boolean bool, value reflect.Value) ([]byte, 
 	binary.LittleEndian.PutUint64(b[:], n)
 	return b[:size:size], nil
 }
+
+// Resize gives the array that ends a data section another number of elements, as bpf_map__set_value_size does, and returns
+// the new size of the section.
+func (o *Object) Resize(name string, count uint32) (uint32, error) {
+	var in *Map
+	var find Finder
+	for _, m := range o.Maps {
+		if m.Section != ".kconfig" && find.In(m.Vars, name) {
+			in = m
+		}
+	}
+	if in == nil {
+		return 0, fmt.Errorf("%s: variable %s: there is none%s", o.Name, quote(name), find.Hint(name))
+	}
+	last := &in.Vars[len(in.Vars)-1]
+	arr, ok := btf.UnderlyingType(last.Type).(*btf.Array)
+	if last.Name != find.Var.Name || !ok {
+		return 0, fmt.Errorf("%s: variable %s: only an array that ends its section can have another size", o.Name, quote(name))
+	}
+	elem, err := btf.Sizeof(arr.Type)
+	if err != nil {
+		return 0, fmt.Errorf("%s: variable %s: %w", o.Name, quote(name), err)
+	}
+	size := uint64(last.Off) + uint64(count)*uint64(elem)
+	if count == 0 || size > 1<<31 {
+		return 0, fmt.Errorf("%s: variable %s: %d elements of %d bytes", o.Name, quote(name), count, elem)
+	}
+	grown := *arr
+	grown.Nelems = count
+	last.Size, last.Type, in.ValueSize = count*uint32(elem), &grown, uint32(size)
+	in.Data = in.Data[:min(uint64(len(in.Data)), size)]
+	return in.ValueSize, nil
+}

@@ -41,6 +41,8 @@ type Edit struct {
 	NoEnums bool
 	// Done says in words what else was changed in the object.
 	Done []string
+	// Unknown: nothing is known of the scheduler, and variables that look as if its loader sets them are worth a remark.
+	Unknown bool
 }
 
 // Global is the value of a global variable, or of the part that a path leads to: "cfg.limit", "table[3].mask[0]". Value is

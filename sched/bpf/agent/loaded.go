@@ -278,3 +278,8 @@ func (l *Loaded) After(cpu sim.CPU, d sim.Duration, f func(now sim.Time) error) 
 	}}
 	l.Machine.Arm(t, cpu, l.Machine.Now().Add(d))
 }
+
+// TypeNamed is a type of an object by its name.
+func TypeNamed(o *elf.Object, name string) (btf.Type, error) {
+	return (&Loaded{types: o.BTF, file: o.Name}).Type(name)
+}
