@@ -152,7 +152,7 @@ func (p *Prog) allow(name string) error {
 		return nil
 	}
 	if err := m.Allow(p, fn); err != nil {
-		return refuse(abi.EACCES, "calling kernel function %s is not allowed: %w", fn, err)
+		return refuse(abi.EACCES, "calling kernel function %s is not allowed: %v", fn, err)
 	}
 	return nil
 }
