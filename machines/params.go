@@ -47,6 +47,7 @@ func Params() []Param {
 		{"switch", UnitTime, "context switch", func(m *Machine) any { return &m.Costs.Switch }},
 		{"wakeup", UnitTime, "wakeup, on the waker's CPU", func(m *Machine) any { return &m.Costs.Wakeup }},
 		{"tick", UnitTime, "tick interrupt", func(m *Machine) any { return &m.Costs.Tick }},
+		{"timer", UnitTime, "interrupt of a timer that ends a sleep, or a slice under EEVDF", func(m *Machine) any { return &m.Costs.Timer }},
 		{"ipi", UnitTime, "from sending a reschedule interrupt to its arrival", func(m *Machine) any { return &m.Costs.IPI }},
 		{"migration", UnitTime, "cold caches after a move within a last-level cache", func(m *Machine) any { return &m.Costs.Migration }},
 		{"migration-llc", UnitTime, "... to another last-level cache of the node", func(m *Machine) any { return &m.Costs.MigrationLLC }},

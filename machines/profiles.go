@@ -91,7 +91,7 @@ func lab() Profile {
 	return Profile{
 		Name: "lab", Title: "one CPU of the virtual machine of the recorded runs: 2 ns an instruction",
 		Machine: Machine{Name: "lab", Costs: sim.Costs{
-			Switch: 8900, Wakeup: 10_500, Tick: 3000, IPI: 3000,
+			Switch: 8900, Wakeup: 10_500, Tick: 3000, Timer: 4900, IPI: 3000,
 			IdleExit: 12_000,
 			InsnPS:   2000,
 		}},
@@ -99,6 +99,7 @@ func lab() Profile {
 			{"switch", true, "what a burst is longer than asked for, less the wakeup: " + streams},
 			{"wakeup", true, "median from waking to running: " + streams},
 			{"tick", false, "about what ticks of two CPUs come apart in recorded callback streams"},
+			{"timer", true, "what slices of two tasks are longer than 0.7 ms, recorded on one CPU under EEVDF"},
 			{"ipi", false, "a quarter of that time"},
 			{"idle-exit", false, "about the shortest time from a wakeup to running on an idle CPU in callback streams"},
 			{"insn", true, "the setting of the virtual machine"},

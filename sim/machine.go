@@ -34,6 +34,7 @@ type Costs struct {
 	Switch        Duration // context switch
 	Wakeup        Duration // try_to_wake_up on the waker's CPU
 	Tick          Duration // tick interrupt
+	Timer         Duration // interrupt of a timer that ends a sleep or a slice of the fair class
 	IPI           Duration // from sending a reschedule interrupt to its arrival
 	Migration     Duration // cold caches after a move to another CPU of the same LLC
 	MigrationLLC  Duration // ... to another LLC

@@ -84,4 +84,5 @@ const (
 	CostMigration
 	CostIdleExit
 	CostCallback
+	CostTimer
 )
