@@ -14,7 +14,8 @@ import (
 
 	"github.com/schedsim/schedsim/internal/fidelity"
 	"github.com/schedsim/schedsim/internal/fidelity/play"
-	"github.com/schedsim/schedsim/internal/runner"
+	"github.com/schedsim/schedsim/machines"
+	"github.com/schedsim/schedsim/sim"
 )
 
 // defaultRecorded is where the recorded runs lie, from the root of the source tree.
@@ -80,7 +81,7 @@ func (a *app) fidelity(f *fidelityFlags, paths []string) error {
 	if f.seeds < 0 || f.seeds > 1000 {
 		return usage("--seeds %d: expected 1 to 1000", f.seeds)
 	}
-	lab := &play.Lab{Workloads: f.workloads, Objects: f.objects, Seeds: f.seeds, Costs: runner.DefaultCosts()}
+	lab := &play.Lab{Workloads: f.workloads, Objects: f.objects, Seeds: f.seeds, Costs: labCosts()}
 	if len(lab.Workloads) == 0 {
 		lab.Workloads = workloadFolders(paths)
 	}
@@ -217,4 +218,13 @@ func workloadFolders(paths []string) []string {
 		}
 	}
 	return dirs
+}
+
+// labCosts are the costs of the machine that runs were recorded on.
+func labCosts() sim.Costs {
+	p, err := machines.Get("lab")
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return p.Machine.Costs
 }
