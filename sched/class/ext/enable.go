@@ -18,6 +18,8 @@ var ErrBusy = errors.New("another scheduler is enabled")
 // runs, between two calls of Machine.Run, or from a timer, but not from a callback.
 func (k *Kernel) Enable(t *ops.Table) error {
 	k.setup()
+	k.enabling = true
+	defer func() { k.enabling = false }()
 	if err := k.checkTable(t); err != nil {
 		return fmt.Errorf("policy %q: %w", t.Name, err)
 	}

@@ -61,6 +61,17 @@ func (s *sched) exit(kind ops.ExitKind, code int64, cpu int32, format string, ar
 		s.k.exitInfo = info
 	}
 	s.queueDisable()
+	if s.k.enabling && s.k.frame.Locked == sim.NoCPU {
+		s.dumpOnce() // the interrupt comes at once
+	}
+}
+
+// dumpOnce is scx_disable_irq_workfn's part of the end: the dump of an error shows how things were when it happened.
+func (s *sched) dumpOnce() {
+	if s.info.Kind >= ops.ExitError && !s.dumped {
+		s.dumped = true
+		s.k.dumpState(s, s.info, s.ops.ExitDumpLen, true)
+	}
 }
 
 // claimExit follows scx_claim_exit: the first caller ends the instance, and those below it. From now on no queue is consumed
@@ -135,9 +146,7 @@ func (k *Kernel) disableWork(sch *sched) {
 	if sch.exitKind == ops.ExitDone || sch.exitKind == ops.ExitNone {
 		return
 	}
-	if sch.info.Kind >= ops.ExitError {
-		k.dumpState(sch, sch.info, sch.ops.ExitDumpLen, true)
-	}
+	sch.dumpOnce()
 	sch.info.Kind = sch.exitKind
 	sch.info.Reason = exitReason(sch.exitKind)
 	sch.exitKind = ops.ExitDone

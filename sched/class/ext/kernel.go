@@ -34,10 +34,12 @@ type Kernel struct {
 	// log are the lines that the kernel would print ("sched_ext: ...").
 	log []string
 
-	frame  ops.Frame
-	cur    *sched // whose callback runs, nil outside callbacks
-	nobody bool   // code runs on behalf of no instance: see As
-	dying  []*sched
+	frame ops.Frame
+	cur   *sched // whose callback runs, nil outside callbacks
+	// enabling: Enable runs, in a thread of the kernel that takes interrupts.
+	enabling bool
+	nobody   bool // code runs on behalf of no instance: see As
+	dying    []*sched
 	// groupSched is cgrp->scx_sched by Cgroup.Index; nil means the root's.
 	groupSched []*sched
 	// cidType is __scx_is_cid_type: CPUs are given to the policies as cids.

@@ -37,6 +37,7 @@ type sched struct {
 	exitKind ops.ExitKind // ExitNone, the claimed kind, ExitDone
 	exitedAt sim.Time
 	aborting bool
+	dumped   bool
 	dying    bool // its disable work is queued, or done
 	info     *ops.ExitInfo
 

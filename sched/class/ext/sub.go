@@ -54,6 +54,8 @@ func (e *SubAttachError) Error() string { return e.Why }
 // EnableSub attaches t as a sub-scheduler of the cgroup t.SubCgroupID, as Enable does when that is set.
 func (k *Kernel) EnableSub(t *ops.Table) (*Sub, error) {
 	k.setup()
+	k.enabling = true
+	defer func() { k.enabling = false }()
 	if err := k.checkTable(t); err != nil {
 		return nil, fmt.Errorf("policy %q: %w", t.Name, err)
 	}
