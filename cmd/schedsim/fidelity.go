@@ -41,9 +41,8 @@ func (a *app) fidelityCommand() *cobra.Command {
 		Long: `Compare the simulator with recorded runs of a real kernel: run what was recorded, under the same scheduler on a machine like the
 recorded one, and put the figures beside each other. Without arguments the runs are those of ` + defaultRecorded + `.
 
-Of each figure the median over the recorded runs counts, and that over as many runs of the simulator. A figure is hit if it is
-within its tolerance or within what the kernel itself varies between runs. Cases whose objects are not there are left out, with
-a remark.
+Shown are medians over the recorded runs, and over as many runs of the simulator. A figure is hit if the simulator is within its
+tolerance of what the kernel did in one run, or between two. Cases whose objects are not there are left out, with a remark.
 
 Exit codes:
    0  every judged figure is within its tolerance; all callbacks are equal

@@ -102,15 +102,20 @@ type Row struct {
 	figure    Figure
 }
 
-// Size is how many times the tolerance the difference is.
+// Distance is how far the simulator's median lies from the nearest that the kernel did.
+func (r *Row) Distance() float64 {
+	return max(r.Kernel.Min-r.Simulator.Median, r.Simulator.Median-r.Kernel.Max, 0)
+}
+
+// Size is how many times the tolerance the distance is.
 func (r *Row) Size() float64 {
 	if r.Tolerance.Allowed <= 0 {
-		if r.Diff == 0 {
+		if r.Distance() == 0 {
 			return 0
 		}
 		return math.Inf(1)
 	}
-	return math.Abs(r.Diff) / r.Tolerance.Allowed
+	return r.Distance() / r.Tolerance.Allowed
 }
 
 // Comparison is one case with the simulator beside it.
@@ -166,13 +171,12 @@ func hasFigure(m map[Figure]Sample, f Figure) bool { _, ok := m[f]; return ok }
 // rounding is the part by which a difference may exceed its tolerance because numbers are rounded.
 const rounding = 1e-9
 
-// judge: what lies within the kernel's own spread is a hit whatever the tolerance, and so is what is within the
-// tolerance of the median.
+// judge: a hit is within the tolerance of what the kernel did, in one run or between two.
 func (r *Row) judge() Verdict {
 	switch {
 	case !r.Tolerance.Judged:
 		return Unjudged
-	case math.Abs(r.Diff) <= r.Tolerance.Allowed*(1+rounding), r.Simulator.Median >= r.Kernel.Min && r.Simulator.Median <= r.Kernel.Max:
+	case r.Distance() <= r.Tolerance.Allowed*(1+rounding):
 		return Hit
 	}
 	return Miss

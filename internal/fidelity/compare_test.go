@@ -43,7 +43,8 @@ func TestCompare(t *testing.T) {
 		{"equal", made(1, 604, 396, 100), "share high", Hit, 0},
 		{"within the tolerance", made(1, 599, 400, 100), "share high", Hit, 0},
 		{"within the spread", made(1, 610, 390, 100), "share high", Hit, 0},
-		{"beyond both", made(1, 611, 389, 100), "share high", Miss, 0},
+		{"within the tolerance of the greatest", made(1, 614, 386, 100), "share high", Hit, 0},
+		{"beyond both", made(1, 616, 384, 100), "share high", Miss, 0},
 		{"switches within 1 %", made(1, 604, 396, 101), "switches/s", Hit, 0},
 		{"switches beyond", made(1, 604, 396, 102), "switches/s", Miss, 0},
 		{"for information", made(1, 100, 100, 100), "utilisation", Unjudged, 0},
@@ -90,7 +91,7 @@ func TestTolerance(t *testing.T) {
 		{"share, 1 CPU", Figure{Share, "a"}, "w", "eevdf", 1, []float64{0.5}, true, 0.005},
 		{"share, more", Figure{Share, "a"}, "w", "eevdf", 2, []float64{0.5}, false, 0.01},
 		{"share, FIFO", Figure{Share, "a"}, "w", "scx_simple-fifo", 2, []float64{0.5, 0.6}, true, 0.01},
-		{"share, weighted", Figure{Share, "a"}, "w", "eevdf", 2, []float64{0.4, 0.5, 0.6}, true, 0.4},
+		{"share, weighted", Figure{Share, "a"}, "w", "eevdf", 2, []float64{0.4, 0.5, 0.6}, true, 0.2},
 		{"slice, 1 CPU", Figure{SliceP50, ""}, "w", "eevdf", 1, []float64{700000}, false, 700},
 		{"switches of EEVDF's hogs", Figure{Switches, ""}, "hogs-2", "eevdf", 2, []float64{700}, false, 70},
 		{"short wakeup", Figure{WakeP50, ""}, "w", "eevdf", 1, []float64{10000}, false, -1},
@@ -194,9 +195,9 @@ func TestTables(t *testing.T) {
 	}{
 		{"text", func(b *strings.Builder) error { return WriteText(b, list) },
 			[]string{"hogs-1 scx_simple 1: 2 runs of 7.2.13 (icount)", "60.20 %", "60.00 % – 60.40 %", "70.00 %", "+9.80 %", "±0.5 % of a CPU", "miss"}},
-		{"misses", func(b *strings.Builder) error { return WriteMisses(b, list) }, []string{"share high", "share low", "19.6"}},
+		{"misses", func(b *strings.Builder) error { return WriteMisses(b, list) }, []string{"share high", "share low", "19.2"}},
 		{"markdown", func(b *strings.Builder) error { return WriteMarkdown(b, list) },
-			[]string{"| hogs-1 | scx_simple | 1 | 2 | 2 | 2 |", "## Misses", "| 19.6 |", "### hogs-1 scx_simple 1"}},
+			[]string{"| hogs-1 | scx_simple | 1 | 2 | 2 | 2 |", "## Misses", "| 19.2 |", "### hogs-1 scx_simple 1"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var b strings.Builder

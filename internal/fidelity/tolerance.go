@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Tolerance is how far the simulator may be from the kernel's median.
+// Tolerance is how far the simulator may be from what the kernel did.
 type Tolerance struct {
 	// Allowed is in the figure's unit.
 	Allowed float64 `json:"allowed"`
@@ -39,7 +39,7 @@ func tolerance(f Figure, c *Case, kernel Sample, weighted bool) Tolerance {
 		case !weighted || strings.Contains(c.Scheduler, "fifo"):
 			return Tolerance{0.01, "±1 % of a CPU", true}
 		}
-		return Tolerance{max(2*kernel.Spread(), 0.01), "2× the kernel's spread, at least 1 % of a CPU", true}
+		return Tolerance{max(kernel.Spread(), 0.01), "the kernel's spread once more, at least 1 % of a CPU", true}
 	case SliceP50:
 		return either(0.001, 0.01, "±0.1 %", "±1 %")
 	case Switches:

@@ -75,7 +75,7 @@ func Run(o Options) (*Result, error) {
 		Members: o.Members, Globals: o.Globals, Costs: o.Costs, Sink: p, Notice: o.Notice,
 		Setup: func(m *sim.Machine) error {
 			p.m = m
-			return errors.Join(spawnThreads(m, o.Threads), spawnOthers(m, o.Others, t0))
+			return errors.Join(spawnThreads(m, o.Threads), spawnOthers(m, o.Others, t0, o.Tick))
 		},
 	}
 	if o.Stream {

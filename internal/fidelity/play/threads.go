@@ -37,8 +37,28 @@ func spawnThreads(m *sim.Machine, list []Thread) error {
 	return nil
 }
 
+// softirq is how long after a tick the kernel runs the timers of that jiffy at the latest. It does so before it reschedules, so what
+// they wake takes part in the choice that the tick brings about.
+const softirq = 40 * sim.Microsecond
+
+// atTicks moves wakeups by timers of a jiffy to the tick, whose first after T0 comes at the time tick, and takes from their
+// runs what the machine adds to each: the switch.
+func atTicks(wakes [][2]int64, tick, change sim.Duration) [][2]int64 {
+	out := make([][2]int64, len(wakes))
+	for i, w := range wakes {
+		if late := ((sim.Duration(w[0])-tick)%tickPeriod + tickPeriod) % tickPeriod; late < softirq {
+			w[0] -= int64(late)
+		}
+		if w[1] > 0 {
+			w[1] = max(w[1]-int64(change), 1)
+		}
+		out[i] = w
+	}
+	return out
+}
+
 // spawnOthers creates the threads that a recorded run had beside the workload.
-func spawnOthers(m *sim.Machine, list []fidelity.Other, t0 sim.Time) error {
+func spawnOthers(m *sim.Machine, list []fidelity.Other, t0 sim.Time, tick sim.Duration) error {
 	for _, o := range list {
 		if len(o.Wakes) == 0 {
 			continue
@@ -53,7 +73,7 @@ func spawnOthers(m *sim.Machine, list []fidelity.Other, t0 sim.Time) error {
 				cpus = append(cpus, sim.CPU(c))
 			}
 		}
-		if err := spawnKernel(m, sim.TaskSpec{Comm: name, CPUs: cpus, Behavior: &replayed{wakes: o.Wakes, t0: t0}}); err != nil {
+		if err := spawnKernel(m, sim.TaskSpec{Comm: name, CPUs: cpus, Behavior: &replayed{wakes: atTicks(o.Wakes, tick, m.Costs().Switch), t0: t0}}); err != nil {
 			return err
 		}
 	}
