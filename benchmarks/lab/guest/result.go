@@ -1,0 +1,96 @@
+//go:build linux && amd64
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/schedsim/schedsim/internal/fidelity"
+)
+
+// result is what the player wrote.
+type result struct {
+	zero, end   int64
+	ended, lost bool
+	problems    string
+	tasks       []fidelity.Task
+	notes       []fidelity.Event
+}
+
+var policies = map[int]string{0: "", 1: "SCHED_FIFO", 2: "SCHED_RR", 3: "SCHED_BATCH", 5: "SCHED_IDLE", 6: "SCHED_DEADLINE"}
+
+// parseResult reads the player's result; names are those of the plan's tasks. Tasks come in the order of the file and of
+// their making.
+func parseResult(data []byte, names []string) (*result, error) {
+	res := &result{}
+	instances := make([]int, len(names))
+	byProg := make([][]fidelity.Task, len(names))
+	prog := -1
+	n := 0
+	for line := range strings.Lines(string(data)) {
+		n++
+		key, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		var err error
+		switch key {
+		case "zero":
+			_, err = fmt.Sscan(rest, &res.zero)
+		case "end":
+			_, err = fmt.Sscan(rest, &res.end)
+		case "ended":
+			res.ended = rest == "1"
+		case "clock":
+		case "problem":
+			count, text, _ := strings.Cut(rest, " ")
+			res.problems = count + " problems; the first: " + text
+		case "task":
+			var t fidelity.Task
+			var policy, forked, lost int
+			var cgroup string
+			if _, err = fmt.Sscan(rest, &t.PID, &prog, &t.Nice, &policy, &cgroup, &forked, &lost); err != nil {
+				break
+			}
+			if prog < 0 || prog >= len(names) {
+				return nil, fmt.Errorf("result, line %d: task %d of %d", n, prog, len(names))
+			}
+			if cgroup != "-" {
+				t.Cgroup = cgroup
+			}
+			t.Group, t.Instance, t.Policy = names[prog], instances[prog], policies[policy]
+			instances[prog]++
+			res.lost = res.lost || lost != 0
+			byProg[prog] = append(byProg[prog], t)
+		case "name":
+			if prog < 0 {
+				return nil, fmt.Errorf("result, line %d: a name of no task", n)
+			}
+			list := byProg[prog]
+			list[len(list)-1].Name = rest
+		case "note":
+			if prog < 0 {
+				return nil, fmt.Errorf("result, line %d: a note of no task", n)
+			}
+			list := byProg[prog]
+			e := fidelity.Event{Task: list[len(list)-1].PID, Kind: fidelity.EventUnit}
+			var kind int
+			_, err = fmt.Sscan(rest, &kind, &e.At, &e.Value)
+			if kind == 2 {
+				e.Kind = fidelity.EventMiss
+			}
+			res.notes = append(res.notes, e)
+		default:
+			return nil, fmt.Errorf("result, line %d: %q", n, bytes.TrimSpace([]byte(line)))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("result, line %d: %w", n, err)
+		}
+	}
+	for _, list := range byProg {
+		res.tasks = append(res.tasks, list...)
+	}
+	if len(res.tasks) == 0 || res.end <= res.zero {
+		return nil, fmt.Errorf("result: %d tasks, from %d to %d", len(res.tasks), res.zero, res.end)
+	}
+	return res, nil
+}
