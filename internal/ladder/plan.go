@@ -21,7 +21,7 @@ type Options struct {
 	Topos     []string     // nil: DefaultTopos
 	Length    sim.Duration // 0: DefaultLength
 	Seed      uint64
-	Kernel    string // "": the default one
+	Kernel    string // "": the default one, or the last that the scheduler was made for
 	NoCosts   bool
 	// NoChecks leaves the policy-specific checks out; OnlyChecks leaves everything else out.
 	NoChecks, OnlyChecks bool
@@ -84,7 +84,9 @@ func object(path string) Object {
 		o.Label = dir + "/" + o.Label
 	}
 	if o.Entry = Find(path, isCID(path)); o.Entry != nil {
-		o.Rung = o.Entry.Rung
+		if o.Rung = o.Entry.Rung; o.Entry.Kernel != "" {
+			o.Label += " (" + o.Entry.Kernel + ")"
+		}
 	}
 	return o
 }
@@ -107,6 +109,9 @@ func isCID(path string) bool {
 func (o *Options) Plan(obj Object) []Job {
 	var jobs []Job
 	base := Job{Object: obj.Path, Seed: o.Seed, Kernel: o.Kernel, Costs: !o.NoCosts}
+	if base.Kernel == "" && obj.Entry != nil {
+		base.Kernel = obj.Entry.Kernel
+	}
 	if !o.OnlyChecks {
 		for _, t := range o.topos() {
 			for _, w := range o.workloads() {

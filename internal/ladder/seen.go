@@ -24,8 +24,9 @@ type Insert struct {
 	At  sim.Time
 	PID int32
 	DSQ uint64 // as records have it: a local queue by its CPU
-	// In is the callback that did it and On the CPU that ran it; In is -1 outside of callbacks.
-	In int
+	// In is the callback that did it, or that had just ended: what it inserts is often put on the queue when it returns. On is the
+	// CPU that ran it.
+	In ops.Callback
 	On sim.CPU
 	// Queued is the number of tasks there after it.
 	Queued int
@@ -44,6 +45,19 @@ type Wake struct {
 	PID      int32
 	From, On sim.CPU // where the task was, where it runs
 	At, Ran  sim.Time
+	// FromIdle tells that the CPU where it was had nothing to do.
+	FromIdle bool
+}
+
+// Latency is the time from the wakeup until the task runs.
+func (w Wake) Latency() sim.Duration { return w.Ran.Sub(w.At) }
+
+// Tick is a tick, with the slice of the task that ran.
+type Tick struct {
+	At    sim.Time
+	PID   int32
+	CPU   sim.CPU
+	Slice uint64
 }
 
 // Seen is what the checks look at: the records of a run, put together.
@@ -55,12 +69,13 @@ type Seen struct {
 	Inserts []Insert
 	Ops     []Op
 	Wakes   []Wake
-	// Kicks and Prints are what the records say of them.
-	Kicks []sim.Record
+	Ticks   []Tick
+	Kicks   []sim.Record
 
 	machine *sim.Machine
 	running []Span // per CPU; PID 0: idle
 	open    []Op   // callbacks that have begun
+	last    Op     // that has ended
 	waking  map[int32]Wake
 	group   map[int32]string
 }
@@ -85,21 +100,28 @@ func (s *Seen) Record(r *sim.Record) {
 			delete(s.waking, r.Task)
 		}
 	case sim.KindWaking:
-		s.waking[r.Task] = Wake{PID: r.Task, From: sim.CPU(r.B), At: r.At}
+		from := sim.CPU(r.B)
+		s.waking[r.Task] = Wake{PID: r.Task, From: from, At: r.At, FromIdle: s.running[from].PID == 0}
 	case sim.KindOp:
 		op := Op{At: r.At, CPU: r.CPU, PID: r.Task, Call: ops.Callback(r.A)}
 		s.open = append(s.open, op)
 		s.Ops = append(s.Ops, op)
 	case sim.KindOpEnd:
 		if n := len(s.open); n > 0 {
-			s.open = s.open[:n-1]
+			s.last, s.open = s.open[n-1], s.open[:n-1]
 		}
 	case sim.KindDSQInsert:
-		i := Insert{At: r.At, PID: r.Task, DSQ: r.A, In: -1, Queued: int(r.B)}
+		by := s.last
 		if n := len(s.open); n > 0 {
-			i.In, i.On = int(s.open[n-1].Call), s.open[n-1].CPU
+			by = s.open[n-1]
 		}
-		s.Inserts = append(s.Inserts, i)
+		s.Inserts = append(s.Inserts, Insert{At: r.At, PID: r.Task, DSQ: r.A, In: by.Call, On: by.CPU, Queued: int(r.B)})
+	case sim.KindTick:
+		t := Tick{At: r.At, CPU: r.CPU, PID: r.Task}
+		if task := s.machine.TaskByPID(r.Task); task != nil && r.Task > 0 {
+			t.Slice = task.K.Slice()
+		}
+		s.Ticks = append(s.Ticks, t)
 	case sim.KindKick:
 		s.Kicks = append(s.Kicks, *r)
 	}

@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"math/rand/v2"
+	"strings"
 
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/sim"
@@ -116,8 +117,12 @@ func (h *host) Node() int32 { return h.m.Topo().CPUs[h.m.ThisCPU()].Node }
 func (h *host) NrNodes() int32 { return int32(h.m.Topo().Nodes) }
 
 // IRQsDisabled tells that a program runs with interrupts off: under the lock of a runqueue, in select_cpu, which try_to_wake_up
-// and sched_exec call under the task's pi_lock, and in dumps (scx_dump_state).
+// and sched_exec call under the task's pi_lock, and in dumps (scx_dump_state). Kernels 6.x do not ask: their bpf_timer_cancel
+// minds NMIs only.
 func (h *host) IRQsDisabled() bool {
+	if strings.HasPrefix(h.p.opt.Kernel.Version, "6.") {
+		return false
+	}
 	f := h.p.env.Kernel.Frame()
 	switch f.Callback {
 	case ops.SelectCPU, ops.Dump, ops.DumpCPU, ops.DumpTask:
