@@ -137,6 +137,15 @@ func (m *Map) Consume(f func(sample []byte)) (int, error) {
 	return r.Consume(f), nil
 }
 
+// ConsumeN is Consume for at most n records.
+func (m *Map) ConsumeN(n int, f func(sample []byte)) (int, error) {
+	r, err := m.ring(maps.TypeRingBuf)
+	if err != nil {
+		return 0, err
+	}
+	return r.ConsumeN(n, f), nil
+}
+
 // Produce appends a sample to a user ring buffer; abi.ENOSPC says that it is full.
 func (m *Map) Produce(sample []byte) error {
 	r, err := m.ring(maps.TypeUserRingBuf)

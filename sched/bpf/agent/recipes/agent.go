@@ -72,12 +72,16 @@ func For(ops string, o *elf.Object) (*Recipe, error) {
 		if err != nil {
 			return nil, err
 		}
-		if (r.Ops == ops || slices.Contains(r.Alias, ops)) && r.fits(o) == "" && (found == nil || len(r.Needs)+len(r.Lacks) > len(found.Needs)+len(found.Lacks)) {
+		if (r.Ops == ops || slices.Contains(r.Alias, ops)) && strings.HasPrefix(o.Name, r.File) && r.fits(o) == "" &&
+			(found == nil || r.narrow() > found.narrow()) {
 			found = r
 		}
 	}
 	return found, nil
 }
+
+// narrow is how much a recipe asks of an object: of those that match, the one that asks for most is taken.
+func (r *Recipe) narrow() int { return len(r.Needs) + len(r.Lacks) + len(r.File) }
 
 // fits says what of the object is not as the recipe needs it, "" if all is.
 func (r *Recipe) fits(o *elf.Object) string {

@@ -4,12 +4,17 @@ import (
 	"fmt"
 
 	"github.com/schedsim/schedsim/sched/bpf/agent"
+	"github.com/schedsim/schedsim/sched/bpf/agent/userland"
 	"github.com/schedsim/schedsim/vm/elf"
 )
 
 // goAgents are the agents that recipes can name: user-space halves that are more than a recipe says.
 func goAgents() map[string]func(args map[string]any) (agent.Agent, error) {
-	return map[string]func(args map[string]any) (agent.Agent, error){}
+	all := map[string]func(args map[string]any) (agent.Agent, error){}
+	for _, kind := range userland.Kinds() {
+		all[kind] = func(args map[string]any) (agent.Agent, error) { return userland.New(kind, args) }
+	}
+	return all
 }
 
 // goAgent makes the agent that a recipe names.

@@ -12,14 +12,21 @@ import (
 // arenaLib does what the loaders of schedulers with the arena library do (ArenaLib of scx_arena): arena_init with the size of a
 // task's context, arena_topology_init with the most children of each level, then for every node of the machine's tree, from
 // the top down, a mask that user space fills in the arena and hands over.
-func (x *runner) arenaLib(task string) error {
-	t, err := x.l.Type(task)
-	if err != nil {
-		return err
+func (x *runner) arenaLib(task any) error {
+	size, ok := task.(int64)
+	if name, isName := task.(string); isName {
+		t, err := x.l.Type(name)
+		if err != nil {
+			return err
+		}
+		n, err := btf.Sizeof(t)
+		if err != nil {
+			return err
+		}
+		size, ok = int64(n), true
 	}
-	size, err := btf.Sizeof(t)
-	if err != nil {
-		return err
+	if !ok || size <= 0 {
+		return fmt.Errorf("arena_lib: task: %v is neither a type nor a size", task)
 	}
 	run := func(prog string, args map[string]any) (map[string]uint64, error) {
 		r0, c, err := x.runProg(prog, args)

@@ -35,6 +35,8 @@ func (x *runner) builtins() starlark.StringDict {
 	}
 	add("has", x.fnHas)
 	add("enum", x.fnEnum)
+	add("kfunc", x.fnKfunc)
+	add("kernel_func", x.fnKernelFunc)
 	add("sizeof", x.fnSizeof)
 	add("elements", x.fnElements)
 	add("notice", x.fnNotice)
@@ -81,6 +83,30 @@ func (x *runner) fnEnum(unpack func(...any) error) (starlark.Value, error) {
 	return fromGo(n), nil
 }
 
+// fnKfunc tells whether the kernel has a kernel function.
+func (x *runner) fnKfunc(unpack func(...any) error) (starlark.Value, error) {
+	var name string
+	if err := unpack("name", &name); err != nil {
+		return nil, err
+	}
+	for _, k := range x.env.Kernel.Kfuncs() {
+		if k.Name == name {
+			return starlark.True, nil
+		}
+	}
+	return starlark.False, nil
+}
+
+// fnKernelFunc tells whether the kernel has a function that programs can be attached to.
+func (x *runner) fnKernelFunc(unpack func(...any) error) (starlark.Value, error) {
+	var name string
+	if err := unpack("name", &name); err != nil {
+		return nil, err
+	}
+	var f *btf.Func
+	return starlark.Bool(x.env.Kernel.BTF().TypeByName(name, &f) == nil), nil
+}
+
 // typeOf is a type of the object, before and after it was loaded.
 func (x *runner) typeOf(name string) (btf.Type, error) {
 	if x.l != nil {
@@ -91,10 +117,14 @@ func (x *runner) typeOf(name string) (btf.Type, error) {
 
 func (x *runner) fnSizeof(unpack func(...any) error) (starlark.Value, error) {
 	var name string
-	if err := unpack("type", &name); err != nil {
+	var otherwise starlark.Value // for a type that the object does not have
+	if err := unpack("type", &name, "otherwise?", &otherwise); err != nil {
 		return nil, err
 	}
 	t, err := x.typeOf(name)
+	if err != nil && otherwise != nil {
+		return otherwise, nil
+	}
 	if err != nil {
 		return nil, err
 	}

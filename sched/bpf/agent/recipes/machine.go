@@ -26,12 +26,13 @@ func machine(t *topo.Topology, hz int) starlark.StringDict {
 	}
 	var cpus []starlark.Value
 	smt, low, high := false, topo.FullCapacity, int32(0)
+	big := coreTypes(t)
 	for _, c := range t.CPUs {
 		sib := t.Siblings(c.ID).CPUs
 		smt = smt || len(sib) > 1
 		low, high = min(low, int(c.Capacity)), max(high, c.Capacity)
 		cpus = append(cpus, object("cpu", starlark.StringDict{"id": num(c.ID), "core": num(c.Core), "llc": num(c.LLC), "node": num(c.Node),
-			"thread": num(c.Thread), "capacity": num(c.Capacity), "siblings": ints(sib)}))
+			"thread": num(c.Thread), "capacity": num(c.Capacity), "siblings": ints(sib), "big": starlark.Bool(big[c.ID] > 0), "turbo": starlark.Bool(big[c.ID] > 1)}))
 	}
 	var cores, llcs, nodes []starlark.Value
 	for id := range int32(t.Cores) {
@@ -79,6 +80,26 @@ func machine(t *topo.Topology, hz int) starlark.StringDict {
 	}
 	d.Freeze()
 	return d
+}
+
+// coreTypes tells of each CPU whether it is little (0), big (1), or the fastest of those that are not alike (2): CoreType of
+// scx_utils, which goes by the capacity.
+func coreTypes(t *topo.Topology) []int {
+	sum, low, high := 0, topo.FullCapacity, 0
+	for _, c := range t.CPUs {
+		sum, low, high = sum+int(c.Capacity), min(low, int(c.Capacity)), max(high, int(c.Capacity))
+	}
+	avg := sum / len(t.CPUs)
+	out := make([]int, len(t.CPUs))
+	for i, c := range t.CPUs {
+		switch {
+		case avg < high && int(c.Capacity) == high:
+			out[i] = 2
+		case high*10 < low*13 || int(c.Capacity) >= avg:
+			out[i] = 1
+		}
+	}
+	return out
 }
 
 // siblings gives each CPU one other of its core, -1 where there is none (Topology::sibling_cpus of scx_utils).

@@ -16,6 +16,9 @@ type Recipe struct {
 	// Needs are variables, maps or programs that the object must have for the recipe to be its own, Lacks those that it must not
 	// have.
 	Needs, Lacks []string
+	// File is how the name of the object's file begins, where two schedulers have the same object; "": anyhow. It does not matter
+	// if the recipe is asked for.
+	File string
 	// Enums are the enumerators X that variables __X are set to; nil: all that the kernel has.
 	Enums []string
 	enums bool
@@ -52,7 +55,7 @@ type step struct {
 }
 
 var (
-	recipeKeys = []string{"title", "ops", "alias", "needs", "lacks", "enums", "missing", "agent", "script", "autoload", "resize", "maps",
+	recipeKeys = []string{"title", "ops", "alias", "file", "needs", "lacks", "enums", "missing", "agent", "script", "autoload", "resize", "maps",
 		"members", "set", "loaded", "attached"}
 	stepKinds = map[string][]string{
 		"run":       {"args", "on", "result"},
@@ -78,7 +81,7 @@ func Parse(name string, data []byte, read func(name string) ([]byte, error)) (*R
 	for _, f := range []struct {
 		key string
 		to  *string
-	}{{"title", &r.Title}, {"ops", &r.Ops}, {"script", &r.scriptFile}} {
+	}{{"title", &r.Title}, {"ops", &r.Ops}, {"file", &r.File}, {"script", &r.scriptFile}} {
 		if *f.to, err = n.str(f.key); err != nil {
 			return nil, err
 		}

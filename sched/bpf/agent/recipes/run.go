@@ -424,7 +424,11 @@ func (x *runner) once(s *step, env starlark.StringDict) error {
 		return m.PutInner(key, uint32(n))
 	case "arena_lib":
 		n := s.has["arena_lib"]
-		task, err := n.str("task")
+		t := n.find("task")
+		if t == nil {
+			return n.errorf(`arena_lib: "task", the type of a task's context, is missing`)
+		}
+		task, err := x.eval(t, env)
 		if err != nil {
 			return err
 		}
