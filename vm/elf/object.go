@@ -145,6 +145,8 @@ const (
 	MapTypeProgArray   MapType = 3
 	MapTypeArrayOfMaps MapType = 12
 	MapTypeHashOfMaps  MapType = 13
+	MapTypeRingBuf     MapType = 27
+	MapTypeUserRingBuf MapType = 31
 	MapTypeArena       MapType = 33
 	MapTypeInsnArray   MapType = 34
 )

@@ -3,6 +3,7 @@ package link
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"path"
 	"slices"
 	"sort"
@@ -137,7 +138,25 @@ func copyMap(m *elf.Map) *Map {
 	if m.Section == ".kconfig" {
 		n.Data = make([]byte, m.ValueSize)
 	}
+	if m.Type == elf.MapTypeRingBuf || m.Type == elf.MapTypeUserRingBuf {
+		n.MaxEntries = ringSize(m.MaxEntries)
+	}
 	return n
+}
+
+// ringSize is the size of a ring buffer that is asked for with size bytes: the next power of two that is a multiple of the page
+// size, as libbpf's adjust_ringbuf_sz makes it. What has none is left for the kernel to refuse.
+func ringSize(size uint32) uint32 {
+	const page = 4096
+	if size == 0 || size%page == 0 && bits.OnesCount32(size) == 1 {
+		return size
+	}
+	for n := uint64(page); n < 1<<32; n *= 2 {
+		if n > uint64(size) {
+			return uint32(n)
+		}
+	}
+	return size
 }
 
 // program always returns a Program, whose Code is not set when there is an error. It puts a main function and the functions that it reaches together, in the order in which

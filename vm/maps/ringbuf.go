@@ -219,13 +219,16 @@ func (r *RingBuf) Output(data []byte, flags uint64) abi.Errno {
 
 // Consume is user space's side of a ringbuf, as ring_buffer__consume of libbpf: it calls f with each record that is ready,
 // oldest first, and returns their number. The bytes are those of the map; they are gone when f returns.
-func (r *RingBuf) Consume(f func(sample []byte)) int {
+func (r *RingBuf) Consume(f func(sample []byte)) int { return r.ConsumeN(-1, f) }
+
+// ConsumeN is Consume for so many records at most (ring_buffer__consume_n); less than 0: all.
+func (r *RingBuf) ConsumeN(most int, f func(sample []byte)) int {
 	if r.Type != TypeRingBuf { // where the producer's position may be anything
 		return 0
 	}
 	count := 0
 	pos := r.ConsumerPos()
-	for pos < r.ProducerPos() {
+	for pos < r.ProducerPos() && count != most {
 		b := r.t.Mem.Bytes(r.at(pos), ringHeader)
 		n := binary.LittleEndian.Uint32(b)
 		if n&ringBusy != 0 {
