@@ -189,7 +189,7 @@ func newStep(n *node) (step, error) {
 	if err := n.object("step"); err != nil {
 		return s, err
 	}
-	kinds := []string{"run", "set", "update", "inner", "arena_lib", "call", "every"}
+	kinds := []string{"run", "set", "update", "inner", "arena_lib", "every", "call"}
 	for _, k := range kinds {
 		if n.find(k) != nil {
 			s.kind = k
