@@ -128,7 +128,7 @@ func (m *Machine) fireTimer(t *Task) {
 			return
 		}
 	} else {
-		m.Charge(c.id, CostTimer, m.costs.Timer)
+		m.TimerInterrupt(c.id)
 		m.Wake(t, 0)
 	}
 	m.timerDone(c)

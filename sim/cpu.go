@@ -21,6 +21,7 @@ type cpu struct {
 	// execStart is the time up to which the current task's CPU time is accounted (se.exec_start).
 	execStart Time
 	busySince Time // when it last left idle
+	irqAt     Time // of its last timer interrupt
 	busyTime  Duration
 
 	capacity    int64 // its rate: what it does now, see speed.go
@@ -222,14 +223,15 @@ func (m *Machine) progress(c *cpu) {
 func (m *Machine) armStep(c *cpu) {
 	t := c.curr
 	at := m.clock(c)
-	switch t.doing {
-	case doRun:
+	switch {
+	case c.needResched: // as soon as the overhead is over
+	case t.doing == doRun:
 		if c.capacity == 1024 {
 			at = at.Add(Duration((t.left + 1023) >> 10))
 		} else {
 			at = at.Add(Duration((t.left + c.capacity - 1) / c.capacity))
 		}
-	case doRunWall:
+	case t.doing == doRunWall:
 		at = max(at, t.wallEnd)
 	}
 	if !c.step.Armed() || c.step.At() != int64(at) {

@@ -108,6 +108,14 @@ func (t *Timer) fire() {
 	m.timerDone(&m.cpus[cpu])
 }
 
+// TimerInterrupt charges cpu for the interrupt of a timer that expires now. Those of one time, and the tick, share one.
+func (m *Machine) TimerInterrupt(cpu CPU) {
+	if c := &m.cpus[cpu]; c.irqAt != m.now {
+		c.irqAt = m.now
+		m.Charge(cpu, CostTimer, m.costs.Timer)
+	}
+}
+
 // timerDone ends the handler of a timer on c. Timers of a CPU that expire at one time run in one interrupt
 // (hrtimer_interrupt), so the way back to the task is taken after the last of them.
 func (m *Machine) timerDone(c *cpu) {
@@ -190,6 +198,10 @@ func (m *Machine) resume(c *cpu) {
 		t := c.curr
 		switch {
 		case c.needResched && (t != c.idle || !c.resched.Armed()):
+			if c.from > m.now {
+				m.armStep(c) // the interrupt, or the system call, is not over
+				return
+			}
 			m.schedule(c, true)
 		case t == c.idle:
 			if c.step.Armed() {
@@ -236,16 +248,32 @@ func (m *Machine) countStep(t *Task) bool {
 
 // fireTick is the tick of all CPUs: each CPU that runs a task other than its idle task since before now, in order of
 // number. It is one event for the whole machine, which keeps the ticks of all CPUs out of the event queue.
+//
+// Where timers expire at the same time, they run before any CPU goes back to its task: on a CPU they are of one interrupt.
 func (m *Machine) fireTick() {
+	timers := m.q.NextIn(int64(m.now), phaseTimer)
 	for id := nextBit(m.busy, 0); id >= 0 && m.err == nil; id = nextBit(m.busy, id+1) {
 		if c := &m.cpus[id]; c.busySince < m.now {
 			m.this = c.id
 			m.schedTick(c)
-			m.resume(c)
+			if !timers {
+				m.resume(c)
+			}
 		}
+	}
+	if timers {
+		m.q.Arm(&m.tickEnd, int64(m.now), phaseTickEnd)
 	}
 	if nextBit(m.busy, 0) >= 0 {
 		m.armTick()
+	}
+}
+
+// fireTickEnd is the way back from the tick of CPUs that no timer has brought back. To one that is back it does nothing.
+func (m *Machine) fireTickEnd() {
+	for id := nextBit(m.busy, 0); id >= 0 && m.err == nil; id = nextBit(m.busy, id+1) {
+		m.this = CPU(id)
+		m.resume(&m.cpus[id])
 	}
 }
 
@@ -259,6 +287,7 @@ func (m *Machine) armTick() {
 func (m *Machine) schedTick(c *cpu) {
 	t := c.curr
 	m.progress(c)
+	c.irqAt = m.now
 	c.k.SetClock(uint64(m.clock(c)))
 	if m.sink != nil {
 		m.Emit(Record{Kind: KindTick, CPU: c.id, Task: t.PID})

@@ -56,12 +56,14 @@ type Costs struct {
 	Callback Duration
 }
 
-// The phases of a moment: what comes first among events of the same time. A step that ends frees its CPU before a
-// timer wakes a task, and the tick sees both; reschedule interrupts come last, so that they find what the moment made.
+// The phases of a moment: what comes first among events of the same time. A step that ends frees its CPU before the tick. The
+// tick comes before timers of its time, which share its interrupt: it is the one without slack. Reschedule interrupts come
+// last, so that they find what the moment made.
 const (
 	phaseStep = iota // the end of a task's step
-	phaseTimer
 	phaseTick
+	phaseTimer
+	phaseTickEnd // the way back from a tick that timers followed
 	phaseIPI
 )
 
@@ -86,6 +88,7 @@ type Machine struct {
 	busy         []uint64 // bit set of CPUs that do not run their idle task
 
 	tick       eventq.Event
+	tickEnd    eventq.Event
 	tickPeriod Duration
 
 	tasks       taskTable
@@ -164,7 +167,7 @@ func New(c Config) (*Machine, error) {
 	if m.mem == nil {
 		m.mem = &kobj.Heap{}
 	}
-	m.tick.Fire = m.fireTick
+	m.tick.Fire, m.tickEnd.Fire = m.fireTick, m.fireTickEnd
 	m.tasks.init()
 	for _, mask := range []*kobj.CPUMask{&m.online, &m.active} {
 		if *mask, err = kobj.NewCPUMask(m.mem, layout); err != nil {

@@ -106,6 +106,9 @@ func (q *WaitQueue) remove(t *Task) {
 	q.n--
 }
 
+// SchedulerGroup is TaskSpec.Group of the processes of a scheduler: reports show them, but they are no work to be shared fairly.
+const SchedulerGroup = "(scheduler)"
+
 // TaskSpec describes a task to create.
 type TaskSpec struct {
 	Comm     string

@@ -16,18 +16,19 @@ func (m *Machine) Wake(t *Task, f WakeFlags) bool {
 		m.Emit(Record{Kind: KindWaking, CPU: m.this, Task: t.PID, A: uint64(m.cpus[m.this].curr.PID), B: uint64(t.CPU())})
 	}
 	m.trace(TraceWaking, t, nil, 0)
-	m.Charge(m.this, CostWakeup, m.costs.Wakeup)
 	if t.OnRQ {
 		m.ttwuRunnable(t, f)
-		return true
+	} else {
+		t.setState(StateWaking)
+		cpu := m.selectTaskRQ(t, CPU(t.K.WakeCPU()), &f)
+		if cpu != t.CPU() {
+			f |= WakeMigrated
+			m.SetTaskCPU(t, cpu)
+		}
+		m.ttwuQueue(cpu, t, f)
 	}
-	t.setState(StateWaking)
-	cpu := m.selectTaskRQ(t, CPU(t.K.WakeCPU()), &f)
-	if cpu != t.CPU() {
-		f |= WakeMigrated
-		m.SetTaskCPU(t, cpu)
-	}
-	m.ttwuQueue(cpu, t, f)
+	// Most of what a wakeup takes comes after the task was queued: it is queued at the time of the event.
+	m.Charge(m.this, CostWakeup, m.costs.Wakeup)
 	return true
 }
 

@@ -113,18 +113,29 @@ func (q *Queue) Next() (at int64, ok bool) {
 
 // NextIs tells whether the earliest event is of the time, phase and tag given. It leaves the place of a popped event open.
 func (q *Queue) NextIs(at int64, phase int, tag int32) bool {
+	e := q.first()
+	return e != nil && e.at == uint64(at) && e.ord>>phaseShift == uint64(phase) && e.ev.Tag == tag
+}
+
+// NextIn tells whether the earliest event is of the time and phase given. It leaves the place of a popped event open.
+func (q *Queue) NextIn(at int64, phase int) bool {
+	e := q.first()
+	return e != nil && e.at == uint64(at) && e.ord>>phaseShift == uint64(phase)
+}
+
+// first is the earliest entry, nil if there is none. It leaves the place of a popped event open.
+func (q *Queue) first() *entry {
 	best, end := 0, 1
 	if q.hole { // the earliest is a child of the hole
 		best, end = 1, 5
 	}
 	if best >= len(q.heap) {
-		return false
+		return nil
 	}
 	for i := best + 1; i < min(end, len(q.heap)); i++ {
 		best += (i - best) * less(&q.heap[i], &q.heap[best])
 	}
-	e := &q.heap[best]
-	return e.at == uint64(at) && e.ord>>phaseShift == uint64(phase) && e.ev.Tag == tag
+	return &q.heap[best]
 }
 
 // Pop takes out the earliest event, nil if there is none.

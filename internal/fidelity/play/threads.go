@@ -20,7 +20,7 @@ type Thread struct {
 const tickPeriod = 4 * sim.Millisecond
 
 // timerDelay is the time from a tick to when a timer of its jiffy wakes a task.
-const timerDelay = 3 * sim.Microsecond
+const timerDelay = 0
 
 // spawnThreads creates the kernel's own threads. Each begins at a time of its own, drawn from the run's seed.
 func spawnThreads(m *sim.Machine, list []Thread) error {

@@ -57,7 +57,7 @@ func (c *Class) hrtickStop(q *cpuQueue) {
 // hrtickFire is the timer's interrupt (hrtick, and entity_tick with queued set).
 func (c *Class) hrtickFire(q *cpuQueue) {
 	q.hrtickOn = false
-	c.m.Charge(q.cpu, sim.CostTimer, c.m.Costs().Timer)
+	c.m.TimerInterrupt(q.cpu)
 	if q.curr == nil {
 		return
 	}
