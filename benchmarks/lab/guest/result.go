@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/schedsim/schedsim/internal/fidelity"
@@ -72,12 +73,11 @@ func parseResult(data []byte, names []string) (*result, error) {
 				return nil, fmt.Errorf("result, line %d: a note of no task", n)
 			}
 			list := byProg[prog]
-			e := fidelity.Event{Task: list[len(list)-1].PID, Kind: fidelity.EventUnit}
-			var kind int
-			_, err = fmt.Sscan(rest, &kind, &e.At, &e.Value)
-			if kind == 2 {
-				e.Kind = fidelity.EventMiss
+			var e fidelity.Event
+			if e, err = parseNote(rest); err != nil {
+				break
 			}
+			e.Task = list[len(list)-1].PID
 			res.notes = append(res.notes, e)
 		default:
 			return nil, fmt.Errorf("result, line %d: %q", n, bytes.TrimSpace([]byte(line)))
@@ -93,4 +93,22 @@ func parseResult(data []byte, names []string) (*result, error) {
 		return nil, fmt.Errorf("result: %d tasks, from %d to %d", len(res.tasks), res.zero, res.end)
 	}
 	return res, nil
+}
+
+// parseNote reads "KIND AT VALUE"; there are many of them.
+func parseNote(text string) (e fidelity.Event, err error) {
+	kind, rest, _ := strings.Cut(text, " ")
+	at, value, _ := strings.Cut(rest, " ")
+	switch kind {
+	case "1":
+		e.Kind = fidelity.EventUnit
+	case "2":
+		e.Kind = fidelity.EventMiss
+	default:
+		return e, fmt.Errorf("a note of kind %q", kind)
+	}
+	if e.At, err = strconv.ParseInt(at, 10, 64); err == nil {
+		e.Value, err = strconv.ParseInt(value, 10, 64)
+	}
+	return e, err
 }

@@ -224,7 +224,7 @@ func joinDurations(list []sim.Duration) string {
 	return b.String()
 }
 
-// has tells whether a task that a spawns has random durations, which have no stream before the run.
+// random tells whether a task has random durations: one that the timeline spawns has no stream before the run.
 func (c *compiler) random(task string) bool {
 	return slices.ContainsFunc(c.w.Tasks, func(t workloads.PlanTask) bool { return t.Name == task && len(t.Dists) > 0 })
 }
@@ -261,6 +261,8 @@ func (c *compiler) action(a *rtapp.Action) error {
 		}
 		put("spawn %d %d", slices.Index(c.out.Tasks, a.Task), a.Value)
 		return nil
+	case rtapp.DoPin, rtapp.DoUnpin, rtapp.DoSpeed:
+		return fmt.Errorf("not known to the player")
 	}
 	who, err := c.who(a.Task)
 	if err != nil {
@@ -280,7 +282,7 @@ func (c *compiler) action(a *rtapp.Action) error {
 	case rtapp.DoRename:
 		put("rename %s %s", a.Name, who)
 	default:
-		return fmt.Errorf("not known to the player")
+		panic("BUG: action " + a.Do.String())
 	}
 	return nil
 }
