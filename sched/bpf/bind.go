@@ -134,7 +134,9 @@ func cpuArg(c sim.CPU) uint64 { return uint64(int64(c)) }
 // bind makes the table's funcs of the loaded programs.
 func (p *Policy) bind(b *binding) *ops.Table {
 	t := b.table
-	t.Cost = p.cost
+	if c := p.costs; c.Callback != 0 || c.InsnPS != 0 || c.KfuncNS != 0 {
+		t.Cost = p.cost
+	}
 	t.Fault = p.takeFault
 	for id := ops.None + 1; id < ops.NrCallbacks; id++ {
 		if prog := b.progs[id]; prog != nil {

@@ -35,16 +35,16 @@ func (k *Kernel) tgFlags(c *sim.Cgroup) *uint8 {
 // callCgroupInit asks the policy to take c.
 func (k *Kernel) callCgroupInit(c *sim.Cgroup) int32 {
 	a := ops.CgroupInitArgs{Weight: c.Weight, PeriodUS: c.PeriodUS, QuotaUS: c.QuotaUS, BurstUS: c.BurstUS}
-	f := k.enter(k.sch, ops.CgroupInit, nil, nil, nil, c.ID)
+	k.enter(k.sch, ops.CgroupInit, nil, nil, nil, c.ID)
 	ret := k.sch.ops.CgroupInit(c.K.Addr, &a)
-	k.leave(f)
+	k.leave()
 	return ret
 }
 
 func (k *Kernel) callCgroupExit(c *sim.Cgroup) {
-	f := k.enter(k.sch, ops.CgroupExit, nil, nil, nil, c.ID)
+	k.enter(k.sch, ops.CgroupExit, nil, nil, nil, c.ID)
 	k.sch.ops.CgroupExit(c.K.Addr)
-	k.leave(f)
+	k.leave()
 }
 
 // tgOnlineHook follows scx_tg_online.
@@ -119,9 +119,9 @@ func (k *Kernel) cgroupCanAttach(tasks []*sim.Task, to *sim.Cgroup) sim.Errno {
 			continue
 		}
 		if k.sch.has(ops.CgroupPrepMove) {
-			f := k.enter(k.sch, ops.CgroupPrepMove, nil, nil, nil, to.ID)
+			k.enter(k.sch, ops.CgroupPrepMove, nil, nil, nil, to.ID)
 			ret := k.sch.ops.CgroupPrepMove(t, from.K.Addr, to.K.Addr)
-			k.leave(f)
+			k.leave()
 			if ret != 0 {
 				k.cgroupCancelMove(tasks, to)
 				return sim.Errno(-k.sch.sanitizeErr("cgroup_prep_move", ret))
@@ -136,9 +136,9 @@ func (k *Kernel) cgroupCanAttach(tasks []*sim.Task, to *sim.Cgroup) sim.Errno {
 func (k *Kernel) cgroupCancelMove(tasks []*sim.Task, to *sim.Cgroup) {
 	for _, t := range tasks {
 		if from := t.K.CgrpMovingFrom(); from != 0 && k.sch.has(ops.CgroupCancelMove) {
-			f := k.enter(k.sch, ops.CgroupCancelMove, nil, nil, nil, to.ID)
+			k.enter(k.sch, ops.CgroupCancelMove, nil, nil, nil, to.ID)
 			k.sch.ops.CgroupCancelMove(t, from, to.K.Addr)
-			k.leave(f)
+			k.leave()
 		}
 		t.K.SetCgrpMovingFrom(0)
 	}
@@ -150,9 +150,9 @@ func (k *Kernel) cgroupMoveTask(t *sim.Task) {
 		return
 	}
 	if from := t.K.CgrpMovingFrom(); from != 0 && k.sch.has(ops.CgroupMove) {
-		f := k.enter(k.sch, ops.CgroupMove, k.taskRQ(t), t, nil, t.SchedGroup.ID)
+		k.enter(k.sch, ops.CgroupMove, k.taskRQ(t), t, nil, t.SchedGroup.ID)
 		k.sch.ops.CgroupMove(t, from, t.SchedGroup.K.Addr)
-		k.leave(f)
+		k.leave()
 	}
 	t.K.SetCgrpMovingFrom(0)
 }
@@ -160,27 +160,27 @@ func (k *Kernel) cgroupMoveTask(t *sim.Task) {
 // groupSetWeight follows scx_group_set_weight; the machine calls it only when the weight differs.
 func (k *Kernel) groupSetWeight(c *sim.Cgroup, weight uint32) {
 	if k.groups.enabled && k.sch.has(ops.CgroupSetWeight) {
-		f := k.enter(k.sch, ops.CgroupSetWeight, nil, nil, nil, c.ID)
+		k.enter(k.sch, ops.CgroupSetWeight, nil, nil, nil, c.ID)
 		k.sch.ops.CgroupSetWeight(c.K.Addr, weight)
-		k.leave(f)
+		k.leave()
 	}
 }
 
 // groupSetIdle follows scx_group_set_idle.
 func (k *Kernel) groupSetIdle(c *sim.Cgroup, idle bool) {
 	if k.groups.enabled && k.sch.has(ops.CgroupSetIdle) {
-		f := k.enter(k.sch, ops.CgroupSetIdle, nil, nil, nil, c.ID)
+		k.enter(k.sch, ops.CgroupSetIdle, nil, nil, nil, c.ID)
 		k.sch.ops.CgroupSetIdle(c.K.Addr, idle)
-		k.leave(f)
+		k.leave()
 	}
 }
 
 // groupSetBandwidth follows scx_group_set_bandwidth.
 func (k *Kernel) groupSetBandwidth(c *sim.Cgroup, changed bool) {
 	if changed && k.groups.enabled && k.sch.has(ops.CgroupSetBandwidth) {
-		f := k.enter(k.sch, ops.CgroupSetBandwidth, nil, nil, nil, c.ID)
+		k.enter(k.sch, ops.CgroupSetBandwidth, nil, nil, nil, c.ID)
 		k.sch.ops.CgroupSetBandwidth(c.K.Addr, c.PeriodUS, c.QuotaUS, c.BurstUS)
-		k.leave(f)
+		k.leave()
 	}
 }
 

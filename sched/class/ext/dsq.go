@@ -243,7 +243,7 @@ func (s *sched) destroyDSQ(id uint64) {
 		s.error("attempting to destroy in-use dsq 0x%016x (nr=%d)", d.id, d.nr)
 		return
 	}
-	delete(s.dsqs, id)
+	s.setUserDSQ(id, nil)
 	for i, o := range s.dsqList {
 		if o == d {
 			s.dsqList = append(s.dsqList[:i], s.dsqList[i+1:]...)

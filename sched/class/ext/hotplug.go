@@ -17,13 +17,13 @@ func (k *Kernel) handleHotplug(cpu sim.CPU, online bool) {
 	}
 	switch {
 	case online && sch.has(ops.CPUOnline):
-		f := k.enter(k.sch, ops.CPUOnline, nil, nil, nil, uint64(cpu))
+		k.enter(k.sch, ops.CPUOnline, nil, nil, nil, uint64(cpu))
 		sch.ops.CPUOnline(k.cpuArg(cpu))
-		k.leave(f)
+		k.leave()
 	case !online && sch.has(ops.CPUOffline):
-		f := k.enter(k.sch, ops.CPUOffline, nil, nil, nil, uint64(cpu))
+		k.enter(k.sch, ops.CPUOffline, nil, nil, nil, uint64(cpu))
 		sch.ops.CPUOffline(k.cpuArg(cpu))
-		k.leave(f)
+		k.leave()
 	default:
 		to := "offline"
 		if online {

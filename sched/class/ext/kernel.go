@@ -40,14 +40,17 @@ type Kernel struct {
 	enabling bool
 	nobody   bool // code runs on behalf of no instance: see As
 	dying    []*sched
+	// nrSubs is the number of sub-schedulers: while there is none, every task is of the root.
+	nrSubs int
 	// groupSched is cgrp->scx_sched by Cgroup.Index; nil means the root's.
 	groupSched []*sched
 	// cidType is __scx_is_cid_type: CPUs are given to the policies as cids.
 	cidType bool
 	cids    cidTables
 	calls   [ops.NrCallbacks]uint64
-	// depth is the number of callbacks that are running.
+	// depth is the number of callbacks that are running; saved are the frames below theirs.
 	depth int
+	saved []frameState
 	// ddsp is direct_dispatch_task; one CPU's worth is enough because enqueues do not nest.
 	ddsp ddspState
 

@@ -161,7 +161,7 @@ func (k *Kernel) CreateDSQ(dsqID uint64, node int32) int32 {
 	}
 	d := new(dsq)
 	d.init(dsqID, nil, k.prog())
-	k.prog().dsqs[dsqID] = d
+	k.prog().setUserDSQ(dsqID, d)
 	k.prog().dsqList = append(k.prog().dsqList, d)
 	return 0
 }

@@ -39,20 +39,16 @@ func (k *Kernel) canSkipIdleKick(r *rq) bool { return !k.currIdle(r.cpu) && r.fl
 // kickCPUs follows kick_cpus_irq_workfn.
 func (k *Kernel) kickCPUs(this *rq) {
 	wait := false
-	for i := range k.rqs {
-		if r := &k.rqs[i]; this.toKick.has(r.cpu) {
-			wait = k.kickOneCPU(r, this) || wait
-			this.toKick.clear(r.cpu)
-			this.toKickIfIdle.clear(r.cpu)
-		}
+	for cpu := this.toKick.next(0); cpu != sim.NoCPU; cpu = this.toKick.next(cpu + 1) {
+		wait = k.kickOneCPU(&k.rqs[cpu], this) || wait
+		this.toKick.clear(cpu)
+		this.toKickIfIdle.clear(cpu)
 	}
-	for i := range k.rqs {
-		if r := &k.rqs[i]; this.toKickIfIdle.has(r.cpu) {
-			if !k.canSkipIdleKick(r) && (k.m.Online(r.cpu) || r == this) {
-				k.reschedKicked(r)
-			}
-			this.toKickIfIdle.clear(r.cpu)
+	for cpu := this.toKickIfIdle.next(0); cpu != sim.NoCPU; cpu = this.toKickIfIdle.next(cpu + 1) {
+		if r := &k.rqs[cpu]; !k.canSkipIdleKick(r) && (k.m.Online(cpu) || r == this) {
+			k.reschedKicked(r)
 		}
+		this.toKickIfIdle.clear(cpu)
 	}
 	if wait {
 		this.kickSyncPending = true

@@ -1,6 +1,8 @@
 package ext
 
 import (
+	"math/bits"
+
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/sim"
 )
@@ -104,6 +106,23 @@ type cpuSet []uint64
 func (s cpuSet) set(cpu sim.CPU)      { s[cpu>>6] |= 1 << (cpu & 63) }
 func (s cpuSet) clear(cpu sim.CPU)    { s[cpu>>6] &^= 1 << (cpu & 63) }
 func (s cpuSet) has(cpu sim.CPU) bool { return s[cpu>>6]&(1<<(cpu&63)) != 0 }
+
+// next is the first CPU of the set from one on, NoCPU if there is none.
+func (s cpuSet) next(from sim.CPU) sim.CPU {
+	w := int(from >> 6)
+	if w >= len(s) {
+		return sim.NoCPU
+	}
+	for word := s[w] &^ (1<<(from&63) - 1); ; word = s[w] {
+		if word != 0 {
+			return sim.CPU(w<<6 + bits.TrailingZeros64(word))
+		}
+		if w++; w == len(s) {
+			return sim.NoCPU
+		}
+	}
+}
+
 func (s cpuSet) empty() bool {
 	for _, w := range s {
 		if w != 0 {

@@ -115,6 +115,9 @@ func (s *sched) dsp(cpu sim.CPU) *dspCtx { return &s.pcpu[cpu].dsp }
 
 // schedOf follows scx_task_sched: the instance that schedules t. A task that sched_ext does not know is the root's.
 func (k *Kernel) schedOf(t *sim.Task) *sched {
+	if k.nrSubs == 0 {
+		return k.sch
+	}
 	if i := int(t.Index); i >= 0 && i < len(k.ents) {
 		if e := k.ents[i]; e != nil && e.t == t && e.sch != nil {
 			return e.sch
@@ -127,4 +130,31 @@ func (k *Kernel) schedOf(t *sim.Task) *sched {
 func (s *sched) findGlobalDSQ(cpu sim.CPU) *dsq { return s.global[s.k.topo.node[cpu]] }
 
 // findUserDSQ follows find_user_dsq; nil if there is none.
-func (s *sched) findUserDSQ(id uint64) *dsq { return s.dsqs[id] }
+func (s *sched) findUserDSQ(id uint64) *dsq {
+	if id < uint64(len(s.lowDSQs)) {
+		return s.lowDSQs[id]
+	}
+	if id < maxLowDSQ {
+		return nil
+	}
+	return s.dsqs[id]
+}
+
+// maxLowDSQ bounds the ids of DSQs that are found without a hash: most policies number theirs by CPU, node or priority.
+const maxLowDSQ = 1 << 14
+
+// setUserDSQ makes d the DSQ with its id; nil: there is none any more.
+func (s *sched) setUserDSQ(id uint64, d *dsq) {
+	if d == nil {
+		delete(s.dsqs, id)
+	} else {
+		s.dsqs[id] = d
+	}
+	if id >= maxLowDSQ {
+		return
+	}
+	for uint64(len(s.lowDSQs)) <= id {
+		s.lowDSQs = append(s.lowDSQs, nil)
+	}
+	s.lowDSQs[id] = d
+}

@@ -88,6 +88,7 @@ func (k *Kernel) enableSub(t *ops.Table) (*Sub, error) {
 	}
 	sch := k.newSched(t, c, parent)
 	sch.handle = &Sub{sch}
+	k.nrSubs++
 	k.m.HoldCgroup(c)
 	ret := k.linkSched(sch)
 	if ret == 0 {
@@ -275,6 +276,7 @@ func (k *Kernel) subDisable(sch *sched) {
 	if sch.ops.Exit != nil {
 		sch.callExit(sch.info)
 	}
+	k.nrSubs--
 	k.m.ReleaseCgroup(sch.cgroup)
 }
 
@@ -327,16 +329,16 @@ func (k *Kernel) cgroupLife(c *sim.Cgroup, online bool) {
 }
 
 func (s *sched) callSubAttach(child *sched) int32 {
-	f := s.k.enter(s, ops.SubAttach, nil, nil, nil, child.ops.SubCgroupID)
+	s.k.enter(s, ops.SubAttach, nil, nil, nil, child.ops.SubCgroupID)
 	ret := s.ops.SubAttach(&ops.SubArgs{Ops: &child.ops, CgroupPath: child.cgroup.Path()})
-	s.k.leave(f)
+	s.k.leave()
 	return ret
 }
 
 func (s *sched) callSubDetach(child *sched) {
-	f := s.k.enter(s, ops.SubDetach, nil, nil, nil, child.ops.SubCgroupID)
+	s.k.enter(s, ops.SubDetach, nil, nil, nil, child.ops.SubCgroupID)
 	s.ops.SubDetach(&ops.SubArgs{Ops: &child.ops, CgroupPath: child.cgroup.Path()})
-	s.k.leave(f)
+	s.k.leave()
 }
 
 // SubDispatch follows scx_bpf_sub_dispatch: the direct child of that cgroup dispatches for the CPU on whose behalf
