@@ -13,6 +13,7 @@ type sched struct {
 	hasOp uint64     // bit by ops.Callback: the core may call it
 
 	dsqs    map[uint64]*dsq // looked up only, never ranged over
+	lowDSQs []*dsq          // those with small ids, by id
 	dsqList []*dsq          // in order of creation
 	global  []*dsq          // by NUMA node
 
