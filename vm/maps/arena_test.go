@@ -147,11 +147,21 @@ func TestArenaSpecs(t *testing.T) {
 	if a.Store(1<<44+15*mem.PageSize, data) || a.Store(1<<44-8, data) {
 		t.Error("stored outside of the arena")
 	}
-	if _, err := tab.New(good); err == nil {
-		t.Error("a second arena in one address space")
+	second, err := tab.New(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := second.(*Arena)
+	at := b.Alloc(1<<44, 1)
+	if at != 1<<44 || b.Mem.Shift() == 0 {
+		t.Errorf("the second arena of an address space has its first page at %#x, and its window where the first has its own", at)
+	}
+	b.Bytes(at, 1)[0] = 42
+	if p := a.Bytes(1<<44, 1); p != nil && p[0] == 42 {
+		t.Error("two arenas share a page")
 	}
 	tab.Close()
-	if m.Arena() != nil {
-		t.Error("the arena is there after its map has gone")
+	if len(m.Arenas()) != 0 {
+		t.Error("arenas are there after their maps have gone")
 	}
 }

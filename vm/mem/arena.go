@@ -3,6 +3,7 @@ package mem
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 const (
@@ -24,7 +25,8 @@ var ErrArenaFull = errors.New("arena: the limit of mapped pages is reached")
 //
 // Behind the last simulated address comes address 0, and there the window of the arena lies on the host: generated code
 // reaches it through the same register as everything else. It follows kern_vm_start and PROBE_MEM32 (kernel/bpf/arena.c,
-// 7.2), except that here no page fault tells a page that is not mapped: a table does.
+// 7.2), except that here no page fault tells a page that is not mapped: a table does. A second arena has its window elsewhere:
+// Shift bytes further.
 type Arena struct {
 	s     *Space
 	user  uint64
@@ -33,23 +35,28 @@ type Arena struct {
 	table []byte // by page of the window: 1 where mapped; one more for accesses over the end
 	low   uint64 // everything below this address in the window is mapped
 	used  uint64 // pages mapped
+	shift uint64
+	zero  func(b []byte)
 	free  []func() error
 }
 
 // NewArena makes an arena of that many pages, none mapped. User is the address of the first one for user space, a multiple
-// of PageSize; the pages must not cross a multiple of 4 GiB. A space holds one arena at a time.
+// of PageSize; the pages must not cross a multiple of 4 GiB. Programs of an arena cannot reach another of the same space.
 func (s *Space) NewArena(user uint64, pages uint32) (*Arena, error) {
 	size := uint64(pages) * PageSize
-	switch {
-	case user%PageSize != 0 || pages == 0 || user>>32 != (user+size-1)>>32:
+	if user%PageSize != 0 || pages == 0 || user>>32 != (user+size-1)>>32 {
 		panic(fmt.Sprintf("BUG: arena of %d pages at %#x", pages, user))
-	case s.arena != nil:
-		return nil, errors.New("the address space has an arena already")
 	}
-	a := &Arena{s: s, user: user, start: uint64(uint32(user))}
+	a := &Arena{s: s, user: user, start: uint64(uint32(user)), zero: s.at.zero}
 	var err error
 	var free func() error
-	if a.host, free, err = s.at.arena(a.start, size); err != nil {
+	if slices.ContainsFunc(s.arenas, func(o *Arena) bool { return o.shift == 0 }) {
+		a.host, a.shift, free, err = s.at.farArena(a.start, size)
+		a.zero = zeroPrivate
+	} else {
+		a.host, free, err = s.at.arena(a.start, size)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("arena of %d bytes: %w", size, err)
 	}
 	a.free = append(a.free, free)
@@ -58,12 +65,16 @@ func (s *Space) NewArena(user uint64, pages uint32) (*Arena, error) {
 		return nil, fmt.Errorf("arena: %w", err)
 	}
 	a.free = append(a.free, free)
-	s.arena = a
+	s.arenas = append(s.arenas, a)
 	return a, nil
 }
 
-// Arena is the arena of the space, nil if it has none.
-func (s *Space) Arena() *Arena { return s.arena }
+// Arenas are the arenas of the space in the order in which they were made.
+func (s *Space) Arenas() []*Arena { return s.arenas }
+
+// Shift is the distance on the host from the window behind the last simulated address to that of the arena: 0 for one arena
+// of a space. Only machine code needs it.
+func (a *Arena) Shift() uint64 { return a.shift }
 
 // Close takes all pages away. Nothing may use the arena or its slices afterwards.
 func (a *Arena) Close() error {
@@ -73,9 +84,7 @@ func (a *Arena) Close() error {
 			err = errors.Join(err, f())
 		}
 	}
-	if a.s.arena == a {
-		a.s.arena = nil
-	}
+	a.s.arenas = slices.DeleteFunc(a.s.arenas, func(o *Arena) bool { return o == a })
 	a.free, a.host, a.table, a.low = nil, nil, nil, 0
 	return err
 }
@@ -129,7 +138,7 @@ func (a *Arena) Unmap(page, n uint32) {
 	if n <= 4 {
 		clear(b) // cheaper than a system call
 	} else {
-		a.s.at.zero(b)
+		a.zero(b)
 	}
 }
 

@@ -93,18 +93,19 @@ func TestArenaLimit(t *testing.T) {
 	if err := a.Map(9, 1); !errors.Is(err, ErrArenaFull) || a.Used() != 3 {
 		t.Errorf("page over the limit: %v, %d pages mapped", err, a.Used())
 	}
-	if _, err := s.NewArena(user, 1); err == nil {
-		t.Error("a space took a second arena")
-	}
-	if err := a.Close(); err != nil {
-		t.Fatal(err)
-	}
+	// Each arena has its own limit, and only one the window behind the space.
 	b, err := s.NewArena(user, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Map(0, 1); err != nil {
+	if err := b.Map(0, 1); err != nil || a.Shift() != 0 || b.Shift() == 0 {
+		t.Errorf("%v; shifts %#x and %#x", err, a.Shift(), b.Shift())
+	}
+	if err := a.Close(); err != nil {
 		t.Fatal(err)
+	}
+	if a, err = s.NewArena(user, 1); err != nil || a.Shift() != 0 {
+		t.Fatalf("after the first has gone: %v", err)
 	}
 }
 

@@ -36,7 +36,7 @@ type Space struct {
 	free  map[uint64][]uint64
 	at    *host
 
-	arena      *Arena
+	arenas     []*Arena
 	arenaLimit uint64
 }
 
@@ -68,8 +68,8 @@ func (s *Space) Close() error {
 		return nil
 	}
 	var err error
-	if s.arena != nil {
-		err = s.arena.Close()
+	for len(s.arenas) > 0 {
+		err = errors.Join(err, s.arenas[len(s.arenas)-1].Close())
 	}
 	at := s.at
 	s.at, s.host, s.below, s.limit = nil, nil, nil, 0

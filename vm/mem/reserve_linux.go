@@ -121,6 +121,33 @@ func (h *host) arena(start, n uint64) ([]byte, func() error, error) {
 	return unsafe.Slice((*byte)(at), n), unmap, nil
 }
 
+// farArena is arena with a window of its own, and its distance from the one behind the space. Its pages are anonymous memory.
+func (h *host) farArena(start, n uint64) (b []byte, shift uint64, free func() error, err error) {
+	if !h.wide {
+		return nil, 0, nil, unix.ENOMEM
+	}
+	const size = window + arenaGuard
+	p, err := unix.MmapPtr(-1, 0, nil, size, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	at := unsafe.Add(p, start)
+	if _, err = unix.MmapPtr(-1, 0, at, uintptr(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE|unix.MAP_FIXED); err != nil {
+		unix.MunmapPtr(p, size) // the error that matters is err
+		return nil, 0, nil, err
+	}
+	shift = uint64(uintptr(p)) - uint64(uintptr(h.base)) - PageSize - wrap
+	// Safety: the mapping lives until free; after that nothing may use it.
+	return unsafe.Slice((*byte)(at), n), shift, func() error { return unix.MunmapPtr(p, size) }, nil
+}
+
+// zeroPrivate is zero for anonymous memory.
+func zeroPrivate(b []byte) {
+	if unix.Madvise(b, unix.MADV_DONTNEED) != nil {
+		clear(b)
+	}
+}
+
 // zero gives whole pages back to the system; they read as zeros afterwards.
 func (h *host) zero(b []byte) {
 	advice := unix.MADV_DONTNEED

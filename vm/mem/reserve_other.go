@@ -21,6 +21,11 @@ func (h *host) arena(_, n uint64) ([]byte, func() error, error) {
 	return make([]byte, n), func() error { return nil }, nil
 }
 
+func (h *host) farArena(_, n uint64) ([]byte, uint64, func() error, error) {
+	return make([]byte, n), 1, func() error { return nil }, nil
+}
+
+func zeroPrivate(b []byte)    { clear(b) }
 func (h *host) zero(b []byte) { clear(b) }
 
 func (h *host) bytes(n int) ([]byte, func() error, error) {

@@ -81,7 +81,7 @@ type Kernel struct {
 
 	kfuncs  map[string]*abi.Kfunc
 	modules []*module // in the order in which they were loaded
-	symbols []string // that have no BTF id; see SymbolID
+	symbols []string  // that have no BTF id; see SymbolID
 	stops   []stopsType
 
 	exec

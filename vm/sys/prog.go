@@ -28,7 +28,7 @@ type Prog struct {
 	maps                       []*Map
 	btf                        *BTF
 	modules                    []*module // whose functions it calls
-	funcInfo, lineInfo         []byte // records of 8 and 16 bytes
+	funcInfo, lineInfo         []byte    // records of 8 and 16 bytes
 	loadedNS                   uint64
 	verified                   uint32
 	result                     verifier.Result

@@ -100,5 +100,13 @@ func arenaCases(data uint64) []semantic {
 	for i := range middle {
 		middle[i].opt.Arena = 0x7f7d26200000
 	}
-	return append(append(list, none...), middle...)
+	near := append(append(list, none...), middle...)
+	var far []semantic // the same in the second arena of a space
+	for _, c := range near {
+		if c.opt.Arena != 0 {
+			c.name, c.opt.Far = c.name+", second arena", true
+			far = append(far, c)
+		}
+	}
+	return append(near, far...)
 }

@@ -68,6 +68,8 @@ type Options struct {
 	// Arena gives the set an arena whose first page has this address for user space and whose pages reach to the end of the
 	// window; the first, second, fourth and last are mapped. 0: none.
 	Arena uint64
+	// Far: it is the second arena of the space.
+	Far bool
 	// Mem is the address space to live in, for one world at a time; nil: one of its own. Worlds that follow one another in a
 	// space must have the same size of stack and arena, and have the same addresses; what their helpers allocated stays.
 	Mem *mem.Space
@@ -93,7 +95,7 @@ func New(tb testing.TB, e engine.Engine, o Options, progs ...*ir.Program) *World
 	w.Data = w.alloc(tb, DataSize)
 	w.Env = &engine.Env{Mem: m, Call: &abi.Call{Mem: m}, StackTop: stack + o.Stack, StackSize: o.Stack, Budget: o.Budget, Helpers: w.helpers(), TailCall: HelperTail, ByNumber: o.ByNumber}
 	if o.Arena != 0 {
-		w.arena(tb, o.Arena)
+		w.arena(tb, o.Arena, o.Far)
 	}
 	for i, p := range progs {
 		ep := engine.Prog{Code: p, Info: &abi.Prog{Name: p.Name, Context: int32(i)}}
@@ -129,18 +131,21 @@ func newSpace(tb testing.TB) *mem.Space {
 	return m
 }
 
-func (w *World) arena(tb testing.TB, user uint64) {
-	a := w.Mem.Arena()
-	if a != nil { // of the world before
-		a.Unmap(0, 4)
-		a.Unmap(4, 4)
-		a.Unmap(a.Pages()-1, 1)
-	} else {
-		var err error
-		if a, err = w.Mem.NewArena(user, uint32(mem.MaxArenaPages-uint64(uint32(user))/mem.PageSize)); err != nil {
+func (w *World) arena(tb testing.TB, user uint64, far bool) {
+	n := 1
+	if far {
+		n = 2
+	}
+	for len(w.Mem.Arenas()) < n {
+		if _, err := w.Mem.NewArena(user, uint32(mem.MaxArenaPages-uint64(uint32(user))/mem.PageSize)); err != nil {
 			tb.Skip(err)
 		}
 	}
+	a := w.Mem.Arenas()[n-1]
+	// Nothing is left of a world before.
+	a.Unmap(0, 4)
+	a.Unmap(4, 4)
+	a.Unmap(a.Pages()-1, 1)
 	for _, p := range []uint32{0, 1, 3, a.Pages() - 1} {
 		if err := a.Map(p, 1); err != nil {
 			tb.Fatal(err)

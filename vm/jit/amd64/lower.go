@@ -20,9 +20,11 @@ type lowering struct {
 	byNumber abi.Func
 	// tailCall is the number of the helper that makes tail calls.
 	tailCall int64
-	// arena: the set has one; arenaUser is the upper half of its user addresses.
-	arena     bool
-	arenaUser uint64
+	// arena: the set has one; arenaUser is the upper half of its user addresses, arenaShift mem.Arena.Shift.
+	arena      bool
+	arenaUser  uint64
+	arenaShift uint64
+	far        bool // what is lowered is an access to an arena with a shift
 	// analyses are those of all subprograms in order: the second pass uses those of the first.
 	analyses []*flow.Sub
 	sites    []native.Site
@@ -65,7 +67,7 @@ type lowering struct {
 func lower(env *engine.Env, slot int, bmi2 bool, number *uint64) native.Unit {
 	l := &lowering{a: new(Asm), bmi2: bmi2, slot: slot, set: flow.New(env), helpers: env.Helpers, tailCall: env.TailCall}
 	if env.Arena != nil {
-		l.arena, l.arenaUser = true, env.Arena.User()&^(1<<32-1)
+		l.arena, l.arenaUser, l.arenaShift = true, env.Arena.User()&^(1<<32-1), env.Arena.Shift()
 	}
 	if env.ByNumber {
 		l.byNumber = func(_ *abi.Call, a *abi.Args) uint64 { return engine.CallNumber(env, *number, a) }

@@ -18,6 +18,10 @@ func (l *lowering) arenaAccess(in *ir.Insn) {
 		l.operate(in, m)
 		return
 	}
+	if l.arenaShift != 0 {
+		l.farAccess(in)
+		return
+	}
 	other, access, done := a.NewLabel(), a.NewLabel(), a.NewLabel()
 	l.address(regT2, base, in.Off)
 	a.AluRM(Cmp, W64, regT2, l.field(native.OffArenaEnd+8*int32(bits.TrailingZeros(uint(size)))))
@@ -30,31 +34,75 @@ func (l *lowering) arenaAccess(in *ir.Insn) {
 		a.Bind(other)
 		l.compareSpace(base, in.Off, size)
 		a.Jcc(CondBE, access)
-		l.address(regT2, base, in.Off)
-		a.MovRR(W64, regT1, regT2)
-		a.ShiftRI(Shr, W64, regT1, pageBits)
-		a.AluRI(Cmp, W64, regT1, mem.MaxArenaPages)
-		a.Jcc(CondAE, none)
-		l.testPage()
-		a.Jcc(CondE, none)
-		if size > 1 {
-			a.Lea(W64, regT1, At(regT2, int32(size-1)))
-			a.ShiftRI(Shr, W64, regT1, pageBits)
-			l.testPage()
-			a.Jcc(CondE, none)
-		}
+		l.testPages(in, none)
 		a.Jmp(access)
 		a.Bind(none)
-		switch {
-		case in.Op.IsLoad():
-			a.Zero(hostReg[in.Dst])
-		case in.Op.WritesSrc():
-			a.Zero(hostReg[in.Src])
-		case in.Op == ir.CmpXchg32 || in.Op == ir.CmpXchg64:
-			a.Zero(RAX)
-		}
+		l.arenaNothing(in)
 		a.Jmp(done)
 	})
+}
+
+// farAccess is arenaAccess for an arena whose window is somewhere else: the register that leads to everything leads there for
+// the time of the access.
+func (l *lowering) farAccess(in *ir.Insn) {
+	a, size, base := l.a, in.Op.Size(), baseOf(in)
+	other, access, done := a.NewLabel(), a.NewLabel(), a.NewLabel()
+	l.address(regT2, base, in.Off)
+	a.AluRM(Cmp, W64, regT2, l.field(native.OffArenaEnd+8*int32(bits.TrailingZeros(uint(size)))))
+	a.Jcc(CondAE, other)
+	a.Bind(access)
+	a.Push(regBias)
+	a.MovRI(regT2, int64(l.arenaShift))
+	a.AluRR(Add, W64, regBias, regT2)
+	l.far = true
+	l.operate(in, operandAt(base, in.Off))
+	l.far = false
+	a.Pop(regBias)
+	a.Bind(done)
+	l.later(func() {
+		none, outside := a.NewLabel(), a.NewLabel()
+		a.Bind(other)
+		l.compareSpace(base, in.Off, size)
+		a.Jcc(CondA, outside)
+		l.operate(in, operandAt(base, in.Off))
+		a.Jmp(done)
+		a.Bind(outside)
+		l.testPages(in, none)
+		a.Jmp(access)
+		a.Bind(none)
+		l.arenaNothing(in)
+		a.Jmp(done)
+	})
+}
+
+// testPages goes on if all bytes of an access lie in mapped pages of the arena, else to none.
+func (l *lowering) testPages(in *ir.Insn, none Label) {
+	a, size := l.a, in.Op.Size()
+	l.address(regT2, baseOf(in), in.Off)
+	a.MovRR(W64, regT1, regT2)
+	a.ShiftRI(Shr, W64, regT1, pageBits)
+	a.AluRI(Cmp, W64, regT1, mem.MaxArenaPages)
+	a.Jcc(CondAE, none)
+	l.testPage()
+	a.Jcc(CondE, none)
+	if size > 1 {
+		a.Lea(W64, regT1, At(regT2, int32(size-1)))
+		a.ShiftRI(Shr, W64, regT1, pageBits)
+		l.testPage()
+		a.Jcc(CondE, none)
+	}
+}
+
+// arenaNothing is an access where the arena has nothing.
+func (l *lowering) arenaNothing(in *ir.Insn) {
+	switch {
+	case in.Op.IsLoad():
+		l.a.Zero(hostReg[in.Dst])
+	case in.Op.WritesSrc():
+		l.a.Zero(hostReg[in.Src])
+	case in.Op == ir.CmpXchg32 || in.Op == ir.CmpXchg64:
+		l.a.Zero(RAX)
+	}
 }
 
 const pageBits = 12

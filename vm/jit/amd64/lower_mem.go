@@ -85,6 +85,10 @@ func (l *lowering) stored(in *ir.Insn) Reg {
 		return hostReg[in.Src]
 	}
 	l.framePointer(regT1, 0)
+	if l.far { // which has taken too much away
+		l.a.MovRI(regT2, int64(l.arenaShift))
+		l.a.AluRR(Add, W64, regT1, regT2)
+	}
 	return regT1
 }
 

@@ -19,9 +19,10 @@ type lowering struct {
 	byNumber abi.Func
 	// tailCall is the number of the helper that makes tail calls.
 	tailCall int64
-	// arena: the set has one; arenaUser is the upper half of its user addresses.
-	arena     bool
-	arenaUser uint64
+	// arena: the set has one; arenaUser is the upper half of its user addresses, arenaShift mem.Arena.Shift.
+	arena      bool
+	arenaUser  uint64
+	arenaShift uint64
 	// analyses are those of all subprograms in order: a second pass uses those of the first.
 	analyses []*flow.Sub
 	sites    []native.Site
@@ -63,7 +64,7 @@ type lowering struct {
 func lower(env *engine.Env, far bool, number *uint64) (native.Unit, error) {
 	l := &lowering{a: &Asm{far: far}, set: flow.New(env), helpers: env.Helpers, tailCall: env.TailCall}
 	if env.Arena != nil {
-		l.arena, l.arenaUser = true, env.Arena.User()&^(1<<32-1)
+		l.arena, l.arenaUser, l.arenaShift = true, env.Arena.User()&^(1<<32-1), env.Arena.Shift()
 	}
 	if env.ByNumber {
 		l.byNumber = func(_ *abi.Call, a *abi.Args) uint64 { return engine.CallNumber(env, *number, a) }

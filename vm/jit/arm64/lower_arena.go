@@ -31,14 +31,24 @@ func (l *lowering) arenaAccess(in *ir.Insn) {
 	a.CmpRR(W64, address, regT2)
 	a.BCond(HS, other)
 	a.Bind(access)
+	l.shifted(Add)
 	l.operate(in, AtIndex(regBias, address))
+	l.shifted(Sub)
 	a.Bind(done)
 	l.later(func() {
 		none := a.NewLabel()
 		a.Bind(other)
 		a.AluRR(Sub, W64, regT2, address, regSpace)
 		a.CmpRR(W64, regT2, lastOf(size))
-		a.BCond(LS, access)
+		if l.arenaShift == 0 {
+			a.BCond(LS, access)
+		} else {
+			outside := a.NewLabel()
+			a.BCond(HI, outside)
+			l.operate(in, AtIndex(regBias, address))
+			a.B(done)
+			a.Bind(outside)
+		}
 		a.Load(8, regT3, At(regContext, native.OffArenaTable))
 		a.ShiftImm(Lsr, W64, regT2, address, pageBits)
 		a.CmpImm(W64, regT2, mem.MaxArenaPages)
@@ -63,6 +73,15 @@ func (l *lowering) arenaAccess(in *ir.Insn) {
 		}
 		a.B(done)
 	})
+}
+
+// shifted adds the distance of the arena's window to the register that leads to everything, or takes it away again. It changes
+// regT3.
+func (l *lowering) shifted(op Alu) {
+	if l.arenaShift != 0 {
+		l.a.MovRI(regT3, l.arenaShift)
+		l.a.AluRR(op, W64, regBias, regBias, regT3)
+	}
 }
 
 const pageBits = 12
