@@ -86,9 +86,6 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 		} else if err != nil {
 			m.fail(err)
 		}
-	case StepLook:
-		m.UpdateCurr(c.id)
-		m.AccountExec(c.id)
 	case StepMark:
 		if m.sink != nil {
 			m.Emit(Record{Kind: KindMark, CPU: c.id, Task: t.PID, A: s.A, B: s.B, Aux: uint8(s.Mark)})

@@ -36,9 +36,6 @@ const (
 	StepSetScheduler
 	// StepSetAffinity changes the task's own allowed CPUs to Step.CPUs.
 	StepSetAffinity
-	// StepLook reads the task's own CPU clock (CLOCK_THREAD_CPUTIME_ID): t.SumExec is up to date when the next step is asked for, and
-	// the class may have found on the way that its slice is over.
-	StepLook
 	// StepMark emits a KindMark record with Step.A and Step.B and costs nothing; workloads count finished work,
 	// requests and missed deadlines with it.
 	StepMark

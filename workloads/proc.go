@@ -18,7 +18,6 @@ type Instance struct {
 	b        *Bound
 	zero     sim.Time
 	asleep   bool
-	look     sim.Duration
 	rand     func(name string) *rand.Rand
 	mutexes  []mutex
 	conds    []cond
@@ -47,17 +46,13 @@ type RunOptions struct {
 	// Asleep has the tasks there from the beginning of the run, asleep until their time comes, as the tasks of a program are
 	// that waits for all of them; otherwise they are forked then.
 	Asleep bool
-	// Look is what a look at the task's CPU clock costs. Above 0 tasks compute as the player of recorded runs has them do on a
-	// real kernel: until the clock says that they have, with looks at it in between, which can end a slice. 0: they just use
-	// the time.
-	Look sim.Duration
 }
 
 // New makes the tasks of one run.
 func (b *Bound) New(o RunOptions) *Instance {
 	n := &b.w.objects
 	r := &Instance{
-		b: b, zero: o.Zero, asleep: o.Asleep, look: o.Look, rand: o.Rand,
+		b: b, zero: o.Zero, asleep: o.Asleep, rand: o.Rand,
 		mutexes: make([]mutex, len(n.mutex)), conds: make([]cond, len(n.cond)), sems: make([]sem, len(n.sem)),
 		barriers: make([]barrier, len(n.barrier)), timers: make([]timer, len(n.timer)),
 	}
@@ -119,11 +114,10 @@ type proc struct {
 	sched              sim.SchedParams
 	forks              int
 
-	release sim.Time     // of the unit of work at hand
-	planned sim.Time     // when the sleep at hand is to end
-	until   sim.Duration // what the task's CPU clock shows when the run at hand is over, with looks
-	at      sim.Time     // when an iteration last ended
-	spins   int          // iterations in a row that ended at that time
+	release sim.Time // of the unit of work at hand
+	planned sim.Time // when the sleep at hand is to end
+	at      sim.Time // when an iteration last ended
+	spins   int      // iterations in a row that ended at that time
 
 	samplers []*gen.Sampler
 	uniques  []timer
@@ -170,7 +164,7 @@ func (p *proc) spec(suffix string, start sim.Time) sim.TaskSpec {
 const maxSpins = 16
 
 // Next implements sim.Behavior. It allocates only to fork and when a semaphore holds more posts than ever before.
-func (p *proc) Next(t *sim.Task, now sim.Time) sim.Step {
+func (p *proc) Next(_ *sim.Task, now sim.Time) sim.Step {
 	for !p.ended {
 		if step, ok := p.begin(now); ok {
 			return step
@@ -190,7 +184,7 @@ func (p *proc) Next(t *sim.Task, now sim.Time) sim.Step {
 			}
 			continue
 		}
-		step, ok, done := p.step(t, &ph.ops[p.pc], now)
+		step, ok, done := p.step(&ph.ops[p.pc], now)
 		if done {
 			p.pc++
 			p.sub = 0
@@ -289,7 +283,7 @@ func (p *proc) edge(o *op, at sim.Time) {
 const runtimeUnit = 32 * sim.Microsecond
 
 // step does one op or a part of it. ok tells that s is to be returned to the machine, done that the op is over.
-func (p *proc) step(t *sim.Task, o *op, now sim.Time) (s sim.Step, ok, done bool) {
+func (p *proc) step(o *op, now sim.Time) (s sim.Step, ok, done bool) {
 	switch o.kind {
 	case opMark:
 		s = sim.Step{Kind: sim.StepMark, Mark: sim.MarkWork, A: uint64(now.Sub(p.release))}
@@ -297,9 +291,6 @@ func (p *proc) step(t *sim.Task, o *op, now sim.Time) (s sim.Step, ok, done bool
 		return s, true, true
 
 	case rtapp.Run:
-		if p.r.look > 0 {
-			return p.runWithLooks(t, o)
-		}
 		d := p.duration(o)
 		return sim.Step{Kind: sim.StepRun, Dur: d}, d > 0, true
 
@@ -327,30 +318,6 @@ func (p *proc) step(t *sim.Task, o *op, now sim.Time) (s sim.Step, ok, done bool
 		return p.fork(o, now)
 	}
 	return p.sync(o, now)
-}
-
-// longestRun is the longest that a task computes between two looks at its clock.
-const longestRun = sim.Millisecond
-
-// runWithLooks is a run as the player of recorded runs does it (benchmarks/lab): between looks at the clock it computes for a
-// quarter of what is left, and what is less than two looks cost without one.
-func (p *proc) runWithLooks(t *sim.Task, o *op) (s sim.Step, ok, done bool) {
-	switch p.sub {
-	case 0:
-		p.sub = 1
-		return sim.Step{Kind: sim.StepLook}, true, false
-	case 1:
-		p.until = t.SumExec + p.duration(o)
-	case 2:
-		p.sub = 3
-		return sim.Step{Kind: sim.StepLook}, true, false
-	}
-	left := p.until - t.SumExec
-	if left <= 2*p.r.look {
-		return sim.Step{Kind: sim.StepRun, Dur: left}, left > 0, true
-	}
-	p.sub = 2
-	return sim.Step{Kind: sim.StepRun, Dur: max(min(left/4, longestRun), 1)}, true, false
 }
 
 // timer follows rt-app: the expiry moves by a period each time; a timer that is late starts anew from now if it is

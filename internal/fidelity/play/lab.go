@@ -35,14 +35,3 @@ func LabThreads(m *fidelity.Manifest) []Thread {
 		{Name: "kworker/0:1", Every: 700 * sim.Millisecond, Run: 16 * sim.Microsecond * k},
 	}
 }
-
-// clockLook is what a look at its CPU clock costs a task of the lab's guest on one CPU.
-const clockLook = 1200 * sim.Nanosecond
-
-// labLook is the cost of a look in a recorded run, 0 where tasks did not look: in runs that another player made.
-func labLook(m *fidelity.Manifest) sim.Duration {
-	if m.Tools["guest"] == "" {
-		return 0
-	}
-	return clockLook * sim.Duration(m.CPUs)
-}
