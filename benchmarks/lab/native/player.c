@@ -44,7 +44,7 @@ static const char *const op_names[NR_OPS] = {
 };
 
 struct op { enum kind kind; int edge, unique, obj, mutex, random, fork; ns_t dur; };
-struct params { int policy, nice, rtprio; ns_t runtime, deadline, period; };
+struct params { int policy, nice, rtprio, reset; ns_t runtime, deadline, period; };
 struct phase { int loop, set, nops; struct op *ops; cpu_set_t cpus; struct params sched; };
 struct timer { _Atomic int started; int absolute; _Atomic ns_t next; };
 struct prog {
@@ -80,6 +80,7 @@ struct task {
 	char *stack;
 	struct note *notes;
 	int nnotes, maxnotes;
+	ns_t cpu, since, seen; /* of cpu_time */
 };
 
 #define STACK (16 << 10)
@@ -100,7 +101,10 @@ static struct timer *timers;
 static int nconds, nbarriers, nsems, ntimers;
 static cpu_set_t all_cpus;
 static ns_t zero, duration, lead, tick_phase;
-static ns_t clock_cost, iter_ps = 2000;
+static ns_t clock_cost, look_cost, iter_ps, gap;
+
+/* The longest that a task spins between two looks at the clock, in ns. */
+#define MAX_CHUNK 1500
 
 static void die(const char *fmt, ...)
 {
@@ -135,7 +139,6 @@ static ns_t clk(clockid_t c)
 }
 #define NOW() clk(CLOCK_MONOTONIC)
 #define CPU() clk(CLOCK_THREAD_CPUTIME_ID)
-#define MAX_CHUNK 1000000
 
 static void sleep_until(ns_t t)
 {
@@ -152,58 +155,62 @@ static void spin(long n)
 }
 
 /*
- * run uses d of CPU time, the clock's own cost included. It spins between looks at the clock for a quarter of what is left, at
- * the speed that it saw last: a virtual CPU is as many times slower as there are busy ones. What is less than a look costs is
- * spun away without one.
+ * cpu_time is the CPU time of the calling task, less some constant. Asking the kernel has it bring the books of the running task
+ * up to date, upon which it may find that another should run: a look would change what is looked at. So it is asked only after
+ * a gap in the time that the task sees, and that is when something else has just run; otherwise the time since then is CPU time.
  */
-static void run(ns_t d)
+static ns_t cpu_time(struct task *t)
 {
-	ns_t t = CPU(), first = t, ps = iter_ps;
+	ns_t now = NOW();
 
-	for (;;) {
-		ns_t cost = clock_cost * ps / iter_ps, left = first + d - cost - t, chunk, next;
-		long n;
-
-		if (left <= 2 * cost) {
-			if (left > 0)
-				spin(left * 1000 / ps);
-			return;
-		}
-		chunk = left / 4 < MAX_CHUNK ? left / 4 : MAX_CHUNK;
-		n = chunk * 1000 / ps + 1;
-		spin(n);
-		next = CPU();
-		if (next - t > 2 * cost && chunk > 4 * cost)
-			ps = (next - t - cost) * 1000 / n;
-		if (ps < 1)
-			ps = 1;
-		t = next;
+	if (now - t->seen > gap) {
+		t->cpu = CPU();
+		now = NOW();
+		t->since = now - clock_cost / 2;
 	}
+	t->seen = now;
+	return t->cpu + now - t->since;
 }
 
-/* calibrate finds out what a look at the clock and a turn of spin cost: the least of several. */
+/*
+ * run uses d of CPU time, that of asking the kernel at its beginning included. It spins between looks for at most half of what is
+ * left.
+ */
+static void run(struct task *t, ns_t d)
+{
+	ns_t since = t->since, end = cpu_time(t) + d, left;
+
+	if (t->since != since)
+		end -= clock_cost;
+	while ((left = end - cpu_time(t)) > look_cost)
+		spin((left < 2 * MAX_CHUNK ? left / 2 : MAX_CHUNK) * 1000 / iter_ps);
+}
+
+/* least of several times that f takes */
+#define LEAST(n, f) ({                                  \
+	ns_t least = 1000000000;                        \
+	for (int i = 0; i < (n); i++) {                 \
+		ns_t a = NOW(), b;                      \
+		f;                                      \
+		b = NOW();                              \
+		if (b - a < least)                      \
+			least = b - a;                  \
+	}                                               \
+	least;                                          \
+})
+
+/*
+ * calibrate finds out what looks at the clocks and a turn of spin cost, and which gaps mean something: those longer than an
+ * interrupt, and than what the other virtual CPUs take when they have their turns.
+ */
 static void calibrate(void)
 {
-	ns_t best = 1000000, spun = 1000000000;
-
-	for (int i = 0; i < 20; i++) {
-		ns_t a = CPU(), b = CPU();
-
-		if (b - a < best)
-			best = b - a;
-	}
-	clock_cost = best;
-	for (int i = 0; i < 5; i++) {
-		ns_t a = CPU(), b;
-
-		spin(20000);
-		b = CPU() - a - clock_cost;
-		if (b < spun)
-			spun = b;
-	}
-	iter_ps = spun * 1000 / 20000;
+	look_cost = LEAST(50, (void)0);
+	clock_cost = LEAST(50, CPU()) - look_cost;
+	iter_ps = (LEAST(10, spin(20000)) - look_cost) * 1000 / 20000;
 	if (iter_ps < 1)
 		iter_ps = 1;
+	gap = 8000 + 24000 * (CPU_COUNT(&all_cpus) - 1);
 }
 
 /* ---- what tasks meet at ---- */
@@ -292,7 +299,7 @@ struct sched_attr_v0 {
 
 static int set_params(int pid, const struct params *p)
 {
-	struct sched_attr_v0 a = { .size = sizeof(a), .policy = p->policy, .nice = p->nice, .priority = p->rtprio,
+	struct sched_attr_v0 a = { .size = sizeof(a), .policy = p->policy, .flags = p->reset, .nice = p->nice, .priority = p->rtprio,
 		.runtime = p->runtime, .deadline = p->deadline, .period = p->period };
 
 	return syscall(SYS_sched_setattr, pid, &a, 0) ? -errno : 0;
@@ -484,7 +491,7 @@ static void do_op(struct task *t, const struct op *o)
 		t->release = now;
 		break;
 	case OP_RUN:
-		run(duration_of(t, o));
+		run(t, duration_of(t, o));
 		break;
 	case OP_RUNTIME:
 		d = duration_of(t, o);
