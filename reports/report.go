@@ -293,7 +293,7 @@ func (c *Collector) Report(info Info, end sim.Time) *Report {
 		u.Share = part(u.CPUTime, 1)
 		u.WakeLatency, u.Response = u.wake.latency(), u.response.latency()
 		r.Tasks = append(r.Tasks, Task{k.Comm, k.PID, k.Group, k.Nice, k.Weight, u.Usage})
-		if wanted := u.CPUTime + u.RunDelay; k.Weight > 0 && end > 0 &&
+		if wanted := u.CPUTime + u.RunDelay; k.Weight > 0 && end > 0 && k.Group != sim.SchedulerGroup &&
 			float64(wanted)*100 >= float64(end)*steadyPart {
 			fair = append(fair, float64(u.CPUTime)/float64(k.Weight))
 		}

@@ -248,7 +248,7 @@ func (p *Policy) load(linked *link.Object, edit Edit) error {
 	if p.bound == nil {
 		return fmt.Errorf("%s: the table %s was not registered", linked.Name, p.tbl.Name)
 	}
-	p.others(linked)
+	p.others(linked, edit)
 	if err := p.kernel.Compile(); err != nil {
 		return fmt.Errorf("%s: %w", linked.Name, err)
 	}

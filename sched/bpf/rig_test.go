@@ -6,7 +6,7 @@ import (
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/sched"
-	"github.com/schedsim/schedsim/sched/bpf/agent"
+	"github.com/schedsim/schedsim/sched/bpf/agent/recipes"
 	"github.com/schedsim/schedsim/sched/class"
 	"github.com/schedsim/schedsim/sched/class/ext"
 	"github.com/schedsim/schedsim/sim"
@@ -73,6 +73,15 @@ func newRig(t *testing.T, c rigConfig) *rig {
 	return r
 }
 
+// open opens a policy and closes it.
+func (r *rig) open(p sched.Policy) error {
+	_, err := p.Open(sched.Env{Machine: r.m, Kernel: r.k})
+	if e := p.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
 // enable opens and enables a policy.
 func (r *rig) enable(p sched.Policy) {
 	r.t.Helper()
@@ -125,7 +134,7 @@ func (r *rig) options(engine string) Options {
 	if err != nil {
 		r.t.Skipf("engine %s: %v", engine, err)
 	}
-	return Options{Kernel: r.kernel, Mem: r.space, Engine: e, Agent: agent.Presets()}
+	return Options{Kernel: r.kernel, Mem: r.space, Engine: e, Agent: recipes.New(recipes.Options{})}
 }
 
 // loop is a behaviour that repeats its steps.

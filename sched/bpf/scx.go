@@ -183,7 +183,7 @@ func precheck(o *link.Object) error {
 }
 
 // others tells of the programs that are loaded beside the callbacks: what a loader would attach elsewhere or run by hand.
-func (p *Policy) others(o *link.Object) {
+func (p *Policy) others(o *link.Object, e Edit) {
 	for _, prog := range o.Programs {
 		if !prog.AutoLoad {
 			continue
@@ -194,6 +194,9 @@ func (p *Policy) others(o *link.Object) {
 		}
 		if used || p.attached[prog.Name] {
 			continue
+		}
+		if prog.Kind == elf.KindSyscall && p.user != nil && !e.Unknown {
+			continue // for the user-space half, which is there
 		}
 		if _, ok := kfuncs.ContextOf(prog); !ok {
 			p.notice(fmt.Sprintf("%s: program %s (%s) is not used by the scheduler's table", o.Name, prog.Name, prog.Section))

@@ -35,6 +35,7 @@ type setting struct {
 	name string
 	dur  *sim.Duration
 	num  *int
+	text *string
 }
 
 func (c *Costs) settings() []setting {
@@ -53,6 +54,12 @@ func apply(list []setting, args map[string]any) error {
 			continue
 		}
 		used++
+		if s.text != nil {
+			if *s.text, ok = v.(string); !ok {
+				return fmt.Errorf("%s: %v, want a name", s.name, v)
+			}
+			continue
+		}
 		n, ok := number(v)
 		switch {
 		case !ok && s.dur != nil:

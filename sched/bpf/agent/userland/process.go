@@ -49,7 +49,7 @@ var (
 )
 
 // New makes the agent of that kind: "userland", "rustland" or "rlfifo". Args are its settings by name: those of Costs in lower
-// case, and "batch" of userland, "slice" of rlfifo, "slice" and "slice_min" of rustland.
+// case, "comm", which is the name of the process, and "batch" of userland, "slice" of rlfifo, "slice" and "slice_min" of rustland.
 func New(kind string, args map[string]any) (*Agent, error) {
 	var a *Agent
 	var list []setting
@@ -67,6 +67,7 @@ func New(kind string, args map[string]any) (*Agent, error) {
 	default:
 		return nil, fmt.Errorf("no user-space scheduler %q%s", kind, elf.DidYouMean(kind, Kinds()))
 	}
+	list = append(list, setting{name: "comm", text: &a.comm})
 	if err := apply(list, args); err != nil {
 		return nil, fmt.Errorf("agent %s: %w", kind, err)
 	}
@@ -78,7 +79,7 @@ func Kinds() []string { return []string{"rlfifo", "rustland", "userland"} }
 
 // Prepare makes the process, whose id the programs are to know.
 func (a *Agent) Prepare(e *agent.Env, o *elf.Object) (agent.Edit, error) {
-	spec := sim.TaskSpec{Comm: a.comm, Behavior: a, Orphan: true}
+	spec := sim.TaskSpec{Comm: a.comm, Behavior: a, Group: sim.SchedulerGroup, Orphan: true}
 	if a.ext {
 		spec.Policy = sim.PolicyExt
 	}
@@ -173,12 +174,4 @@ func (p place) get(b []byte) uint64 {
 		return uint64(binary.LittleEndian.Uint32(b[p.off:]))
 	}
 	return binary.LittleEndian.Uint64(b[p.off:])
-}
-
-func (p place) set(b []byte, v uint64) {
-	if p.size == 4 {
-		binary.LittleEndian.PutUint32(b[p.off:], uint32(v))
-		return
-	}
-	binary.LittleEndian.PutUint64(b[p.off:], v)
 }

@@ -33,10 +33,10 @@ type queueWorker struct {
 
 // listed is a task that it has heard of.
 type listed struct {
-	pid                int32
-	sumExec, vruntime  uint64
-	prev, next         *listed
-	inList, everListed bool
+	pid               int32
+	sumExec, vruntime uint64
+	prev, next        *listed
+	inList            bool
 }
 
 func (w *queueWorker) start(l *agent.Loaded) error {
