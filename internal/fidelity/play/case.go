@@ -83,7 +83,8 @@ func (l *Lab) options(c *fidelity.Case, n int) (Options, error) {
 	}
 	if len(c.Runs) > 0 {
 		r := c.Runs[n%len(c.Runs)]
-		o.Tick, o.Others = sim.Duration(max(0, r.Window.TickNS)), r.Others
+		// With its seed random durations are those that the recorded tasks had.
+		o.Tick, o.Others, o.Seed = sim.Duration(max(0, r.Window.TickNS)), r.Others, r.Manifest.Seed
 	} else {
 		o.Threads = LabThreads(m)
 		o.Tick = sim.Duration(n) * tickPeriod / 2 % tickPeriod
