@@ -41,6 +41,9 @@ func phase(seed uint64) sim.Duration {
 	return phases[(seed-1)%uint64(len(phases))]
 }
 
+// tapped ends the names of schedulers in runs with a stream of callbacks.
+const tapped = "-tap"
+
 func pack(l *lab, j *job.Job, g *guestFiles, objects []string) (*packer, error) {
 	p := &packer{l: l, j: j, files: map[string][]byte{}, objects: append(objects, l.objects()...),
 		tools: map[string]string{"qemu": l.qemuVersion(), "guest": g.hash}}
@@ -89,7 +92,12 @@ func (p *packer) step(s *job.Step) error {
 				if err != nil {
 					return err
 				}
-				play.Stream, play.Events = s.Stream, s.Events
+				play.Stream, play.StreamNS, play.Events = s.Stream, int64(s.StreamMS)*1e6, s.Events
+				if s.Stream && len(play.Agent) > 0 {
+					// Its figures are not those of a run without.
+					play.Manifest.Scheduler += tapped
+					play.Manifest.Note = "callbacks were recorded, which took time away from the tasks"
+				}
 				p.guest.Steps = append(p.guest.Steps, job.GuestStep{Play: play})
 			}
 		}

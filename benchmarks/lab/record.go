@@ -25,7 +25,7 @@ type matrix struct {
 	seeds                 []uint64
 	stream, apart         bool
 	dir, objects          string
-	timeout               int
+	timeout, streamMS     int
 }
 
 func recordCommand(ctx context.Context, args []string) error {
@@ -34,7 +34,8 @@ func recordCommand(ctx context.Context, args []string) error {
 	scheduler := f.String("scheduler", "", "schedulers, comma-separated; none: all")
 	cpus := f.String("cpus", "1,2,4", "numbers of CPUs")
 	seeds := f.String("seeds", "", "seeds; none: 1 on one CPU, on more 1,2,3")
-	stream := f.Bool("stream", false, "record the callbacks too, which takes time away from the workload")
+	stream := f.Bool("stream", false, "record the callbacks too; the schedulers' names then end in "+tapped)
+	streamMS := f.Int("stream-ms", 0, "how much of the window the callbacks are recorded of; 0: all")
 	apart := f.Bool("apart", false, "a boot for each workload")
 	dir := f.String("o", "benchmarks/lab/recorded", "folder of the recorded runs")
 	objects := f.String("objects", "", "folders with objects, comma-separated")
@@ -42,7 +43,7 @@ func recordCommand(ctx context.Context, args []string) error {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	m := matrix{stream: *stream, apart: *apart, dir: *dir, objects: *objects, timeout: *timeout}
+	m := matrix{stream: *stream, apart: *apart, dir: *dir, objects: *objects, timeout: *timeout, streamMS: *streamMS}
 	l, err := here()
 	if err != nil {
 		return err
@@ -168,7 +169,7 @@ func (m *matrix) record(ctx context.Context, l *lab) error {
 // boot records one boot and returns how many runs failed. What was recorded before a failure is kept.
 func (m *matrix) boot(ctx context.Context, l *lab, cpus int, seed uint64, list []string) (int, error) {
 	j := &job.Job{CPUs: cpus, Seed: seed, SettleMS: 2000 + 37*int(seed-1), TimeoutS: m.timeout,
-		Steps: []job.Step{{Do: "play", Workloads: list, Schedulers: m.schedulers, Stream: m.stream}}}
+		Steps: []job.Step{{Do: "play", Workloads: list, Schedulers: m.schedulers, Stream: m.stream, StreamMS: m.streamMS}}}
 	if err := j.Check(); err != nil {
 		return 0, err
 	}

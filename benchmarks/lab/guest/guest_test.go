@@ -72,9 +72,9 @@ func TestStream(t *testing.T) {
 		{At: 150, Kind: 4, CPU: 1, A: 1},
 		{At: 1500, Kind: 2, PID: 7, A: 1},
 	}
-	text := func(lost bool) string {
+	text := func(length int64, lost bool) string {
 		var b strings.Builder
-		s := stream(records, run, 100, lost)
+		s := stream(records, run, length, 100, lost)
 		if err := s.Write(&b); err != nil {
 			t.Fatal(err)
 		}
@@ -85,10 +85,13 @@ func TestStream(t *testing.T) {
 	}
 	want := "cpus 2\ntick 30\nuntil 1000\ntask 7 -3 a-0\n" +
 		"-10 0 select_cpu 7 0x0 0x8 20 5\n-5 0 select_cpu_ret 7 0x1 0x1 20 5\n50 1 dispatch 0 0x1 0x0\n"
-	if d := cmp.Diff(want, text(false)); d != "" {
+	if d := cmp.Diff(want, text(0, false)); d != "" {
 		t.Error(d)
 	}
-	if s := text(true); !strings.Contains(s, "until 50\n") {
+	if s := text(20, false); !strings.Contains(s, "until 20\n") || strings.Contains(s, "dispatch") {
+		t.Errorf("20 ns:\n%s", s)
+	}
+	if s := text(0, true); !strings.Contains(s, "until 50\n") {
 		t.Errorf("CPU 1 has lost records since 50 ns:\n%s", s)
 	}
 }

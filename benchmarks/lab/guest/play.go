@@ -245,7 +245,7 @@ func (g *guest) report(a *agent, p *job.Play, cpus int, exit *fidelity.Exit, cou
 			return err
 		}
 		b.Reset()
-		if err := stream(calls, run, res.zero, lost).Write(&b); err != nil {
+		if err := stream(calls, run, p.StreamNS, res.zero, lost).Write(&b); err != nil {
 			return err
 		}
 		g.raw(base+".ops", b.Bytes())

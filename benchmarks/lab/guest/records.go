@@ -122,9 +122,12 @@ var callNames = [...]string{"", "select_cpu", "enqueue", "dequeue", "dispatch", 
 	"set_weight", "set_cpumask", "update_idle", "cpu_acquire", "cpu_release", "init_task", "exit_task", "enable", "disable", "cpu_online",
 	"cpu_offline"}
 
-// stream is what was recorded of callbacks, as text. It is whole up to the end of the window, or up to the first loss.
-func stream(records []record, run *fidelity.Run, zero int64, lost bool) *fidelity.Stream {
+// stream is what was recorded of callbacks, as text: length of the window, all if it is 0, or up to the first loss.
+func stream(records []record, run *fidelity.Run, length, zero int64, lost bool) *fidelity.Stream {
 	s := &fidelity.Stream{CPUs: run.Manifest.CPUs, Tick: run.Window.TickNS, Until: run.Window.LengthNS}
+	if length > 0 {
+		s.Until = min(s.Until, length)
+	}
 	for _, t := range run.Tasks {
 		s.Tasks = append(s.Tasks, fidelity.StreamTask{PID: t.PID, Nice: t.Nice, Name: t.Name})
 	}
@@ -133,7 +136,7 @@ func stream(records []record, run *fidelity.Run, zero int64, lost bool) *fidelit
 		r := &records[i]
 		at := int64(r.At) - zero
 		last[r.CPU] = at
-		if int(r.Kind) >= len(callNames) || at > run.Window.LengthNS {
+		if int(r.Kind) >= len(callNames) || at > s.Until {
 			continue
 		}
 		op := fidelity.Op{At: at, CPU: int32(r.CPU), Name: callNames[r.Kind], PID: r.PID}

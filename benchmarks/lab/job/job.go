@@ -40,6 +40,8 @@ type Step struct {
 	// Stream asks for the callbacks, Events for the stream of scheduler events.
 	Stream bool `json:"stream,omitempty"`
 	Events bool `json:"events,omitempty"`
+	// StreamMS is how much of the window the stream is of; 0: all.
+	StreamMS int `json:"stream_ms,omitempty"`
 	// Objects are files.
 	Objects []string `json:"objects,omitempty"`
 	// Argv is the command, Add further files: path in the guest to path on the host.
@@ -134,9 +136,10 @@ type Play struct {
 	Tasks    []string    `json:"tasks"`
 	Duration int64       `json:"duration"`
 	// Agent are the commands that bring the scheduler into charge; none: the kernel's own is.
-	Agent  []string `json:"agent,omitempty"`
-	Stream bool     `json:"stream,omitempty"`
-	Events bool     `json:"events,omitempty"`
+	Agent    []string `json:"agent,omitempty"`
+	Stream   bool     `json:"stream,omitempty"`
+	StreamNS int64    `json:"stream_ns,omitempty"` // 0: of the whole window
+	Events   bool     `json:"events,omitempty"`
 }
 
 // Verify is an object to ask the verifier about.
