@@ -99,8 +99,8 @@ func TestTolerance(t *testing.T) {
 		{"misses, 1 CPU", Figure{Misses, "a"}, "w", "eevdf", 1, []float64{40}, false, 0},
 		{"misses, more", Figure{Misses, "a"}, "w", "eevdf", 4, []float64{100}, false, 1},
 		{"throughput", Figure{Units, "a"}, "w", "eevdf", 4, []float64{100}, false, 2},
-		{"response, EEVDF", Figure{ResponseP50, "a"}, "w", "eevdf", 4, []float64{1e6}, false, 2e5},
-		{"response, sched_ext", Figure{ResponseP50, "a"}, "w", "scx_simple", 4, []float64{1e6}, false, 1e4},
+		{"response, EEVDF", Figure{ResponseP50, "a"}, "periodic-4", "eevdf", 4, []float64{1e6}, false, 2e5},
+		{"response, sched_ext", Figure{ResponseP50, "a"}, "periodic-4", "scx_simple", 4, []float64{1e6}, false, 1e4},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got := tolerance(tc.figure, &Case{Workload: tc.workload, Scheduler: tc.scheduler, CPUs: tc.cpus}, newSample(tc.kernel), tc.weighted)
@@ -197,7 +197,7 @@ func TestTables(t *testing.T) {
 			[]string{"hogs-1 scx_simple 1: 2 runs of 7.2.13 (icount)", "60.20 %", "60.00 % – 60.40 %", "70.00 %", "+9.80 %", "±0.5 % of a CPU", "miss"}},
 		{"misses", func(b *strings.Builder) error { return WriteMisses(b, list) }, []string{"share high", "share low", "19.2"}},
 		{"markdown", func(b *strings.Builder) error { return WriteMarkdown(b, list) },
-			[]string{"| hogs-1 | scx_simple | 1 | 2 | 2 | 2 |", "## Misses", "| 19.2 |", "### hogs-1 scx_simple 1"}},
+			[]string{"| share | 0, 2 | 0.0 % | | |", "| hogs-1 | scx_simple | 1 | 2 | 2 | 2 |", "## Misses", "| 19.2 |"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var b strings.Builder

@@ -1,6 +1,8 @@
 package play
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -76,6 +78,9 @@ func (l *Lab) options(c *fidelity.Case, n int) (Options, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return Options{}, err
+	}
+	if sum := sha256.Sum256(text); m.WorkloadSHA256 != "" && m.WorkloadSHA256 != hex.EncodeToString(sum[:]) {
+		return Options{}, &MissingError{"workload", m.Workload + ".json as it was recorded", l.Workloads}
 	}
 	o := Options{
 		Name: path, Workload: text, Scheduler: m.Scheduler, Case: m.Scheduler, CPUs: m.CPUs, Topo: m.Topo,

@@ -1,0 +1,79 @@
+package play
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/schedsim/schedsim/internal/fidelity"
+	"github.com/schedsim/schedsim/machines"
+)
+
+// page is the committed comparison: misses by case name.
+func page(t *testing.T) map[string]int {
+	t.Helper()
+	data, err := os.ReadFile("../../../docs/fidelity-measured.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	misses := map[string]int{}
+	for line := range strings.Lines(string(data)) {
+		f := strings.Split(line, "|")
+		var cpus, runs, hit, missed, rest int
+		if len(f) != 9 {
+			continue
+		}
+		if _, err := fmt.Sscan(strings.Join(f[3:8], " "), &cpus, &runs, &hit, &missed, &rest); err == nil {
+			misses[fmt.Sprintf("%s %s %d", strings.TrimSpace(f[1]), strings.TrimSpace(f[2]), cpus)] = missed
+		}
+	}
+	return misses
+}
+
+// TestRecorded: no case of those whose schedulers are here has more figures beyond their tolerances than the committed page
+// says. After a change that makes more hit, or that is right although fewer do, scripts/fidelity writes the page anew.
+func TestRecorded(t *testing.T) {
+	cases, err := fidelity.Load(recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lab, err := machines.Get("lab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := page(t)
+	l := &Lab{Workloads: []string{recorded + "/../workloads"}, Objects: []string{"../../../examples/bpf"}, Costs: lab.Machine.Costs}
+	compared := 0
+	for _, c := range cases {
+		if testing.Short() && c.CPUs > 1 {
+			continue
+		}
+		runs, err := l.Case(c)
+		if missing := (*MissingError)(nil); errors.As(err, &missing) && missing.What == "object" {
+			continue
+		}
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		compared++
+		want, ok := known[c.Name()]
+		if !ok {
+			t.Errorf("%s: not on the page", c.Name())
+			continue
+		}
+		if cmp := fidelity.Compare(c, runs); cmp.Count(fidelity.Miss) > want {
+			t.Errorf("%s: %d figures are beyond their tolerances, %d on the page:", c.Name(), cmp.Count(fidelity.Miss), want)
+			for _, r := range cmp.Rows {
+				if r.Verdict == fidelity.Miss {
+					t.Logf("%s: %v to %v, here %v", r.Figure, r.Kernel.Min, r.Kernel.Max, r.Simulator.Median)
+				}
+			}
+		}
+	}
+	if compared == 0 {
+		t.Error("nothing was compared")
+	}
+}
