@@ -145,3 +145,25 @@ name b-2-0000
 		})
 	}
 }
+
+func TestLoggedExit(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		log  []string
+		want *fidelity.Exit
+	}{
+		{"nothing", []string{`6,1,2,-;sched_ext: BPF scheduler "a" enabled`}, nil},
+		{"orderly", []string{`6,1,2,-;sched_ext: BPF scheduler "a" disabled (unregistered from user space)`},
+			&fidelity.Exit{Kind: 64, Reason: "unregistered from user space", AtNS: -1}},
+		{"the last", []string{
+			`6,1,2,-;sched_ext: BPF scheduler "a" disabled (unregistered from BPF)`,
+			`3,2,2,-;sched_ext: BPF scheduler "b" disabled (runtime error)`, `3,3,2,-;sched_ext: b: non-existent DSQ 0x7`, `3,4,2,-;   foo+0x1`,
+		}, &fidelity.Exit{Kind: 1024, Reason: "runtime error", Message: "non-existent DSQ 0x7", AtNS: -1}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if d := cmp.Diff(tc.want, loggedExit(tc.log)); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}

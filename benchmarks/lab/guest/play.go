@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -85,15 +84,6 @@ func (g *guest) attach(a *agent, p *job.Play, cpus int) error {
 	return nil
 }
 
-// exitInfo is user_exit_info as schedulers keep it.
-type exitInfo struct {
-	Kind   int    `json:"kind"`
-	Code   int64  `json:"exit_code"`
-	Reason string `json:"reason"`
-	Msg    string `json:"msg"`
-	Dump   string `json:"dump"`
-}
-
 // detach ends the scheduler. The exit is nil if it was in charge until now.
 func (g *guest) detach(a *agent, p *job.Play) (*fidelity.Exit, []fidelity.Counter, error) {
 	if len(p.Agent) == 0 {
@@ -103,17 +93,9 @@ func (g *guest) detach(a *agent, p *job.Play) (*fidelity.Exit, []fidelity.Counte
 	running := read("/sys/kernel/sched_ext/state") == "enabled"
 	var exit *fidelity.Exit
 	if !running {
-		exit = &fidelity.Exit{Reason: "unknown: the scheduler keeps no exit information", AtNS: -1}
-		answer, err := a.do("exit")
-		if err != nil {
+		var err error
+		if exit, err = g.why(a); err != nil {
 			return nil, nil, err
-		}
-		var i exitInfo
-		if err := json.Unmarshal(answer, &i); err != nil {
-			return nil, nil, err
-		}
-		if i.Kind != 0 {
-			exit = &fidelity.Exit{Kind: i.Kind, Code: i.Code, Reason: i.Reason, Message: i.Msg, Dump: i.Dump, AtNS: -1}
 		}
 	}
 	if p.Stream {
