@@ -12,7 +12,7 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 	}
 	if t.inWait {
 		t.inWait = false
-		m.trace(TraceFutexWait, t, nil, 1)
+		m.traceReturn(TraceFutexWait, t, t.waitRet)
 	}
 	s := t.Prog.Next(t, m.now)
 	switch s.Kind {
@@ -34,7 +34,7 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 			return
 		}
 		m.trace(TraceFutexWait, t, nil, 0)
-		t.inWait = true
+		t.inWait, t.waitRet = true, 0
 		s.Queue.add(t)
 		timeout := Never
 		if s.Dur > 0 {
@@ -51,8 +51,8 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 			f = WakeSync
 		}
 		m.trace(TraceFutexWake, t, nil, 0)
-		m.WakeQueue(s.Queue, int(s.N), f)
-		m.trace(TraceFutexWake, t, nil, 1)
+		n := m.WakeQueue(s.Queue, int(s.N), f)
+		m.traceReturn(TraceFutexWake, t, int64(n))
 	case StepFork:
 		if s.Spawn == nil {
 			m.fail(fmt.Errorf("task %s: fork without a task", t))

@@ -252,13 +252,15 @@ func (m *Machine) countStep(t *Task) bool {
 // Where timers expire at the same time, they run before any CPU goes back to its task: on a CPU they are of one interrupt.
 func (m *Machine) fireTick() {
 	timers := m.q.NextIn(int64(m.now), phaseTimer)
+	first := NoCPU
+	if m.tickOrder != nil {
+		if first = m.tickOrder(m.now); first >= 0 && int(first) < len(m.cpus) {
+			m.tickCPU(&m.cpus[first], timers)
+		}
+	}
 	for id := nextBit(m.busy, 0); id >= 0 && m.err == nil; id = nextBit(m.busy, id+1) {
-		if c := &m.cpus[id]; c.busySince < m.now {
-			m.this = c.id
-			m.schedTick(c)
-			if !timers {
-				m.resume(c)
-			}
+		if CPU(id) != first {
+			m.tickCPU(&m.cpus[id], timers)
 		}
 	}
 	if timers {
@@ -266,6 +268,18 @@ func (m *Machine) fireTick() {
 	}
 	if nextBit(m.busy, 0) >= 0 {
 		m.armTick()
+	}
+}
+
+// tickCPU is the tick of c, if it has one.
+func (m *Machine) tickCPU(c *cpu, timers bool) {
+	if c.curr == c.idle || c.busySince >= m.now {
+		return
+	}
+	m.this = c.id
+	m.schedTick(c)
+	if !timers {
+		m.resume(c)
 	}
 }
 

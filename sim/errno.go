@@ -19,6 +19,8 @@ const (
 	EINVAL Errno = 22
 	ENOSPC Errno = 28
 	ERANGE Errno = 34
+
+	etimedout Errno = 110
 )
 
 // errnoTexts is what user space prints for error numbers that operations on the machine, maps and helpers return.

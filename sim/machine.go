@@ -25,6 +25,9 @@ type Config struct {
 	// ClockSkew is how far the clock of each CPU is ahead of the time, by CPU; nil: all show the time.
 	ClockSkew []Duration
 	Seed      uint64
+	// TickOrder says which CPU has the tick of the time at first; the others follow in order of number. On a real machine that
+	// is a race. Nil: CPU 0.
+	TickOrder func(at Time) CPU
 	// Sink takes the records; nil drops them.
 	Sink Sink
 }
@@ -89,6 +92,7 @@ type Machine struct {
 
 	tick       eventq.Event
 	tickEnd    eventq.Event
+	tickOrder  func(at Time) CPU
 	tickPeriod Duration
 
 	tasks       taskTable
@@ -160,7 +164,7 @@ func New(c Config) (*Machine, error) {
 		hz = 250
 	}
 	m := &Machine{
-		topo: c.Topo, layout: layout, mem: c.Mem, costs: c.Costs, seed: c.Seed, sink: c.Sink,
+		topo: c.Topo, layout: layout, mem: c.Mem, costs: c.Costs, seed: c.Seed, sink: c.Sink, tickOrder: c.TickOrder,
 		rands: map[string]*rand.Rand{}, processes: map[string]*Task{}, tickPeriod: Second / Duration(hz),
 		cpus: make([]cpu, n), busy: make([]uint64, (n+63)/64),
 	}

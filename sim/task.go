@@ -162,6 +162,7 @@ type taskRun struct {
 	killed         bool          // it ends when it next runs
 	toPin          int32         // calls of migrate_disable that it makes when it next runs
 	inWait         bool          // in a StepWait
+	waitRet        int64         // what that returns: 0, or an error number
 
 	nextWoken     *Task // on the wake list of its CPU
 	wakeQueued    bool

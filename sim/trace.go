@@ -30,7 +30,8 @@ const (
 	// TraceTick is the function scx_tick (sched_ext's part of the tick) on ThisCPU.
 	TraceTick
 	// TraceFutexWait and TraceFutexWake are the functions behind waiting on, and waking from, a queue of a workload
-	// (__futex_wait, futex_wake): Task is the one that calls, N is 1 when the call returns and 0 when it begins.
+	// (__futex_wait, futex_wake): Task is the one that calls, N is 1 when the call returns and 0 when it begins. They return 0
+	// or -ETIMEDOUT, and the number of tasks that were woken.
 	TraceFutexWait
 	TraceFutexWake
 	// NrTracePoints is their number.
@@ -44,6 +45,7 @@ type TraceArgs struct {
 	Cgroup      *Cgroup
 	N           uint64
 	Text        string
+	Ret         int64 // what a function returns, at its end
 }
 
 // tracers are the funcs at each point, in order of attaching. A point without any costs one comparison.
@@ -79,6 +81,13 @@ func (m *Machine) Traced(p TracePoint) bool { return m.tracers.at[p] != nil }
 func (m *Machine) trace(p TracePoint, t *Task, c *Cgroup, n uint64) {
 	if m.tracers.at[p] != nil {
 		m.runTracers(TraceArgs{Point: p, Task: t, Cgroup: c, N: n})
+	}
+}
+
+// traceReturn is trace for the end of a function.
+func (m *Machine) traceReturn(p TracePoint, t *Task, ret int64) {
+	if m.tracers.at[p] != nil {
+		m.runTracers(TraceArgs{Point: p, Task: t, N: 1, Ret: ret})
 	}
 }
 

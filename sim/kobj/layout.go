@@ -112,6 +112,7 @@ func (l *Layout) fields() []field {
 		{"rq.nr_switches", 8, &r.nrSwitches, required},
 		{"rq.clock", 8, &r.clock, required},
 		{"rq.clock_task", 8, &r.clockTask, required},
+		{"rq.clock_pelt", 8, &r.clockPelt, required},
 		{"rq.scx.flags", 4, &r.scxFlags, required},
 		{"rq.scx.nr_running", 4, &r.scxNrRunning, required},
 		{"rq.scx.cpu_released", 1, &r.scxCPUReleased, optional},

@@ -2,8 +2,8 @@ package kobj
 
 // rqOffsets are the offsets of the fields of a struct rq.
 type rqOffsets struct {
-	nrRunning, cpu, curr, idle, nrSwitches, clock, clockTask uint32
-	scxFlags, scxNrRunning, scxCPUReleased                   uint32
+	nrRunning, cpu, curr, idle, nrSwitches, clock, clockTask, clockPelt uint32
+	scxFlags, scxNrRunning, scxCPUReleased                              uint32
 }
 
 // RQ is a view of a runqueue, struct rq.
@@ -36,11 +36,13 @@ func (r RQ) SetIdle(addr uint64) { r.setU64(r.l.rq.idle, addr) }
 func (r RQ) NrSwitches() uint64     { return r.u64(r.l.rq.nrSwitches) }
 func (r RQ) SetNrSwitches(v uint64) { r.setU64(r.l.rq.nrSwitches, v) }
 
-// Clock is rq->clock in ns; the setter sets clock_task too.
+// Clock is rq->clock in ns; the setter sets clock_task too, and clock_pelt, as for a CPU at full speed. rq->lost_idle_time
+// stays 0.
 func (r RQ) Clock() uint64 { return r.u64(r.l.rq.clock) }
 func (r RQ) SetClock(ns uint64) {
 	r.setU64(r.l.rq.clock, ns)
 	r.setU64(r.l.rq.clockTask, ns)
+	r.setU64(r.l.rq.clockPelt, ns)
 }
 
 // SCXFlags is rq->scx.flags (SCX_RQ_*), SCXNrRunning rq->scx.nr_running.

@@ -21,6 +21,7 @@ type stream struct {
 	until int64 // ms from T0 to the end
 	tasks []streamTask
 	ops   []streamOp
+	first map[int64]int // by ms from T0 to a tick: the CPU that had it first, if not CPU 0
 }
 
 type streamTask struct {
@@ -28,6 +29,7 @@ type streamTask struct {
 	nice  int
 	vtime uint64
 	cpu   int
+	bound bool // to that CPU
 	wakes []streamWake
 }
 
@@ -78,10 +80,22 @@ func readStream(t *testing.T, name string) (s stream, at []int64) {
 			if _, err := fmt.Sscanf(line, "tick %d", &s.phase); err != nil {
 				t.Fatal(line, err)
 			}
-		case line[:4] == "task":
-			if _, err := fmt.Sscanf(line, "task %d %d %d %d", &k.pid, &k.nice, &k.vtime, &k.cpu); err != nil {
+		case line[:5] == "order":
+			var at int64
+			var cpu int
+			if _, err := fmt.Sscanf(line, "order %d %d", &at, &cpu); err != nil {
 				t.Fatal(line, err)
 			}
+			if s.first == nil {
+				s.first = map[int64]int{}
+			}
+			s.first[at] = cpu
+		case line[:4] == "task", line[:5] == "bound":
+			var word string
+			if _, err := fmt.Sscanf(line, "%s %d %d %d %d", &word, &k.pid, &k.nice, &k.vtime, &k.cpu); err != nil {
+				t.Fatal(line, err)
+			}
+			k.bound = word == "bound"
 			s.tasks = append(s.tasks, k)
 		case line[:4] == "wake":
 			if _, err := fmt.Sscanf(line, "wake %d %d %s", &k.pid, &w.at, &run); err != nil {
@@ -121,6 +135,9 @@ func (k streamTask) behavior(t0 sim.Time, cpus int) sim.Behavior {
 	all := make([]sim.CPU, cpus)
 	for i := range all {
 		all[i] = sim.CPU(i)
+	}
+	if k.bound {
+		all = []sim.CPU{sim.CPU(k.cpu)}
 	}
 	s := &steps{once: true, list: []sim.Step{
 		{Kind: sim.StepSetAffinity, CPUs: []sim.CPU{sim.CPU(k.cpu)}}, sleep(sim.Millisecond),
@@ -197,67 +214,69 @@ func recorder(k *Kernel, pid map[*sim.Task]int32, vtime bool, note func(streamOp
 	}
 }
 
-// TestGolden replays the workload of a recorded stream and expects the recorded callbacks, with their arguments, in
-// the recorded order on each CPU.
+// TestGolden replays the workload of a recorded stream of one CPU and expects the recorded callbacks, with their arguments.
 //
-// On one CPU all costs are off. Leaving idle then takes no time, while both busy loops of the recording woke on the CPU's
-// way out of idle, so their wakeups are moved together. On two CPUs the order of what the CPUs do depends on how long
-// the tick and the way out of idle take, and these two costs are on.
+// All costs are off. Leaving idle then takes no time, while both busy loops of the recording woke on the CPU's way out of idle, so
+// their wakeups are moved together.
 func TestGolden(t *testing.T) {
 	for _, tc := range []struct {
 		name, file string
 		vtime      bool
-		costs      sim.Costs
 	}{
-		{"fifo", "testdata/fifo_hogs.txt", false, sim.Costs{}},
-		{"vtime", "testdata/vtime_hogs.txt", true, sim.Costs{}},
-		{"fifo on two CPUs", "testdata/fifo_hogs_2cpus.txt", false, sim.Costs{Tick: 3 * sim.Microsecond, IdleExit: 50 * sim.Microsecond}},
+		{"fifo", "testdata/fifo_hogs.txt", false},
+		{"vtime", "testdata/vtime_hogs.txt", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			want, at := readStream(t, tc.file)
-			r := newRig(t, rigOptions{topo: fmt.Sprintf("1n1l%dc1t", want.cpus), costs: tc.costs})
-			if tc.costs.IdleExit == 0 {
-				want.wakeTogether(at)
+			want.wakeTogether(at)
+			got, gotAt := want.simulate(t, sim.Costs{}, tc.vtime)
+			if d := cmp.Diff(want.ops, got); d != "" {
+				t.Fatalf("callbacks differ (-recorded +simulated):\n%s", d)
 			}
-			t0 := ms(40 + 4 - want.phase)
-			pid := map[*sim.Task]int32{}
-			var got []streamOp
-			var gotAt []sim.Time
-			r.enable(recorder(r.k, pid, tc.vtime, func(o streamOp) {
-				if now := r.m.Now(); now >= t0 {
-					got, gotAt = append(got, o), append(gotAt, now)
-				}
-			}))
-			for _, k := range want.tasks {
-				p := r.spawn(sim.TaskSpec{Comm: fmt.Sprint(k.pid), Nice: k.nice, Behavior: k.behavior(t0, want.cpus)})
-				pid[p] = k.pid
-			}
-			r.run(t0 - 1)
-			for p, id := range pid {
-				for _, k := range want.tasks {
-					if k.pid == id {
-						p.K.SetDSQVtime(k.vtime)
-					}
-				}
-			}
-			r.run(t0 + ms(want.until) - 1)
-			if err := r.k.check(); err != nil {
-				t.Error(err)
-			}
-			for cpu := range want.cpus {
-				wantOps, wantAt := onCPU(want.ops, at, cpu)
-				gotOps, gotAt := onCPU(got, gotAt, cpu)
-				if d := cmp.Diff(wantOps, gotOps); d != "" {
-					t.Fatalf("callbacks on CPU %d differ (-recorded +simulated):\n%s", cpu, d)
-				}
-				// The recorded times are not reproduced, but nothing may be further away than a tick's work.
-				for i := range gotOps {
-					if d := int64(gotAt[i]-t0) - wantAt[i]; d < -60_000 || d > 60_000 {
-						t.Fatalf("op %d (%v): at %v, recorded at %v", i, gotOps[i], gotAt[i]-t0, sim.Time(wantAt[i]))
-					}
-				}
-			}
+			near(t, got, gotAt, at)
 		})
+	}
+}
+
+// simulate replays the workload and returns the callbacks, with their times from T0.
+func (s *stream) simulate(t *testing.T, costs sim.Costs, vtime bool) (got []streamOp, at []int64) {
+	t0 := ms(40 + 4 - s.phase)
+	r := newRig(t, rigOptions{topo: fmt.Sprintf("1n1l%dc1t", s.cpus), costs: costs, ticks: func(at sim.Time) sim.CPU {
+		return sim.CPU(s.first[int64(at-t0)/int64(sim.Millisecond)])
+	}})
+	pid := map[*sim.Task]int32{}
+	r.enable(recorder(r.k, pid, vtime, func(o streamOp) {
+		if now := r.m.Now(); now >= t0 {
+			got, at = append(got, o), append(at, int64(now-t0))
+		}
+	}))
+	for _, k := range s.tasks {
+		p := r.spawn(sim.TaskSpec{Comm: fmt.Sprint(k.pid), Nice: k.nice, Behavior: k.behavior(t0, s.cpus)})
+		pid[p] = k.pid
+	}
+	r.run(t0 - 1)
+	for p, id := range pid {
+		for _, k := range s.tasks {
+			if k.pid == id {
+				p.K.SetDSQVtime(k.vtime)
+			}
+		}
+	}
+	r.run(t0 + ms(s.until) - 1)
+	if err := r.k.check(); err != nil {
+		t.Error(err)
+	}
+	return got, at
+}
+
+// near fails if a callback came further from its recorded time than what a tick's work takes; the times themselves are not
+// reproduced.
+func near(t *testing.T, got []streamOp, gotAt, at []int64) {
+	t.Helper()
+	for i := range got {
+		if d := gotAt[i] - at[i]; d < -60_000 || d > 60_000 {
+			t.Fatalf("op %d (%v): at %v, recorded at %v", i, got[i], sim.Time(gotAt[i]), sim.Time(at[i]))
+		}
 	}
 }
 

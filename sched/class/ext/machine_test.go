@@ -94,6 +94,7 @@ type rigOptions struct {
 	seed   uint64
 	fair   bool // the real fair class instead of plain
 	skew   []sim.Duration
+	ticks  func(sim.Time) sim.CPU
 }
 
 func newRig(tb testing.TB, o rigOptions) *rig {
@@ -108,7 +109,7 @@ func newRig(tb testing.TB, o rigOptions) *rig {
 	r := &rig{}
 	r.T, _ = tb.(*testing.T)
 	c := sim.Config{
-		Topo: tp, Costs: o.costs, Seed: o.seed, ClockSkew: o.skew,
+		Topo: tp, Costs: o.costs, Seed: o.seed, ClockSkew: o.skew, TickOrder: o.ticks,
 		Classes: func(m *sim.Machine) []sim.Class {
 			r.k = New(m)
 			normal := sim.Class(newPlain(m, "fair"))

@@ -19,12 +19,15 @@ type replay struct {
 	byPID       map[int32]*replayTask
 	ops         []streamOp
 	at          []int64
+	first       map[int64]int // as in stream
 }
 
 type replayTask struct {
 	r     *replay
 	pid   int32
 	vtime uint64
+	cpu   int // where it sleeps at T0, if that matters
+	bound bool
 	acts  []replayAct
 	pos   int
 	t0    *sim.Time
@@ -69,9 +72,21 @@ func readReplay(t *testing.T, name string) *replay {
 			scan(line, "until %d", &r.until)
 		case "next":
 			scan(line, "next %d", &r.next)
-		case "task":
-			k := &replayTask{r: r}
-			scan(line, "task %d %d", &k.pid, &k.vtime)
+		case "order":
+			var at int64
+			var cpu int
+			scan(line, "order %d %d", &at, &cpu)
+			if r.first == nil {
+				r.first = map[int64]int{}
+			}
+			r.first[at] = cpu
+		case "task", "bound":
+			k := &replayTask{r: r, bound: word == "bound"}
+			if r.cpus > 1 {
+				scan(line, word+" %d %d %d", &k.pid, &k.vtime, &k.cpu)
+			} else {
+				scan(line, "task %d %d", &k.pid, &k.vtime)
+			}
 			r.tasks, r.byPID[k.pid] = append(r.tasks, k), k
 		case "wake":
 			scan(line, "wake %d %d %d", &pid, &a.at, &a.peer)
