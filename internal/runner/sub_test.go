@@ -32,6 +32,8 @@ func TestSubs(t *testing.T) {
 		{name: "fifo", sub: "fifo"},
 		{name: "vtime", sub: "vtime"},
 		{name: "queues of CPUs", sub: "rr"},
+		{name: "the same object", sub: cidObject},
+		{name: "another object", sub: "../../sched/bpf/testdata/sub.bpf.o"},
 		{name: "the cgroup goes", sub: "fifo", kind: ops.ExitUnregKern, code: ops.ECodeRsnCgroupOffline,
 			timeline: `{"at": "500ms", "do": "move", "task": "job", "cgroup": "/other"}, {"at": "600ms", "do": "rmdir", "cgroup": "/jobs"}`},
 	} {
@@ -41,7 +43,8 @@ func TestSubs(t *testing.T) {
 				t.Fatalf("exit %+v, subs %+v", res.Report.Exit, res.Report.Subs)
 			}
 			s := res.Report.Subs[0]
-			if s.Scheduler != tc.sub || s.Cgroup != "/jobs" {
+			if name := map[string]string{cidObject: "cid", "../../sched/bpf/testdata/sub.bpf.o": "sub"}[tc.sub]; s.Scheduler != tc.sub && s.Scheduler != name ||
+				s.Cgroup != "/jobs" {
 				t.Errorf("%+v", s)
 			}
 			if tc.kind == ops.ExitNone {

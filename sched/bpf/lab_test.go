@@ -127,7 +127,7 @@ var (
 	// frame is a line of a backtrace; there are none here.
 	frame = regexp.MustCompile(`^ +[a-zA-Z0-9_.]+\+0x[0-9a-f]+/0x[0-9a-f]+$`)
 	// taskLine begins what is said of a task, cpuLine of a CPU. value is what differs from run to run.
-	taskLine = regexp.MustCompile(`^ [* ][A-Z] `)
+	taskLine = regexp.MustCompile(`^ [* ][A-Z] [^ ]*\[0\] \*`)
 	cpuLine  = regexp.MustCompile(`^CPU [0-9]+ *: `)
 	exitLine = regexp.MustCompile(`^.*\[0\] triggered`)
 	currLine = regexp.MustCompile(`curr=.*\[0\] class=[a-z]+_sched_class`)
@@ -156,7 +156,7 @@ func dumpLines(dump string) []string {
 			default:
 				line = exitLine.ReplaceAllString(line, "T[#] triggered")
 				line = currLine.ReplaceAllString(line, "curr=T[#] class=C")
-				line = taskLine.ReplaceAllString(line, " T ")
+				line = taskLine.ReplaceAllString(line, " T[0] *")
 				line = cpuLine.ReplaceAllString(line, "CPU #: ")
 				line = value.ReplaceAllString(strings.ReplaceAll(line, "dsq_id=(n/a)", "dsq_id=0x0"), "#")
 			}

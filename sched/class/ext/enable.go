@@ -82,6 +82,8 @@ func (k *Kernel) newSched(t *ops.Table, c *sim.Cgroup, parent *sched) *sched {
 		info:     &ops.ExitInfo{ExitCPU: -1},
 		pcpu:     make([]schedCPU, len(k.rqs)),
 	}
+	k.Unregister(t)
+	k.registered = append(k.registered, s)
 	s.cgroup, s.parent = c, parent
 	if parent != nil {
 		s.level = parent.level + 1

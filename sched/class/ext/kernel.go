@@ -40,6 +40,8 @@ type Kernel struct {
 	enabling bool
 	nobody   bool // code runs on behalf of no instance: see As
 	dying    []*sched
+	// registered are the instances that were enabled and not unregistered, which may have ended.
+	registered []*sched
 	// nrSubs is the number of sub-schedulers: while there is none, every task is of the root.
 	nrSubs int
 	// groupSched is cgrp->scx_sched by Cgroup.Index; nil means the root's.

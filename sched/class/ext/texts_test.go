@@ -313,7 +313,8 @@ func TestAs(t *testing.T) {
 	f := newFamily(t, "1n1l1c1t")
 	child := newNode(f.rig, "child").table()
 	child.SubCgroupID = f.b.ID
-	if _, err := f.k.EnableSub(child); err != nil {
+	sub, err := f.k.EnableSub(child)
+	if err != nil {
 		t.Fatal(err)
 	}
 	const dsq = 77
@@ -332,6 +333,14 @@ func TestAs(t *testing.T) {
 	}
 	if ret := f.k.CreateDSQ(dsq, -1); ret != 0 {
 		t.Errorf("as the root: %d", ret)
+	}
+	sub.Disable(ops.ExitUnreg)
+	if ret := as(child); ret != -EEXIST {
+		t.Errorf("as the child, which has ended: %d, want %d", ret, -EEXIST)
+	}
+	f.k.Unregister(child)
+	if ret := as(child); ret != -ENODEV {
+		t.Errorf("as the child, which is forgotten: %d, want %d", ret, -ENODEV)
 	}
 	f.allRun()
 
