@@ -168,7 +168,7 @@ func (a *app) root() *cobra.Command {
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage("%s", flagError(c, err))
 	})
-	cmd.AddCommand(a.runCommand(), a.compareCommand(), a.listCommand(), a.verifyCommand(), a.dumpCommand(), a.headerCommand(), a.versionCommand(), a.fidelityCommand(), a.ladderCommand())
+	cmd.AddCommand(a.runCommand(), a.compareCommand(), a.listCommand(), a.verifyCommand(), a.dumpCommand(), a.recipeCommand(), a.headerCommand(), a.versionCommand(), a.fidelityCommand(), a.ladderCommand())
 	complete(cmd)
 	return cmd
 }

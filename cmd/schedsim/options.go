@@ -18,6 +18,7 @@ import (
 	"github.com/schedsim/schedsim/machines"
 	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/sched/bpf"
+	"github.com/schedsim/schedsim/sched/bpf/agent"
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/sim/topo"
 	"github.com/schedsim/schedsim/vm"
@@ -39,6 +40,7 @@ type simFlags struct {
 	machine  string
 	cost     []string
 	globals  []string
+	recipe   string
 	members  []string
 	checked  bool
 	noVerify bool
@@ -70,7 +72,10 @@ func (f *simFlags) register(cmd *cobra.Command) {
 	fs.StringArrayVar(&f.cost, "cost", nil, "set numbers of the machine: `name=value,...`, such as switch=2us,ipi=1us,hz=1000; repeatable\n"+
 		"('schedsim list machines' shows all)")
 	fs.StringVar(&f.costs, "costs", "on", "overheads of the machine: on is --machine "+machines.Default+", off is --machine off")
-	fs.StringArrayVarP(&f.globals, "set-global", "G", nil, "set a global variable of the object before it is loaded: `name=value`; repeatable")
+	fs.StringArrayVarP(&f.globals, "set-global", "G", nil, "set a global variable of the object before it is loaded: `name=value`, such as slice_ns=5ms, table[3]=1,\n"+
+		"cfg.mode=FAST; repeatable")
+	fs.StringVar(&f.recipe, "recipe", "", "what the object's own loader would do, as a `NAME` of 'schedsim recipe list' or a file\n"+
+		"(default: by the name in its ops table)")
 	fs.StringArrayVar(&f.members, "ops", nil, "set members of the scheduler's struct sched_ext_ops before it is loaded: `member=value,...`, where a value\n"+
 		"is a number, flags joined by | (SCX_OPS_ may be left out), or for a callback a program or NULL; repeatable")
 	fs.BoolVar(&f.checked, "checked", false, "keep all run-time checks in BPF programs, also those that verification has shown to be needless, and\n"+
@@ -149,10 +154,17 @@ func (a *app) options(f *simFlags, schedulers []string, workload string) (runner
 	switch {
 	case len(o.Globals) > 0 && !object:
 		return o, usage("-G sets variables of objects, but no scheduler is one: %s", strings.Join(schedulers, ", "))
+	case f.recipe != "" && !object:
+		return o, usage("--recipe is for objects, but no scheduler is one: %s", strings.Join(schedulers, ", "))
 	case len(o.Members) > 0 && !object:
 		return o, usage("--ops sets members of objects' tables, but no scheduler is one: %s", strings.Join(schedulers, ", "))
 	}
-	if err := checkGlobals(o.Globals, schedulers); err != nil {
+	if f.recipe != "" {
+		if o.Recipe, err = openRecipe(f.recipe); err != nil {
+			return o, err
+		}
+	}
+	if err := checkGlobals(k, o.Globals, schedulers); err != nil {
 		return o, err
 	}
 	if object && notice != "" {
@@ -196,7 +208,7 @@ func perfMap(name string, object bool, schedulers []string) (io.Writer, error) {
 
 // checkGlobals tells of variables that an object among the schedulers does not have, or that cannot have the value. Objects
 // that cannot be read are left for the loader to refuse.
-func checkGlobals(globals map[string]any, schedulers []string) error {
+func checkGlobals(k *kernels.Kernel, globals map[string]any, schedulers []string) error {
 	for _, name := range slices.Sorted(maps.Keys(globals)) {
 		for _, s := range schedulers {
 			if !runner.IsObject(s) {
@@ -211,7 +223,11 @@ func checkGlobals(globals map[string]any, schedulers []string) error {
 			if err != nil {
 				continue
 			}
-			if err := o.CheckVar(name, globals[name]); err != nil {
+			v, err := agent.AdaptVar(k, o, name, globals[name])
+			if err == nil {
+				err = o.CheckVar(name, v)
+			}
+			if err != nil {
 				return usage("-G %w", err)
 			}
 		}

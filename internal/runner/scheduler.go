@@ -91,7 +91,11 @@ func (o *Options) object(k *kernels.Kernel, space *mem.Space, scheduler string, 
 	}
 	file, table := bpf.SplitTable(scheduler)
 	b.Table, b.Kernel, b.Mem, b.Engine = table, k, space, engine
-	b.Agent = recipes.New(recipes.Options{Recipe: o.Recipe, Log: o.RecipeLog})
+	given := recipes.Options{Log: o.RecipeLog}
+	if scheduler == o.Scheduler { // not for sub-schedulers
+		given.Recipe = o.Recipe
+	}
+	b.Agent = recipes.New(given)
 	b.Notice, b.Checked, b.NoVerify, b.Permissions = o.notice, o.Checked, o.NoVerify, o.Permissions
 	b.Print = func(at sim.Time, cpu sim.CPU, line string) {
 		o.notice(fmt.Sprintf("%s cpu %d: %s", at, cpu, strings.TrimRight(line, "\n")))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/schedsim/schedsim/examples"
 	"github.com/schedsim/schedsim/sched"
+	"github.com/schedsim/schedsim/sched/bpf/agent/recipes"
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/vm"
 	"github.com/schedsim/schedsim/vm/sys"
@@ -84,7 +85,7 @@ func TestCheckedIsTheSame(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				o.Kernel, o.Mem = r.kernel, r.space
+				o.Kernel, o.Mem, o.Agent = r.kernel, r.space, recipes.New(recipes.Options{})
 				p := example(t, name, o)
 				r.enable(p)
 				proved, accesses := 0, 0

@@ -44,6 +44,9 @@ func Source(name string) (recipe, script string, err error) {
 	return string(b), r.Script, nil
 }
 
+// ScriptName is the file of the script, "" without one.
+func (r *Recipe) ScriptName() string { return r.scriptFile }
+
 func unknown(name string) error {
 	return fmt.Errorf("no recipe %q%s", name, elf.DidYouMean(name, Names()))
 }

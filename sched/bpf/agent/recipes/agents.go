@@ -2,27 +2,18 @@ package recipes
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/schedsim/schedsim/sched/bpf/agent"
 	"github.com/schedsim/schedsim/sched/bpf/agent/userland"
 	"github.com/schedsim/schedsim/vm/elf"
 )
 
-// goAgents are the agents that recipes can name: user-space halves that are more than a recipe says.
-func goAgents() map[string]func(args map[string]any) (agent.Agent, error) {
-	all := map[string]func(args map[string]any) (agent.Agent, error){}
-	for _, kind := range userland.Kinds() {
-		all[kind] = func(args map[string]any) (agent.Agent, error) { return userland.New(kind, args) }
-	}
-	return all
-}
-
-// goAgent makes the agent that a recipe names.
+// goAgent makes the agent that a recipe names: a user-space half that is more than a recipe can say.
 func goAgent(r *Recipe, x *runner) (agent.Agent, error) {
-	all := goAgents()
-	f, ok := all[r.Agent]
-	if !ok {
-		return nil, fmt.Errorf("recipe %s: no agent %q%s", r.Name, r.Agent, elf.DidYouMean(r.Agent, sorted(all)))
+	kinds := userland.Kinds()
+	if !slices.Contains(kinds, r.Agent) {
+		return nil, fmt.Errorf("recipe %s: no agent %q%s", r.Name, r.Agent, elf.DidYouMean(r.Agent, kinds))
 	}
 	args := map[string]any{}
 	for i := range r.AgentArgs {
@@ -33,5 +24,9 @@ func goAgent(r *Recipe, x *runner) (agent.Agent, error) {
 		}
 		args[s.key] = v
 	}
-	return f(args)
+	a, err := userland.New(r.Agent, args)
+	if err != nil {
+		return nil, fmt.Errorf("recipe %s: %w", r.Name, err)
+	}
+	return a, nil
 }

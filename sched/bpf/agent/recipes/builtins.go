@@ -57,6 +57,7 @@ func (x *runner) builtins() starlark.StringDict {
 	loaded("new", x.fnNew)
 	loaded("arena", x.fnArena)
 	loaded("arena_write", x.fnArenaWrite)
+	loaded("setattr", x.fnSetattr)
 	d["run"] = starlark.NewBuiltin("run", x.fnRun)
 	loaded("every", x.fnEvery)
 	loaded("after", x.fnAfter)
@@ -390,6 +391,17 @@ func (x *runner) fnNew(unpack func(...any) error) (starlark.Value, error) {
 		return nil, err
 	}
 	return &cellValue{c, name, x}, nil
+}
+
+// fnSetattr sets a member by its name.
+func (x *runner) fnSetattr(unpack func(...any) error) (starlark.Value, error) {
+	var o starlark.HasSetField
+	var name string
+	var v starlark.Value
+	if err := unpack("value", &o, "name", &name, "to", &v); err != nil {
+		return nil, err
+	}
+	return starlark.None, o.SetField(name, v)
 }
 
 // fnArena is what lies at a user address of the arena.

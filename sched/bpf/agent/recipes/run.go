@@ -306,9 +306,30 @@ func (x *runner) global(e *agent.Edit, path string, n *node) error {
 
 // short is a value in one line.
 func short(v any) string {
-	s := fmt.Sprint(v)
-	if list, ok := v.([]any); ok && len(list) > 16 {
-		s = fmt.Sprintf("%v... (%d elements)", fmt.Sprint(list[:16]), len(list))
+	s := ""
+	switch v := v.(type) {
+	case nil:
+	case map[string]any:
+		for i, k := range sorted(v) {
+			if i > 0 {
+				s += ", "
+			}
+			s += k + ": " + short(v[k])
+		}
+		s = "{" + s + "}"
+	case []any:
+		for i, e := range v[:min(len(v), 16)] {
+			if i > 0 {
+				s += " "
+			}
+			s += short(e)
+		}
+		s = "[" + s + "]"
+		if len(v) > 16 {
+			s = fmt.Sprintf("%s ... (%d elements)", s[:len(s)-1], len(v)) + "]"
+		}
+	default:
+		s = fmt.Sprint(v)
 	}
 	if len(s) > 160 {
 		s = s[:160] + "..."
