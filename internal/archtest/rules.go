@@ -85,7 +85,7 @@ var Rules = []Rule{
 
 	{Path: "internal/runner", May: []string{"..."}},
 	{Path: "internal/fidelity"},
-	{Path: "internal/fidelity/exits", TestAlso: []string{"internal/runner", "ops", "sim", "sim/topo", "workloads"}},
+	{Path: "internal/fidelity/exits", TestAlso: []string{"internal/runner", "ops", "sched/bpf", "sim", "sim/topo", "workloads"}},
 	{Path: "internal/fidelity/play", May: []string{"..."}},
 	{Path: "internal/ladder", May: []string{"..."}},
 	{Path: "internal/verdict", May: []string{"ops", "ops/kernels", "sched/bpf/attach", "vm/elf", "vm/ir", "vm/link", "vm/verifier"}},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/schedsim/schedsim/internal/runner"
 	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/sched/bpf"
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/sim/topo"
 	"github.com/schedsim/schedsim/workloads"
@@ -64,6 +65,7 @@ type endCase struct {
 	name, table string
 	mode        uint32
 	action      string
+	flags       string // of the table; "": those that it has
 }
 
 func readCases(t *testing.T) map[string]endCase {
@@ -78,7 +80,7 @@ func readCases(t *testing.T) map[string]endCase {
 		if line[0] == '#' {
 			continue
 		}
-		if _, err := fmt.Sscan(line, &c.name, &c.table, &c.mode, &c.action); err != nil {
+		if n, err := fmt.Sscan(line, &c.name, &c.table, &c.mode, &c.action, &c.flags); n < 4 {
 			t.Fatalf("%q: %v", line, err)
 		}
 		cases[c.name] = c
@@ -104,7 +106,14 @@ func simulate(t *testing.T, version string, c endCase) (o outcome) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var members []bpf.Member
+	if c.flags != "" {
+		if members, err = bpf.ParseMembers("flags=" + c.flags); err != nil {
+			t.Fatal(err)
+		}
+	}
 	res, err := runner.Run(runner.Options{
+		Members:   members,
 		Scheduler: "testdata/exits.bpf.o:" + c.table, Workload: w, Topo: tp, Kernel: version,
 		Globals: map[string]any{"mode": int64(c.mode)},
 		// A task that is there before the scheduler, as many are on a real machine.
@@ -141,6 +150,8 @@ func simulate(t *testing.T, version string, c endCase) (o outcome) {
 		o.Kind, o.Code, o.Reason, o.Msg = int(ops.ExitUnregKern), r[0].Code, r[0].Reason, r[0].Message
 	} else if e := res.Report.Exit; e != nil {
 		o.Kind, o.Code, o.Reason, o.Msg, o.Dump = int(e.Kind), e.Code, e.Reason, e.Message, e.Dump
+	} else if c.action == "detach" { // at the end of the run
+		o.Kind, o.Reason = int(ops.ExitUnreg), "unregistered from user space"
 	}
 	return o
 }
@@ -195,7 +206,7 @@ func TestExits(t *testing.T) {
 				if why := differ[version][want.Case]; why != "" {
 					t.Skip(why)
 				}
-				if c.action == "detach" || c.action == "sysrq" {
+				if c.action == "sysrq" {
 					t.Skip("the end comes from outside: TestOutside")
 				}
 				got := simulate(t, version, c)

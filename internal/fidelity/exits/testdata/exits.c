@@ -149,7 +149,21 @@ static int silent(enum libbpf_print_level l, const char *f, va_list a)
 	return l == LIBBPF_WARN && getenv("V") ? vfprintf(stderr, f, a) : 0;
 }
 
-static void one(const char *file, const char *name, const char *table, unsigned mode, const char *action)
+// set_flags sets the member flags of a table.
+static void set_flags(struct bpf_object *o, struct bpf_map *ops, unsigned long long flags)
+{
+	struct btf *btf = bpf_object__btf(o);
+	const struct btf_type *t = btf__type_by_id(btf, btf__find_by_name_kind(btf, "sched_ext_ops", BTF_KIND_STRUCT));
+	const struct btf_member *m = btf_members(t);
+	size_t size;
+	char *data = bpf_map__initial_value(ops, &size);
+
+	for (int i = 0; i < btf_vlen(t); i++)
+		if (!strcmp(btf__name_by_offset(btf, m[i].name_off), "flags"))
+			memcpy(data + m[i].offset / 8, &flags, sizeof(flags));
+}
+
+static void one(const char *file, const char *name, const char *table, unsigned mode, const char *action, const char *flags)
 {
 	struct bpf_object *o = bpf_object__open_file(file, 0);
 	struct bpf_map *map, *ops = NULL;
@@ -171,6 +185,8 @@ static void one(const char *file, const char *name, const char *table, unsigned 
 			if (want)
 				ops = map;
 		}
+	if (*flags)
+		set_flags(o, ops, strtoull(flags, NULL, 0));
 	if ((m = variable(o, ".rodata", "mode")))
 		*m = mode;
 	err = bpf_object__load(o);
@@ -193,7 +209,7 @@ static void one(const char *file, const char *name, const char *table, unsigned 
 				link = NULL;
 			}
 		}
-		for (int i = 0; i < 60 && !*(volatile unsigned *)&seen->exits; i++)
+		for (int i = 0; i < (err ? 3 : 60) && !*(volatile unsigned *)&seen->exits; i++)
 			nap(100);
 		if (!strcmp(action, "offline"))
 			put("/sys/devices/system/cpu/cpu1/online", "1");
@@ -220,7 +236,7 @@ static void one(const char *file, const char *name, const char *table, unsigned 
 
 int main(int argc, char **argv)
 {
-	char line[256], name[64], table[64], action[64];
+	char line[256], name[64], table[64], action[64], flags[64];
 	unsigned mode;
 	FILE *f;
 
@@ -232,7 +248,7 @@ int main(int argc, char **argv)
 	lseek(kmsg, 0, SEEK_END);
 	put("/proc/sysrq-trigger", "");
 	while (fgets(line, sizeof(line), f))
-		if (*line != '#' && sscanf(line, "%63s %63s %u %63s", name, table, &mode, action) == 4)
-			one(argv[1], name, table, mode, action);
+		if (*flags = 0, *line != '#' && sscanf(line, "%63s %63s %u %63s %63s", name, table, &mode, action, flags) >= 4)
+			one(argv[1], name, table, mode, action, flags);
 	return 0;
 }
