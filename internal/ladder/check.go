@@ -36,7 +36,9 @@ type Finding struct {
 }
 
 // Checks lists all checks.
-func Checks() []Check { return slices.Concat(shareChecks(), placeChecks(), latencyChecks(), duty()) }
+func Checks() []Check {
+	return slices.Concat(shareChecks(), placeChecks(), partChecks(), latencyChecks(), duty())
+}
 
 // CheckByName returns a check, nil if there is none of that name.
 func CheckByName(name string) *Check {

@@ -86,6 +86,9 @@ type Result struct {
 type Measured struct {
 	Load time.Duration `json:"load_ns"` // reading, verifying, compiling
 	Run  time.Duration `json:"run_ns"`  // attaching and simulating
+	// CPU is the CPU time of the process while it ran, those of the garbage collector's threads included. On a machine that does
+	// something else too it says more than Run. 0 where the system does not say.
+	CPU time.Duration `json:"run_cpu_ns"`
 	// Peak is the most memory that the process had resident, in bytes; 0 where the system does not say.
 	Peak uint64 `json:"peak_bytes"`
 }
@@ -97,12 +100,16 @@ type Outcome struct {
 	Measured Measured `json:"measured"`
 }
 
-// PerSecond is n per second of the run; 0 if it was not measured.
+// PerSecond is n per second of the run's CPU time, of its wall time where that is not known; 0 if it was not measured.
 func (m Measured) PerSecond(n float64) float64 {
-	if m.Run <= 0 {
+	d := m.CPU
+	if d <= 0 {
+		d = m.Run
+	}
+	if d <= 0 {
 		return 0
 	}
-	return n / m.Run.Seconds()
+	return n / d.Seconds()
 }
 
 // Run does a job. Whatever goes wrong with it is in the outcome.
@@ -121,9 +128,9 @@ func Run(j Job) Outcome {
 		seen = newSeen(o.Topo)
 		o.Sink = seen
 	}
-	opened := time.Time{}
+	opened, used := time.Time{}, cpuTime()
 	o.Tap = func(e sched.Env, _ *ops.Table) {
-		opened = time.Now()
+		opened, used = time.Now(), cpuTime()
 		if seen != nil {
 			seen.machine = e.Machine
 		}
@@ -134,7 +141,7 @@ func Run(j Job) Outcome {
 	if opened.IsZero() {
 		opened = end
 	}
-	out.Measured = Measured{Load: opened.Sub(start), Run: end.Sub(opened), Peak: peak()}
+	out.Measured = Measured{Load: opened.Sub(start), Run: end.Sub(opened), CPU: cpuTime() - used, Peak: peak()}
 	if err != nil {
 		res.Stage, res.Reason = stageOf(err, opened != end), oneLine(err)
 		return out

@@ -118,8 +118,10 @@ func (s *Seen) Record(r *sim.Record) {
 		s.Inserts = append(s.Inserts, Insert{At: r.At, PID: r.Task, DSQ: r.A, In: by.Call, On: by.CPU, Queued: int(r.B)})
 	case sim.KindTick:
 		t := Tick{At: r.At, CPU: r.CPU, PID: r.Task}
-		if task := s.machine.TaskByPID(r.Task); task != nil && r.Task > 0 {
-			t.Slice = task.K.Slice()
+		if s.machine != nil && r.Task > 0 {
+			if task := s.machine.TaskByPID(r.Task); task != nil {
+				t.Slice = task.K.Slice()
+			}
 		}
 		s.Ticks = append(s.Ticks, t)
 	case sim.KindKick:
@@ -138,7 +140,9 @@ func (s *Seen) finish(r *reports.Report) *Seen {
 	}
 	s.group = map[int32]string{}
 	for _, t := range r.Tasks {
-		s.group[t.PID] = t.Group
+		if t.Group != sim.SchedulerGroup {
+			s.group[t.PID] = t.Group
+		}
 	}
 	return s
 }

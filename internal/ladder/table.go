@@ -177,6 +177,7 @@ func (t *Table) speeds() ([]string, [][]string) {
 					load, peak = max(load, o.Measured.Load), max(peak, o.Measured.Peak)
 					wall += o.Measured.Load + o.Measured.Run
 					busy.Run += o.Measured.Run
+					busy.CPU += o.Measured.CPU
 					calls, insns = calls+o.Result.Callbacks, insns+o.Result.Insns
 				}
 			}
@@ -239,7 +240,7 @@ func (t *Table) WriteText(w io.Writer, o reports.TextOptions) error {
 		return nil
 	}
 	head, rows = t.speeds()
-	if _, err := fmt.Fprintf(w, "\nmeasured on %s: simulated seconds per second of each workload, then of all\n\n", t.largest()); err != nil {
+	if _, err := fmt.Fprintf(w, "\nmeasured on %s: simulated seconds per second of CPU time for each workload, then of all\n\n", t.largest()); err != nil {
 		return err
 	}
 	return writeList(w, o, head, rows, head[1:]...)
@@ -273,7 +274,7 @@ func (t *Table) WriteMarkdown(w io.Writer) error {
 		markdown(&b, []string{"object", "where", "how far", "why no further"}, rows)
 	}
 	if !t.Options.OnlyChecks {
-		fmt.Fprintf(&b, "\n### Measured on %s\n\nSimulated seconds per second of wall time for each workload; callbacks and instructions of all three; the most memory that a run had resident.\n\n", t.largest())
+		fmt.Fprintf(&b, "\n### Measured on %s\n\nSimulated seconds per second of CPU time (of the process, garbage collection included) for each workload; callbacks and instructions per second of all three; the most memory that a run had resident; load and wall are wall time, the latter of all runs.\n\n", t.largest())
 		head, rows = t.speeds()
 		markdown(&b, head, rows)
 	}
