@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -167,11 +168,12 @@ func (l *Object) createMap(i int) error {
 	if m.Section == "" {
 		return nil
 	}
-	// Follows bpf_object__populate_internal_map.
-	value := make([]byte, m.ValueSize)
-	copy(value, m.Data)
-	if _, err := l.call(sys.MapUpdateElem, sys.ElemAttr{Map: fd, Key: l.u.Add(make([]byte, 4)), Value: l.u.Add(value)}.Bytes()); err != nil {
-		return fmt.Errorf("map %q: data: %w", m.Name, err)
+	// Follows bpf_object__populate_internal_map, which writes through the mapping of the map. What is zero is zero already:
+	// large sections cost what is touched.
+	if data := bytes.TrimRight(m.Data, "\x00"); len(data) > 0 {
+		if err := l.p.Store(int(fd), 0, data); err != nil {
+			return fmt.Errorf("map %q: data: %w", m.Name, err)
+		}
 	}
 	if m.Frozen {
 		if _, err := l.call(sys.MapFreeze, sys.Words(uint32(fd))); err != nil {
