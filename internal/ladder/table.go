@@ -158,9 +158,7 @@ func (t *Table) largest() string {
 // speeds is the table of what was measured on the largest machine.
 func (t *Table) speeds() ([]string, [][]string) {
 	head := []string{"object", "load"}
-	for _, w := range t.Options.workloads() {
-		head = append(head, w)
-	}
+	head = append(head, t.Options.workloads()...)
 	head = append(head, "callbacks/s", "instructions/s", "memory", "wall")
 	shape := t.largest()
 	var rows [][]string
