@@ -280,7 +280,7 @@ static void act(struct action *a)
 			if (!t)
 				return;
 			t->start = NOW();
-			room(t, MAX_NOTES);
+			room(t, SPAWN_NOTES);
 			start(t);
 		}
 	} else {
@@ -324,6 +324,30 @@ static void operate(ns_t end)
 		for (int n; (n = atomic_load(&live)) > 0;)
 			fwait((_Atomic int *)&live, n);
 		return;
+	}
+}
+
+/* make_pool makes rooms for the tasks that will be forked, as many as is sensible, and spawned. */
+static void make_pool(void)
+{
+	size_t size = 0;
+
+	for (int i = 0; i < nactions; i++) {
+		int prog, n;
+
+		if (sscanf(actions[i].text, "spawn %d %d", &prog, &n) == 2)
+			size += room_size(prog, SPAWN_NOTES) * n * (actions[i].times < 64 ? actions[i].times : 64);
+	}
+	for (int i = 0; i < nprogs; i++)
+		for (int j = 0; j < progs[i].nphases; j++)
+			for (int k = 0; k < progs[i].phases[j].nops; k++)
+				if (progs[i].phases[j].ops[k].kind == OP_FORK)
+					size += room_size(progs[i].phases[j].ops[k].fork, FORK_NOTES) * 200;
+	if (size > MAX_POOL)
+		size = MAX_POOL;
+	if (size) {
+		pool = new_pages(size);
+		atomic_store(&pool_left, size);
 	}
 }
 
@@ -375,6 +399,7 @@ int main(int argc, char **argv)
 	n = atomic_load(&ntasks);
 	for (int i = 0; i < n; i++)
 		room(&tasks[i], MAX_NOTES);
+	make_pool();
 	/* T0 lies at a known phase of the 4 ms tick, whose multiples are those of CLOCK_MONOTONIC. */
 	zero = NOW() + lead;
 	zero = zero - zero % 4000000 + 4000000 + tick_phase;

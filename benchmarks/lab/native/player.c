@@ -86,6 +86,8 @@ struct task {
 #define STACK (16 << 10)
 #define MAX_NOTES 40000
 #define FORK_NOTES 64
+#define SPAWN_NOTES 4096
+#define MAX_POOL (32 << 20)
 #define MAX_TASKS 8192
 
 static struct prog *progs;
@@ -101,6 +103,8 @@ static struct timer *timers;
 static int nconds, nbarriers, nsems, ntimers;
 static cpu_set_t all_cpus;
 static ns_t zero, duration, lead, tick_phase;
+static char *pool;
+static _Atomic long pool_left;
 static ns_t clock_cost, look_cost, iter_ps, gap;
 
 /* The longest that a task spins between two looks at the clock, in ns. */
@@ -376,17 +380,36 @@ static struct task *new_task(int prog, const char *suffix, int forked)
 }
 
 /*
- * room makes what a task needs. Its pages are touched, so that the task does not fault while it is measured. Tasks fork too, so it
- * must not use malloc, which believes to be alone in the process.
+ * room makes what a task needs: a stack, notes and its timers. Their pages are touched, so that the task does not fault while it
+ * is measured. Tasks fork too, and must not use malloc, which believes to be alone in the process: while the workload runs,
+ * rooms come from a pool that was made before.
  */
+static size_t room_size(int prog, int notes)
+{
+	return (STACK + notes * sizeof(struct note) + progs[prog].nuniques * sizeof(struct timer) + 4095) & ~4095ul;
+}
+
+static char *new_pages(size_t size)
+{
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (p == MAP_FAILED)
+		die("no memory for tasks");
+	return p;
+}
+
 static void room(struct task *t, int notes)
 {
-	size_t uniques = progs[t->prog].nuniques * sizeof(struct timer);
+	size_t size = room_size(t->prog, notes);
+	char *p = NULL;
 
-	t->stack = mmap(NULL, STACK + notes * sizeof(struct note) + uniques, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (t->stack == MAP_FAILED)
-		die("no memory for a task");
+	if (atomic_load(&pool_left) >= (long)size) {
+		long left = atomic_fetch_sub(&pool_left, size);
+
+		if (left >= (long)size)
+			p = pool + left - size;
+	}
+	t->stack = p ? p : new_pages(size);
 	t->notes = (struct note *)(t->stack + STACK);
 	t->maxnotes = notes;
 	t->uniques = (struct timer *)(t->notes + notes);
