@@ -20,6 +20,10 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 		if s.Dur > 0 {
 			t.left, t.doing = runLeft(s.Dur), doRun
 		}
+	case StepRunClock:
+		if s.Dur > 0 {
+			t.clockEnd, t.doing = m.CPUTime(t)+s.Dur, doRunClock
+		}
 	case StepRunWall:
 		if s.Dur > 0 {
 			t.wallEnd, t.doing = m.now.Add(s.Dur), doRunWall

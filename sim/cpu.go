@@ -216,6 +216,10 @@ func (m *Machine) progress(c *cpu) {
 		if c.from >= t.wallEnd {
 			t.doing = doNext
 		}
+	case doRunClock:
+		if m.CPUTime(t) >= t.clockEnd {
+			t.doing = doNext
+		}
 	}
 }
 
@@ -233,6 +237,8 @@ func (m *Machine) armStep(c *cpu) {
 		}
 	case t.doing == doRunWall:
 		at = max(at, t.wallEnd)
+	case t.doing == doRunClock:
+		at = at.Add(max(t.clockEnd-m.CPUTime(t), 0))
 	}
 	if !c.step.Armed() || c.step.At() != int64(at) {
 		m.q.Arm(&c.step, int64(at), phaseStep)

@@ -215,3 +215,12 @@ func TestMigrateDisable(t *testing.T) {
 		t.Errorf("enabled twice: %v", err)
 	}
 }
+
+// TestRunClock: a run by the task's clock ends when the clock says so, overheads in between included; one by work does not.
+func TestRunClock(t *testing.T) {
+	x := newTiming(t, "1n1l2c1t", sim.Costs{Switch: 50_000, Tick: 100_000})
+	x.add("clock", 0, 0, sim.Step{Kind: sim.StepRunClock, Dur: 10 * ms})
+	x.add("work", 1, 0, work(10*ms))
+	x.end("clock", 10*ms+50_000) // the switch comes before, the ticks at 4 and 8 ms are in it
+	x.end("work", 10*ms+250_000)
+}

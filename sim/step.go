@@ -16,6 +16,9 @@ const (
 	StepExit StepKind = iota
 	// StepRun uses the CPU for Step.Dur of CPU time at capacity 1024.
 	StepRun
+	// StepRunClock uses the CPU until the task's own clock (CLOCK_THREAD_CPUTIME_ID) has advanced by Step.Dur: what interrupts and
+	// switches take from it meanwhile counts.
+	StepRunClock
 	// StepRunWall uses the CPU until Step.Dur of wall time has passed, preempted time included (rt-app's runtime).
 	StepRunWall
 	// StepSleep blocks for Step.Dur.

@@ -134,6 +134,8 @@ type taskRun struct {
 	// capacity rounds only once.
 	left    int64
 	wallEnd Time // end of the current StepRunWall
+	// clockEnd is the CPU time at which the current StepRunClock ends.
+	clockEnd Duration
 
 	timer   eventq.Event // end of a sleep; start of a task whose time has not come
 	timerOn CPU          // where the timer fires
@@ -180,6 +182,7 @@ const (
 	doNext doing = iota // nothing: the next step must be asked for
 	doRun
 	doRunWall
+	doRunClock
 )
 
 // setState sets the task's state in both places.

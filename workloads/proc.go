@@ -18,6 +18,7 @@ type Instance struct {
 	b        *Bound
 	zero     sim.Time
 	asleep   bool
+	byClock  bool
 	rand     func(name string) *rand.Rand
 	mutexes  []mutex
 	conds    []cond
@@ -46,13 +47,16 @@ type RunOptions struct {
 	// Asleep has the tasks there from the beginning of the run, asleep until their time comes, as the tasks of a program are
 	// that waits for all of them; otherwise they are forked then.
 	Asleep bool
+	// ByClock has tasks compute until their CPU clock says that they have, as programs do, and as those of recorded runs did; so what
+	// interrupts and switches take from them in between is part of it. Otherwise they have their time in full.
+	ByClock bool
 }
 
 // New makes the tasks of one run.
 func (b *Bound) New(o RunOptions) *Instance {
 	n := &b.w.objects
 	r := &Instance{
-		b: b, zero: o.Zero, asleep: o.Asleep, rand: o.Rand,
+		b: b, zero: o.Zero, asleep: o.Asleep, byClock: o.ByClock, rand: o.Rand,
 		mutexes: make([]mutex, len(n.mutex)), conds: make([]cond, len(n.cond)), sems: make([]sem, len(n.sem)),
 		barriers: make([]barrier, len(n.barrier)), timers: make([]timer, len(n.timer)),
 	}
@@ -292,6 +296,9 @@ func (p *proc) step(o *op, now sim.Time) (s sim.Step, ok, done bool) {
 
 	case rtapp.Run:
 		d := p.duration(o)
+		if p.r.byClock {
+			return sim.Step{Kind: sim.StepRunClock, Dur: d}, d > 0, true
+		}
 		return sim.Step{Kind: sim.StepRun, Dur: d}, d > 0, true
 
 	case rtapp.Runtime:

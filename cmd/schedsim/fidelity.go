@@ -31,6 +31,7 @@ type fidelityFlags struct {
 	json, markdown     bool
 	missesOnly         bool
 	streams            bool
+	costs              []string
 }
 
 func (a *app) fidelityCommand() *cobra.Command {
@@ -60,6 +61,7 @@ Exit codes:
 	fs.StringArrayVar(&f.workloads, "workloads", nil, "`folder` with the recorded workloads; repeatable (default: workloads beside the folder of the runs)")
 	fs.StringVar(&f.filter, "case", "", "only cases whose \"workload scheduler cpus\" matches this `pattern`, with * and ?")
 	fs.IntVar(&f.seeds, "seeds", 0, "runs of the simulator per case (default: 3)")
+	fs.StringArrayVar(&f.costs, "cost", nil, "change prices of the recorded machine, as for run: `name=value,...`; repeatable")
 	fs.BoolVar(&f.json, "json", false, "print the comparison as JSON")
 	fs.BoolVar(&f.markdown, "markdown", false, "print the comparison as Markdown, misses first")
 	fs.BoolVar(&f.missesOnly, "misses", false, "print the figures that are beyond their tolerance only, the greatest first")
@@ -80,7 +82,11 @@ func (a *app) fidelity(f *fidelityFlags, paths []string) error {
 	if f.seeds < 0 || f.seeds > 1000 {
 		return usage("--seeds %d: expected 1 to 1000", f.seeds)
 	}
-	lab := &play.Lab{Workloads: f.workloads, Objects: f.objects, Seeds: f.seeds, Costs: labCosts()}
+	costs, err := labCosts(f.costs)
+	if err != nil {
+		return usage("--cost %v", err)
+	}
+	lab := &play.Lab{Workloads: f.workloads, Objects: f.objects, Seeds: f.seeds, Costs: costs}
 	if len(lab.Workloads) == 0 {
 		lab.Workloads = workloadFolders(paths)
 	}
@@ -219,11 +225,16 @@ func workloadFolders(paths []string) []string {
 	return dirs
 }
 
-// labCosts are the costs of the machine that runs were recorded on.
-func labCosts() sim.Costs {
+// labCosts are the costs of the machine that runs were recorded on, with some changed.
+func labCosts(changes []string) (sim.Costs, error) {
 	p, err := machines.Get("lab")
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
-	return p.Machine.Costs
+	for _, c := range changes {
+		if err := p.Machine.Set(c); err != nil {
+			return sim.Costs{}, err
+		}
+	}
+	return p.Machine.Costs, nil
 }

@@ -71,7 +71,7 @@ func Run(o Options) (*Result, error) {
 	t0 := sim.Time(settle - o.Tick%tickPeriod)
 	p := &player{t0: t0, snapshotAt: o.SnapshotAt}
 	r := runner.Options{
-		Scheduler: o.Scheduler, Workload: w, Topo: tp, Duration: o.Length, Settle: sim.Duration(t0), Seed: o.Seed, Kernel: o.Kernel,
+		Scheduler: o.Scheduler, Workload: w, Topo: tp, Duration: o.Length, Settle: sim.Duration(t0), ByClock: true, Seed: o.Seed, Kernel: o.Kernel,
 		Members: o.Members, Globals: o.Globals, Costs: o.Costs, Sink: p, Notice: o.Notice,
 		Setup: func(m *sim.Machine) error {
 			p.m = m
