@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/schedsim/schedsim/ops/kernels"
+	"github.com/schedsim/schedsim/sched/class/ext"
 	"github.com/schedsim/schedsim/vm/elf"
 )
 
@@ -12,6 +14,9 @@ import (
 // scx_qmap do (tools/sched_ext, 7.2): the number of CPU hotplugs so far, and the cgroup of a sub-scheduler. It returns the
 // variables that go with it.
 func (p *Policy) place() (map[string]any, error) {
+	if p.env.Kernel.Table() == nil {
+		p.env.Kernel.SetOld(older(p.opt.Kernel))
+	}
 	if seq := p.env.Kernel.HotplugSeq(); seq != 0 && p.takes("hotplug_seq") {
 		if err := shadow(p.obj, p.tbl, p.opt.Kernel, Member{"hotplug_seq", strconv.FormatUint(seq, 10)}); err != nil {
 			return nil, err
@@ -34,6 +39,13 @@ func (p *Policy) place() (map[string]any, error) {
 		}
 	}
 	return set, nil
+}
+
+// older says in what the scheduler's kernel is not 7.2.
+func older(k *kernels.Kernel) ext.Old {
+	_, custody := k.EnumValue("SCX_DEQ_SCHED_CHANGE")
+	_, _, server := k.Field("rq.ext_server")
+	return ext.Old{Custody: !custody, Server: !server}
 }
 
 // takes tells whether the table has the scalar member and nobody has set it.

@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"cmp"
 	"testing"
 
 	"github.com/schedsim/schedsim/ops"
@@ -30,6 +31,8 @@ type rigConfig struct {
 	topo  string
 	costs sim.Costs
 	quiet bool // keep no records
+	// kernel is a version, "": 7.2.
+	kernel string
 }
 
 func newRig(t *testing.T, c rigConfig) *rig {
@@ -39,7 +42,7 @@ func newRig(t *testing.T, c rigConfig) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.kernel, err = kernels.Get("7.2"); err != nil {
+	if r.kernel, err = kernels.Get(cmp.Or(c.kernel, "7.2")); err != nil {
 		t.Fatal(err)
 	}
 	layout, err := kobj.NewLayout(r.kernel)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/sched/class/ext"
 	"github.com/schedsim/schedsim/sim"
 )
 
@@ -101,5 +102,24 @@ func TestSetServerRefused(t *testing.T) {
 				t.Error("the bandwidth has changed")
 			}
 		})
+	}
+}
+
+// TestNoServer: before 7.0 nothing keeps real-time tasks from starving those of sched_ext, and the servers of the fair class stay.
+func TestNoServer(t *testing.T) {
+	r := newRig(t, 2)
+	r.c.Ext.SetOld(ext.Old{Server: true})
+	base := r.c.DL.TotalBW()
+	r.enable(&ops.Table{})
+	if got := r.c.DL.TotalBW(); got != base {
+		t.Errorf("bandwidth %d, want %d", got, base)
+	}
+	rt := fifo("fifo", 50, hog())
+	rt.CPUs = []sim.CPU{1}
+	r.spawn(rt)
+	lo := r.spawn(sim.TaskSpec{Comm: "low", CPUs: []sim.CPU{1}, Behavior: hog()})
+	r.run(5 * sim.Second)
+	if ran := r.m.CPUTime(lo); ran != 0 {
+		t.Errorf("the task below ran for %v", ran)
 	}
 }

@@ -123,34 +123,41 @@ func TestCustody(t *testing.T) {
 		dsq  uint64 // where ops.enqueue puts the task; 0xffff: nowhere
 		act  func(r *rig, p *sim.Task)
 		want []uint64 // flags of ops.dequeue
+		old  []uint64 // the same before 7.1
 	}{
-		{"user DSQ, consumed", 0, func(r *rig, _ *sim.Task) { r.run(ms(1)) }, []uint64{0}},
-		{"user DSQ, nice", 0, func(r *rig, p *sim.Task) { r.m.SetNice(p, 1) }, []uint64{0x2_0000_000a}},
-		{"held, nice", 0xffff, func(r *rig, p *sim.Task) { r.m.SetNice(p, 1) }, []uint64{0x2_0000_000a}},
-		{"held, detached", 0xffff, func(r *rig, _ *sim.Task) { r.k.Disable(ops.ExitUnreg) }, []uint64{0x2_0000_000e}},
-		{"global DSQ", ops.DSQGlobal, func(r *rig, p *sim.Task) { r.m.SetNice(p, 1) }, nil},
-		{"local DSQ", ops.DSQLocal, func(r *rig, p *sim.Task) { r.m.SetNice(p, 1) }, nil},
+		{"user DSQ, consumed", 0, func(r *rig, _ *sim.Task) { r.run(ms(1)) }, []uint64{0}, nil},
+		{"user DSQ, nice", 0, func(r *rig, p *sim.Task) { r.m.SetNice(p, 1) }, []uint64{0x2_0000_000a}, nil},
+		{"held, nice", 0xffff, func(r *rig, p *sim.Task) { r.m.SetNice(p, 1) }, []uint64{0x2_0000_000a}, []uint64{0xa}},
+		{"held, detached", 0xffff, func(r *rig, _ *sim.Task) { r.k.Disable(ops.ExitUnreg) }, []uint64{0x2_0000_000e}, []uint64{0xe}},
+		{"global DSQ", ops.DSQGlobal, func(r *rig, p *sim.Task) { r.m.SetNice(p, 1) }, nil, nil},
+		{"local DSQ", ops.DSQLocal, func(r *rig, p *sim.Task) { r.m.SetNice(p, 1) }, nil, nil},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			r := newRig(t, rigOptions{})
-			var got []uint64
-			tb := fifoTable(r.k)
-			tb.Enqueue = func(p *sim.Task, f uint64) {
-				if tc.dsq != 0xffff {
-					r.k.DSQInsert(p, tc.dsq, ops.SliceDfl, f)
+		for _, old := range []bool{false, true} {
+			if old {
+				tc.name, tc.want = tc.name+", before 7.1", tc.old
+			}
+			t.Run(tc.name, func(t *testing.T) {
+				r := newRig(t, rigOptions{})
+				r.k.SetOld(Old{Custody: old})
+				var got []uint64
+				tb := fifoTable(r.k)
+				tb.Enqueue = func(p *sim.Task, f uint64) {
+					if tc.dsq != 0xffff {
+						r.k.DSQInsert(p, tc.dsq, ops.SliceDfl, f)
+					}
 				}
-			}
-			tb.Dequeue = func(_ *sim.Task, f uint64) { got = append(got, f) }
-			r.enable(tb)
-			p := r.spawn(sim.TaskSpec{Comm: "t", Behavior: hog()})
-			tc.act(r, p)
-			if !slices.Equal(got, tc.want) {
-				t.Errorf("ops.dequeue flags %#x, want %#x", got, tc.want)
-			}
-			if hasFlags(p, ops.TaskInCustody) != (tc.dsq == 0xffff || tc.dsq == 0) && r.k.State() == ops.Enabled && len(got) == 0 {
-				t.Errorf("flags %#x", p.K.SCXFlags())
-			}
-		})
+				tb.Dequeue = func(_ *sim.Task, f uint64) { got = append(got, f) }
+				r.enable(tb)
+				p := r.spawn(sim.TaskSpec{Comm: "t", Behavior: hog()})
+				tc.act(r, p)
+				if !slices.Equal(got, tc.want) {
+					t.Errorf("ops.dequeue flags %#x, want %#x", got, tc.want)
+				}
+				if !old && hasFlags(p, ops.TaskInCustody) != (tc.dsq == 0xffff || tc.dsq == 0) && r.k.State() == ops.Enabled && len(got) == 0 {
+					t.Errorf("flags %#x", p.K.SCXFlags())
+				}
+			})
+		}
 	}
 }
 

@@ -151,13 +151,13 @@ func (k *Kernel) dispatchEnqueue(sch *sched, r *rq, d *dsq, t *sim.Task, enqFlag
 // setState changes the owner; qseq brands the ownership of the policy.
 func (e *entity) setState(s opss, qseq uint64) { e.state, e.qseqQueued = s, qseq }
 
-// leaveCustody follows task_leave_custody.
+// leaveCustody follows task_leave_custody: it tells whether the policy is to be told.
 func (k *Kernel) leaveCustody(t *sim.Task) bool {
 	if !hasFlags(t, ops.TaskInCustody) || t.K.StickyCPU() >= 0 {
 		return false
 	}
 	clearFlags(t, ops.TaskInCustody)
-	return true
+	return !k.old.Custody
 }
 
 // localDSQPostEnq follows local_dsq_post_enq: what happens once a task is on the local DSQ of a CPU.

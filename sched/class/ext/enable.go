@@ -144,7 +144,7 @@ func (k *Kernel) rootEnable() int32 {
 		return ret
 	}
 	for i := range k.rqs {
-		if !k.m.ServerAttach(sim.CPU(i), k) {
+		if !k.old.Server && !k.m.ServerAttach(sim.CPU(i), k) {
 			k.print("sched_ext: failed to attach ext_server on CPU %d (%d)", i, -EBUSY)
 			return -EBUSY
 		}
@@ -218,7 +218,7 @@ func (k *Kernel) rootEnable() int32 {
 // it again. It does nothing on a machine without a fair class.
 func (k *Kernel) swapServers(fair bool) {
 	f := k.m.ClassByName("fair")
-	if f == nil {
+	if f == nil || k.old.Server {
 		return
 	}
 	for i := range k.rqs {

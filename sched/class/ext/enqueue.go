@@ -124,13 +124,14 @@ func clrTaskRunnable(e *entity, resetRunnableAt bool) {
 // opsDequeue follows ops_dequeue: it takes the task back from the policy.
 func (k *Kernel) opsDequeue(r *rq, e *entity, deqFlags uint64) {
 	clrTaskRunnable(e, false)
+	owned := e.state == opssQueued
 	switch e.state {
 	case opssQueueing:
 		panic("BUG: ext: task " + e.t.Comm + " is dequeued while it is enqueued")
 	case opssQueued:
 		e.setState(opssNone, 0)
 	}
-	if k.leaveCustody(e.t) && e.sch.has(ops.Dequeue) {
+	if (k.leaveCustody(e.t) || owned && k.old.Custody) && e.sch.has(ops.Dequeue) {
 		e.sch.callDequeue(r, e.t, deqFlags)
 	}
 }
@@ -139,7 +140,7 @@ func (k *Kernel) opsDequeue(r *rq, e *entity, deqFlags uint64) {
 func (k *Kernel) Dequeue(cpu sim.CPU, t *sim.Task, f sim.DeqFlags) bool {
 	r := &k.rqs[cpu]
 	deqFlags := uint64(f)
-	if deqFlags&(ops.DeqSleep|ops.DeqCoreSchedExec) == 0 {
+	if deqFlags&(ops.DeqSleep|ops.DeqCoreSchedExec) == 0 && !k.old.Custody {
 		deqFlags |= ops.DeqSchedChange
 	}
 	if !queued(t) {

@@ -46,6 +46,7 @@ type Kernel struct {
 	nrSubs int
 	// groupSched is cgrp->scx_sched by Cgroup.Index; nil means the root's.
 	groupSched []*sched
+	old        Old
 	// cidType is __scx_is_cid_type: CPUs are given to the policies as cids.
 	cidType bool
 	cids    cidTables
