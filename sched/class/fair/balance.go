@@ -256,7 +256,7 @@ func (c *Class) newidle(q *cpuQueue) bool {
 	}
 	next := now + c.hz()
 	moved := 0
-	if !c.overloaded {
+	if !c.overloaded || c.nrTasks == 0 { // there is nothing to pull where all tasks are another class's
 		next = min(next, sd.last+c.intervalTicks(sd, false))
 	} else {
 		c.updateBlocked(q)

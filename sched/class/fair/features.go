@@ -88,6 +88,8 @@ type config struct {
 	baseSlice uint64 // sysctl_sched_base_slice
 	normSlice uint64 // normalized_sysctl_sched_base_slice
 	tickNS    uint64 // TICK_NSEC
+
+	nrTasks int // queued on all runqueues of the class, which share the config
 }
 
 func (c *config) has(f Feature) bool { return c.feat&f != 0 }

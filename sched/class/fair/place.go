@@ -54,6 +54,7 @@ func (r *runq) account(e *entity) {
 		return
 	}
 	r.top.tasks.pushFront(e)
+	r.config.nrTasks++
 	r.hQueued++
 	if !e.delayed {
 		r.nrRunnable++
@@ -72,6 +73,7 @@ func (r *runq) unaccount(e *entity) {
 		return
 	}
 	r.top.tasks.remove(e)
+	r.config.nrTasks--
 	r.hQueued--
 	if !e.delayed {
 		r.nrRunnable--
