@@ -133,6 +133,9 @@ func (m *Machine) fireTimer(t *Task) {
 		}
 	} else {
 		m.TimerInterrupt(c.id)
+		if t.waitOn != nil {
+			t.waitRet = -int64(etimedout)
+		}
 		m.Wake(t, 0)
 	}
 	m.timerDone(c)

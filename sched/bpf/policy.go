@@ -82,6 +82,7 @@ type Policy struct {
 	agentErr error           // why the agent cannot go on
 	attached map[string]bool // tracing programs that have a place in the machine
 	onReg    []func()        // run when a table is registered
+	events   perfEvent       // what programs at tracepoints and kprobes are passed
 
 	unverified bool // a program that the verifier cannot judge was let through
 
@@ -196,7 +197,7 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 		Attach:    p.attachment(),
 		Checked:   p.opt.Checked,
 		Unjudged:  p.unjudged,
-		Idle:      idle,
+		Idle:      p.idle,
 		Trace:     p.trace,
 		Engine:    p.opt.Engine,
 		Budget:    p.opt.Budget,
@@ -241,7 +242,9 @@ func (p *Policy) load(linked *link.Object, edit Edit) error {
 	if err := p.agentLoaded(edit); err != nil {
 		return err
 	}
-	p.attachTraces(linked)
+	if err := p.attachTraces(linked); err != nil {
+		return err
+	}
 	if err := p.loaded.Attach(p.tbl.Name); err != nil {
 		return err
 	}
@@ -262,6 +265,9 @@ func (p *Policy) Close() error {
 	}
 	k := p.kernel
 	p.kernel, p.loaded = nil, nil
+	if p.table != nil {
+		p.env.Kernel.Unregister(p.table)
+	}
 	return k.Close()
 }
 

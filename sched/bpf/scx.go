@@ -3,6 +3,7 @@ package bpf
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/schedsim/schedsim/kfuncs"
 	"github.com/schedsim/schedsim/ops"
@@ -154,9 +155,17 @@ func (p *Policy) deprecatedField(off uint32) bool {
 }
 
 // idle tells of the programs that are loaded as the kernel would load them, and run by nobody here.
-func idle(prog *sys.Prog) bool {
+func (p *Policy) idle(prog *sys.Prog) bool {
 	switch prog.Linked().Kind {
-	case elf.KindIter, elf.KindLSM, elf.KindKprobe, elf.KindKretprobe, elf.KindTracepoint, elf.KindPerfEvent, elf.KindOther:
+	case elf.KindKprobe, elf.KindKretprobe, elf.KindTracepoint:
+		// The kernel does not know where they are going to be attached.
+		for _, o := range p.obj.Programs {
+			if strings.HasPrefix(o.Name, prog.Name()) && p.probeable(o.Kind, o.Section) {
+				return false
+			}
+		}
+		return true
+	case elf.KindIter, elf.KindLSM, elf.KindPerfEvent, elf.KindOther:
 		return true
 	}
 	return false

@@ -1,8 +1,8 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/vm/abi"
@@ -19,9 +19,21 @@ type hook struct {
 	point sim.TracePoint
 	// at says whether the event concerns the hook: with functions that are two points in one, entry or return.
 	when func(a *sim.TraceArgs) bool
-	// args are the arguments of the tracepoint or function.
-	args func(p *Policy, a *sim.TraceArgs) [5]uint64
+	// args are the arguments of the tracepoint or function, of which there are nargs; a function's result follows them.
+	args  func(p *Policy, a *sim.TraceArgs) [5]uint64
+	nargs int
+	ret   func(a *sim.TraceArgs) uint64
 }
+
+// result is what a function returned, 0 unless it is known better.
+func (h *hook) result(a *sim.TraceArgs) uint64 {
+	if h.ret == nil {
+		return 0
+	}
+	return h.ret(a)
+}
+
+func noArgs(*Policy, *sim.TraceArgs) [5]uint64 { return [5]uint64{} }
 
 // tracepoints are the tracepoints of the machine by name.
 func tracepoint(name string) (hook, bool) {
@@ -70,25 +82,26 @@ func tracepoint(name string) (hook, bool) {
 // function is a function of the kernel whose calls the machine knows of. What user space passes, such as the address of
 // a futex, is 0.
 func function(name string, entry bool) (hook, bool) {
-	h := hook{args: func(*Policy, *sim.TraceArgs) [5]uint64 { return [5]uint64{} }}
+	h := hook{args: noArgs}
 	returns := uint64(1)
 	if entry {
 		returns = 0
 	}
 	side := func(a *sim.TraceArgs) bool { return a.N == returns }
+	ret := func(a *sim.TraceArgs) uint64 { return uint64(a.Ret) }
 	switch name {
 	case "cpuset_write_resmask":
-		h.point = sim.TraceCpusetWrite
+		h.point, h.nargs = sim.TraceCpusetWrite, 4
 	case "scx_tick":
-		h.point = sim.TraceTick
+		h.point, h.nargs = sim.TraceTick, 1
 		h.args = func(p *Policy, _ *sim.TraceArgs) [5]uint64 {
 			m := p.env.Machine
 			return [5]uint64{m.RQ(m.ThisCPU()).Addr}
 		}
 	case "__futex_wait":
-		h.point, h.when = sim.TraceFutexWait, side
+		h.point, h.when, h.nargs, h.ret = sim.TraceFutexWait, side, 5, ret
 	case "futex_wake":
-		h.point, h.when = sim.TraceFutexWake, side
+		h.point, h.when, h.nargs, h.ret = sim.TraceFutexWake, side, 4, ret
 	default:
 		return hook{}, false
 	}
@@ -103,7 +116,7 @@ func (p *Policy) trace(prog *sys.Prog, name string) (func(), error) {
 	kind := prog.Kind()
 	if name == registered && kind != elf.KindTPBTF && kind != elf.KindRawTP {
 		c := caller{p, prog}
-		p.onReg = append(p.onReg, func() { p.traced(c, [5]uint64{}) })
+		p.onReg = append(p.onReg, func() { p.traced(c, make([]uint64, slots)) })
 		return func() {}, nil
 	}
 	var h hook
@@ -119,20 +132,30 @@ func (p *Policy) trace(prog *sys.Prog, name string) (func(), error) {
 	}
 	c := caller{p, prog}
 	return p.env.Machine.OnTrace(h.point, func(a *sim.TraceArgs) {
-		if h.when == nil || h.when(a) {
-			p.traced(c, h.args(p, a))
+		if h.when != nil && !h.when(a) {
+			return
 		}
+		var all [slots]uint64
+		args := h.args(p, a)
+		copy(all[:], args[:])
+		if kind == elf.KindFexit {
+			all[h.nargs] = h.result(a)
+		}
+		p.traced(c, all[:])
 	}), nil
 }
 
-// traced runs an attached program. It is no callback of the table, so its cost is charged and its faults are reported here.
-func (p *Policy) traced(c caller, args [5]uint64) {
-	if p.kernel == nil {
-		return // the policy was closed
+// traced runs an attached program.
+func (p *Policy) traced(c caller, args []uint64) {
+	if p.kernel != nil { // the policy is not closed
+		p.charged(func() { c.callWith(args) })
 	}
+}
+
+// charged runs a program that is no callback of the table, so its cost is charged and its faults are reported here.
+func (p *Policy) charged(run func()) {
 	defer p.env.Kernel.End(p.env.Kernel.As(p.table))
-	// What a function returned follows its arguments: 0.
-	c.callWith([]uint64{args[0], args[1], args[2], args[3], args[4], 0})
+	run()
 	if d := p.cost(); d > 0 {
 		p.env.Machine.Charge(p.env.Machine.ThisCPU(), sim.CostCallback, d)
 	}
@@ -143,17 +166,29 @@ func (p *Policy) traced(c caller, args [5]uint64) {
 
 // attachTraces attaches the object's tracing programs, in its order. What has no place in the machine stays loaded; it is
 // no error, since nothing that the simulator does would make it run.
-func (p *Policy) attachTraces(o *link.Object) {
+func (p *Policy) attachTraces(o *link.Object) error {
 	p.attached = map[string]bool{}
 	for _, prog := range o.Programs {
 		switch prog.Kind {
-		case elf.KindTPBTF, elf.KindRawTP, elf.KindFentry, elf.KindFexit, elf.KindFmodRet:
+		case elf.KindTPBTF, elf.KindRawTP, elf.KindFentry, elf.KindFexit, elf.KindFmodRet, elf.KindTracepoint, elf.KindKprobe, elf.KindKretprobe:
 		default:
 			continue
 		}
-		if !prog.AutoLoad || strings.HasPrefix(prog.Section, "?") || p.loaded.Prog(prog.Name) == nil {
+		if !prog.AutoLoad || p.loaded.Prog(prog.Name) == nil {
 			continue
 		}
-		p.attached[prog.Name] = p.loaded.AttachTrace(prog.Name) == nil
+		var err error
+		switch prog.Kind {
+		case elf.KindTracepoint, elf.KindKprobe, elf.KindKretprobe:
+			err = p.probe(p.loaded.Prog(prog.Name), prog)
+		default:
+			err = p.loaded.AttachTrace(prog.Name)
+		}
+		if err == nil {
+			p.attached[prog.Name] = true
+		} else if !errors.Is(err, abi.ENOENT) {
+			return err
+		}
 	}
+	return nil
 }

@@ -288,6 +288,12 @@ func perfmon(typ uint32) bool {
 	return false
 }
 
+// Keep holds the program as a perf event does to which it is attached (perf_event_set_bpf_prog), until the kernel is closed.
+func (p *Prog) Keep() { p.hold() }
+
+// CtxSize is how many bytes of its context the program may access (max_ctx_offset); 0 if it was not verified.
+func (p *Prog) CtxSize() uint32 { return uint32(p.result.CtxSize) }
+
 // Kind is the sort of the program in the linker's words.
 func (p *Prog) Kind() elf.ProgKind { return p.kind() }
 
