@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,6 +121,23 @@ func TestPhases(t *testing.T) {
 			t.Errorf("seed %d: T0 %d ns after a tick", seed, ph)
 		}
 		seen[ph] = true
+	}
+}
+
+func TestCompress(t *testing.T) {
+	for _, text := range []string{"", "a", strings.Repeat("0 1 enqueue 5\n", 10000)} {
+		data, err := compress([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		z, err := gzip.NewReader(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := io.ReadAll(z)
+		if err != nil || string(back) != text {
+			t.Errorf("%d bytes became %d, %v", len(text), len(back), err)
+		}
 	}
 }
 
