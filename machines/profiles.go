@@ -84,23 +84,22 @@ func modernX86() Profile {
 }
 
 // lab is one CPU of the virtual machine on which runs of a real kernel were recorded (QEMU, icount shift 1: 2 ns an
-// instruction). Its paths are about ten times as long as those of a server, and they include the recorder.
+// instruction). Its paths are about ten times as long as those of a server. docs/calibration.md has the fit.
 func lab() Profile {
-	const streams = "two tasks that wake each other, recorded on one CPU under EEVDF"
 	return Profile{
 		Name: "lab", Title: "one CPU of the virtual machine of the recorded runs: 2 ns an instruction",
 		Machine: Machine{Name: "lab", Costs: sim.Costs{
-			Switch: 8900, Wakeup: 10_500, Tick: 3000, Timer: 4900, IPI: 3000,
+			Switch: 2600, Wakeup: 10_500, Tick: 3000, Timer: 5500, IPI: 3000,
 			IdleExit: 12_000,
 			InsnPS:   2000,
 		}},
 		Sources: []Source{
-			{"switch", true, "what a burst is longer than asked for, less the wakeup: " + streams},
-			{"wakeup", true, "median from waking to running: " + streams},
+			{"switch", true, "round trips of two tasks that wake each other, less the wakeup and what the player needs for an iteration"},
+			{"wakeup", true, "from waking to running, of the same tasks"},
 			{"tick", false, "about what ticks of two CPUs come apart in recorded callback streams"},
-			{"timer", true, "what slices of two tasks are longer than 0.7 ms, recorded on one CPU under EEVDF"},
-			{"ipi", false, "a quarter of that time"},
-			{"idle-exit", false, "about the shortest time from a wakeup to running on an idle CPU in callback streams"},
+			{"timer", true, "what slices of two tasks are longer than 0.7 ms under EEVDF"},
+			{"ipi", false, "a quarter of the shortest time from a wakeup to running on an idle CPU in callback streams"},
+			{"idle-exit", false, "about that time"},
 			{"insn", true, "the setting of the virtual machine"},
 		},
 	}

@@ -19,6 +19,7 @@ type Instance struct {
 	zero     sim.Time
 	asleep   bool
 	byClock  bool
+	extra    sim.Duration
 	rand     func(name string) *rand.Rand
 	mutexes  []mutex
 	conds    []cond
@@ -50,13 +51,15 @@ type RunOptions struct {
 	// ByClock has tasks compute until their CPU clock says that they have, as programs do, and as those of recorded runs did; so what
 	// interrupts and switches take from them in between is part of it. Otherwise they have their time in full.
 	ByClock bool
+	// Iteration is what an iteration of a phase costs besides its events: the program's own work.
+	Iteration sim.Duration
 }
 
 // New makes the tasks of one run.
 func (b *Bound) New(o RunOptions) *Instance {
 	n := &b.w.objects
 	r := &Instance{
-		b: b, zero: o.Zero, asleep: o.Asleep, byClock: o.ByClock, rand: o.Rand,
+		b: b, zero: o.Zero, asleep: o.Asleep, byClock: o.ByClock, extra: o.Iteration, rand: o.Rand,
 		mutexes: make([]mutex, len(n.mutex)), conds: make([]cond, len(n.cond)), sems: make([]sem, len(n.sem)),
 		barriers: make([]barrier, len(n.barrier)), timers: make([]timer, len(n.timer)),
 	}
@@ -181,6 +184,9 @@ func (p *proc) Next(_ *sim.Task, now sim.Time) sim.Step {
 			p.endIteration(ph)
 			if now != p.at {
 				p.at, p.spins = now, 0
+			}
+			if p.r.extra > 0 {
+				return sim.Step{Kind: sim.StepRun, Dur: p.r.extra}
 			}
 			if p.spins++; p.spins > maxSpins {
 				p.spins = 0

@@ -48,10 +48,11 @@ type Options struct {
 	// Settle is how long the tasks of the workload are there, asleep, before it begins; Duration does not count it. 0: they
 	// are forked when the workload begins, and that is at once.
 	Settle sim.Duration
-	// ByClock is that of workloads.RunOptions.
-	ByClock bool
-	Seed    uint64
-	Kernel  string // "": DefaultKernel
+	// ByClock and Iteration are those of workloads.RunOptions.
+	ByClock   bool
+	Iteration sim.Duration
+	Seed      uint64
+	Kernel    string // "": DefaultKernel
 	// Engine runs BPF programs: "jit", "interp", or "" for the faster that there is.
 	Engine string
 	// Members, Checked, NoVerify and Permissions are those of bpf.Options.
@@ -263,7 +264,7 @@ func (r *run) build() error {
 	if o.Sink != nil {
 		r.sinks = append(r.sinks, o.Sink)
 	}
-	r.load = bound.New(workloads.RunOptions{Rand: r.m.Rand, Zero: sim.Time(o.Settle), Asleep: o.Settle > 0, ByClock: o.ByClock})
+	r.load = bound.New(workloads.RunOptions{Rand: r.m.Rand, Zero: sim.Time(o.Settle), Asleep: o.Settle > 0, ByClock: o.ByClock, Iteration: o.Iteration})
 	r.length = o.Duration
 	if r.length == 0 {
 		r.length = o.Workload.Duration

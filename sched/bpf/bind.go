@@ -6,6 +6,7 @@ import (
 	"regexp"
 
 	"github.com/schedsim/schedsim/ops"
+	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/maps"
@@ -26,8 +27,16 @@ const maxTimeoutMS = ops.WatchdogMaxTimeout
 // validName is what bpf_obj_name_cpy accepts.
 var validName = regexp.MustCompile(`^[A-Za-z0-9_.]+$`)
 
+// knownFlags are the flags of struct sched_ext_ops that a kernel accepts.
+func knownFlags(k *kernels.Kernel) uint64 {
+	if v, ok := k.EnumValue("SCX_OPS_ALL_FLAGS"); ok {
+		return v
+	}
+	return ops.FlagAll
+}
+
 // setScalar checks and takes one member.
-func (b *binding) setScalar(name string, data []byte) error {
+func (b *binding) setScalar(name string, data []byte, flags uint64) error {
 	t := &b.table
 	switch name {
 	case "name":
@@ -40,9 +49,10 @@ func (b *binding) setScalar(name string, data []byte) error {
 		}
 	case "flags":
 		t.Flags = integer(data)
-		if bad := t.Flags &^ ops.FlagAll; bad != 0 {
+		if bad := t.Flags &^ flags; bad != 0 {
 			return fmt.Errorf("unknown flags %#x", bad)
 		}
+		t.Flags &= ops.FlagAll // without those that older kernels had
 	case "timeout_ms":
 		t.TimeoutMS = uint32(integer(data))
 		if t.TimeoutMS > maxTimeoutMS {

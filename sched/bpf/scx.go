@@ -30,7 +30,7 @@ func (p *Policy) structOpsType(name string, cid bool) *sys.StructOpsType {
 	return &sys.StructOpsType{
 		Name:        name,
 		CheckMember: func(m *sys.StructOpsMember, prog *sys.Prog) error { return checkMember(m, prog, cid) },
-		InitMember:  initMember,
+		InitMember:  p.initMember,
 		Reg: func(s *sys.StructOps) error {
 			if p.bound != nil {
 				return sys.Refuse(abi.EBUSY, "another scheduler is registered")
@@ -80,12 +80,12 @@ func checkMember(m *sys.StructOpsMember, prog *sys.Prog, cid bool) error {
 var scalars = [...]string{"name", "flags", "timeout_ms", "dispatch_max_batch", "exit_dump_len", "hotplug_seq", "sub_cgroup_id"}
 
 // initMember follows bpf_scx_init_member.
-func initMember(s *sys.StructOps, m *sys.StructOpsMember, data []byte) (bool, error) {
+func (p *Policy) initMember(s *sys.StructOps, m *sys.StructOpsMember, data []byte) (bool, error) {
 	b := tableOf(s)
 	if !slices.Contains(scalars[:], m.Name) {
 		return false, nil
 	}
-	return true, b.setScalar(m.Name, data)
+	return true, b.setScalar(m.Name, data, knownFlags(p.opt.Kernel))
 }
 
 // verify checks what programs call, as bpf_scx_verifier_ops and the kernel's filters of kernel functions do.

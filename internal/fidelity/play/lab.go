@@ -35,3 +35,14 @@ func LabThreads(m *fidelity.Manifest) []Thread {
 		{Name: "kworker/0:1", Every: 700 * sim.Millisecond, Run: 16 * sim.Microsecond * k},
 	}
 }
+
+// iteration is what the lab's player needs for an iteration besides its events, on one CPU: looks at the clock, notes, semaphores that
+// are free.
+const iteration = 1750 * sim.Nanosecond
+
+func labIteration(m *fidelity.Manifest) sim.Duration {
+	if m.Tools["guest"] == "" {
+		return 0 // another player
+	}
+	return iteration * sim.Duration(m.CPUs)
+}

@@ -37,6 +37,8 @@ type Options struct {
 	// Tick is the time from T0 to the first tick; 0 is right for an unknown one.
 	Tick sim.Duration
 	Seed uint64
+	// Iteration is what an iteration of a phase costs a task besides its events.
+	Iteration sim.Duration
 	// Threads are the kernel's own; Others those of a recorded run, which are woken when they were then.
 	Threads []Thread
 	Others  []fidelity.Other
@@ -71,7 +73,7 @@ func Run(o Options) (*Result, error) {
 	t0 := sim.Time(settle - o.Tick%tickPeriod)
 	p := &player{t0: t0, snapshotAt: o.SnapshotAt}
 	r := runner.Options{
-		Scheduler: o.Scheduler, Workload: w, Topo: tp, Duration: o.Length, Settle: sim.Duration(t0), ByClock: true, Seed: o.Seed, Kernel: o.Kernel,
+		Scheduler: o.Scheduler, Workload: w, Topo: tp, Duration: o.Length, Settle: sim.Duration(t0), ByClock: true, Iteration: o.Iteration, Seed: o.Seed, Kernel: o.Kernel,
 		Members: o.Members, Globals: o.Globals, Costs: o.Costs, Sink: p, Notice: o.Notice,
 		Setup: func(m *sim.Machine) error {
 			p.m = m
