@@ -71,7 +71,7 @@ var Rules = []Rule{
 	{Path: "sched/bpf/agent/userland", May: []string{"sim", "sched/bpf/agent", "vm/abi", "vm/elf"},
 		TestAlso: []string{"internal/runner", "workloads", "examples", "sched/bpf", "reports", "sched/bpf/agent/recipes"}},
 	{Path: "sched/bpf/agent/recipes", May: []string{"sim", "sim/topo", "ops/kernels", "sched/bpf/agent", "sched/bpf/agent/userland", "vm/abi", "vm/elf"},
-		TestAlso: []string{"internal/runner", "workloads", "examples", "sched/bpf"}},
+		TestAlso: []string{"sched/class"}},
 	{Path: "sched/bpf/attach", May: []string{"ops", "ops/kernels", "kfuncs", "vm/abi", "vm/elf", "vm/link", "vm/helpers", "vm/progtype", "vm/verifier"},
 		TestAlso: []string{"sched/bpf", "examples", "vm/ir"}},
 	{Path: "sched/bpf", May: []string{"sim", "sim/kobj", "ops", "ops/kernels", "sched", "sched/class/ext", "sched/bpf/agent", "sched/bpf/attach", "kfuncs", "vm/..."},

@@ -50,7 +50,6 @@ type step struct {
 	cond string // "": always
 	vars []string
 	over string // what vars run over, "": once
-	args node   // of run; key, value of the others
 	has  map[string]node
 }
 

@@ -68,6 +68,27 @@ func TestPandemonium(t *testing.T) {
 	}
 }
 
+// The distances that scx_pandemonium's recipe finds in closed form are those that solving the graph's equations gives.
+func TestPandemoniumDistances(t *testing.T) {
+	r, err := Open("pandemonium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := rig(t, "2n2l2c2t", r.Script)
+	for _, tc := range []struct {
+		to   int
+		want string // in millionths, by elimination from the Laplacian
+	}{{8, "994"}, {1, "54845"}, {9, "54845"}, {2, "75748"}, {4, "103793"}, {15, "103793"}} {
+		v, err := x.evalExpr(&node{file: "x.json", line: 1}, fmt.Sprintf("int(resistance(0, %d) * 1000000 + 0.5)", tc.to), x.base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v.String() != tc.want {
+			t.Errorf("CPU 0 to %d: %s, want %s", tc.to, v, tc.want)
+		}
+	}
+}
+
 // What is wrong with a recipe is said with its file and line.
 func TestErrors(t *testing.T) {
 	for _, tc := range []struct{ name, text, want string }{

@@ -11,7 +11,7 @@ import (
 )
 
 // maxSteps bounds what one call into a script or one expression executes.
-const maxSteps = 20_000_000
+const maxSteps = 100_000_000
 
 func fileOptions() *syntax.FileOptions {
 	return &syntax.FileOptions{Set: true, While: true, TopLevelControl: true, GlobalReassign: true}
