@@ -252,3 +252,33 @@ func TestBoot(t *testing.T) {
 		t.Error("the kernel's log does not name the scheduler")
 	}
 }
+
+// TestRepeats: with counted instructions a boot repeats bit by bit.
+func TestRepeats(t *testing.T) {
+	l := needLab(t)
+	var first map[string][]byte
+	for range 2 {
+		j := &job.Job{CPUs: 2, SettleMS: 500, Steps: []job.Step{
+			{Do: "play", Workloads: []string{"workloads/pingpong-2.json"}, Schedulers: []string{"eevdf", "simple"}, Stream: true, Events: true}, {Do: "dmesg"},
+		}}
+		if err := j.Check(); err != nil {
+			t.Fatal(err)
+		}
+		o, err := boot(context.Background(), l, j, nil, nil, nil)
+		if err != nil || len(o.problems) > 0 {
+			t.Fatal(err, o)
+		}
+		if first == nil {
+			first = o.files
+			continue
+		}
+		if len(first) < 6 || len(first) != len(o.files) {
+			t.Errorf("%d files, then %d", len(first), len(o.files))
+		}
+		for name, data := range first {
+			if !bytes.Equal(data, o.files[name]) {
+				t.Errorf("%s: %d bytes, then %d others", name, len(data), len(o.files[name]))
+			}
+		}
+	}
+}
