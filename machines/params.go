@@ -46,6 +46,7 @@ func Params() []Param {
 	return []Param{
 		{"switch", UnitTime, "context switch", func(m *Machine) any { return &m.Costs.Switch }},
 		{"wakeup", UnitTime, "wakeup, on the waker's CPU", func(m *Machine) any { return &m.Costs.Wakeup }},
+		{"fork", UnitTime, "creation of a task, on its parent's CPU", func(m *Machine) any { return &m.Costs.Fork }},
 		{"tick", UnitTime, "tick interrupt", func(m *Machine) any { return &m.Costs.Tick }},
 		{"timer", UnitTime, "interrupt of a timer that ends a sleep, or a slice under EEVDF", func(m *Machine) any { return &m.Costs.Timer }},
 		{"ipi", UnitTime, "from sending a reschedule interrupt to its arrival", func(m *Machine) any { return &m.Costs.IPI }},

@@ -61,7 +61,7 @@ func modernX86() Profile {
 	return Profile{
 		Name: "modern-x86", Title: "a server of the 2020s near 3 GHz; paths of one CPU measured, those between CPUs assumed",
 		Machine: Machine{Name: "modern-x86", Costs: sim.Costs{
-			Switch: 400, Wakeup: 300, Tick: 1000, Timer: 1000, IPI: 1000,
+			Switch: 400, Wakeup: 300, Fork: 2500, Tick: 1000, Timer: 1000, IPI: 1000,
 			Migration: 3000, MigrationLLC: 15_000, MigrationNode: 30_000,
 			IdleExit: 2000,
 			InsnPS:   70, KfuncNS: 20, Callback: 20,
@@ -69,6 +69,7 @@ func modernX86() Profile {
 		Sources: []Source{
 			{"switch", true, host + "two threads that yield, 300 ns, and 100 ns more between processes"},
 			{"wakeup", true, host + "half a round trip through pipes, less the calls and the switch"},
+			{"fork", true, host + "pthread_create; fork takes ten times as long"},
 			{"tick", true, host + "what the shorter interrupts take from a busy loop"},
 			{"timer", true, "as the tick, whose interrupt is a timer's"},
 			{"ipi", false, "with leaving idle and a wakeup 3.3 us; measured from a wakeup to running on an idle virtual CPU: 2.9 us"},
@@ -89,13 +90,14 @@ func lab() Profile {
 	return Profile{
 		Name: "lab", Title: "one CPU of the virtual machine of the recorded runs: 2 ns an instruction",
 		Machine: Machine{Name: "lab", Costs: sim.Costs{
-			Switch: 2600, Wakeup: 10_500, Tick: 3000, Timer: 5500, IPI: 3000,
+			Switch: 2600, Wakeup: 10_500, Fork: 195_000, Tick: 3000, Timer: 5500, IPI: 3000,
 			IdleExit: 12_000,
 			InsnPS:   2000,
 		}},
 		Sources: []Source{
 			{"switch", true, "round trips of two tasks that wake each other, less the wakeup and what the player needs for an iteration"},
 			{"wakeup", true, "from waking to running, of the same tasks"},
+			{"fork", true, "CPU time of a task that does little else than fork 100 processes a second"},
 			{"tick", false, "about what ticks of two CPUs come apart in recorded callback streams"},
 			{"timer", true, "what slices of two tasks are longer than 0.7 ms under EEVDF"},
 			{"ipi", false, "a quarter of the shortest time from a wakeup to running on an idle CPU in callback streams"},

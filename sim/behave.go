@@ -64,6 +64,7 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 		}
 		spec := *s.Spawn
 		spec.Start = 0
+		m.Charge(c.id, CostFork, m.costs.Fork)
 		if _, err := m.Spawn(spec); err != nil {
 			m.fail(fmt.Errorf("task %s: fork: %w", t, err))
 		}

@@ -36,6 +36,7 @@ type Config struct {
 type Costs struct {
 	Switch        Duration // context switch
 	Wakeup        Duration // try_to_wake_up on the waker's CPU
+	Fork          Duration // creation of a task, on its parent's CPU
 	Tick          Duration // tick interrupt
 	Timer         Duration // interrupt of a timer that ends a sleep or a slice of the fair class
 	IPI           Duration // from sending a reschedule interrupt to its arrival

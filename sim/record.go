@@ -85,4 +85,5 @@ const (
 	CostIdleExit
 	CostCallback
 	CostTimer
+	CostFork
 )

@@ -221,6 +221,37 @@ static void yields(int cpu)
 	printf("yield_two %.1f\nyield_two_switches %.2f\n", two, (double)(v.ru_nvcsw + v.ru_nivcsw - u.ru_nvcsw - u.ru_nivcsw) / ops);
 }
 
+static void *nothing(void *arg) { return arg; }
+
+// creation measures pthread_create and fork.
+static void creation(void)
+{
+	uint64_t thread = 1 << 30, process = 1 << 30;
+
+	for (int r = 0; r < 2000; r++) {
+		pthread_t p;
+		uint64_t t = now();
+
+		pthread_create(&p, 0, nothing, 0);
+		t = now() - t;
+		pthread_join(p, 0);
+		if (t < thread)
+			thread = t;
+	}
+	for (int r = 0; r < 200; r++) {
+		uint64_t t = now();
+		pid_t child = fork();
+
+		if (child == 0)
+			_exit(0);
+		t = now() - t;
+		waitpid(child, 0, 0);
+		if (t < process)
+			process = t;
+	}
+	printf("thread_create %llu\nfork %llu\n", (unsigned long long)thread, (unsigned long long)process);
+}
+
 static _Atomic int word;
 static _Atomic int sleeping;
 
@@ -297,6 +328,7 @@ int main(void)
 	yields(0);
 	pipes("pipe_round_trip_one_cpu", 0, 0);
 	processes();
+	creation();
 	ticks();
 	if (cpus > 1) {
 		pipes("pipe_round_trip_two_cpus", 0, 1);

@@ -25,6 +25,11 @@ func tolerance(f Figure, c *Case, kernel Sample, weighted bool) Tolerance {
 	part := func(p float64, rule string) Tolerance {
 		return Tolerance{math.Abs(kernel.Median) * p, rule, true}
 	}
+	// A number of events in the window is a whole one.
+	count := func(t Tolerance) Tolerance {
+		t.Allowed, t.Rule = max(t.Allowed, 1), t.Rule+" or 1"
+		return t
+	}
 	either := func(p1, pn float64, rule1, rulen string) Tolerance {
 		if one {
 			return part(p1, rule1)
@@ -44,9 +49,9 @@ func tolerance(f Figure, c *Case, kernel Sample, weighted bool) Tolerance {
 		return either(0.001, 0.01, "±0.1 %", "±1 %")
 	case Switches:
 		if c.Scheduler == "eevdf" && strings.HasPrefix(c.Workload, "hogs") {
-			return either(0.06, 0.10, "±6 %", "±10 %")
+			return count(either(0.06, 0.10, "±6 %", "±10 %"))
 		}
-		return either(0.01, 0.05, "±1 %", "±5 %")
+		return count(either(0.01, 0.05, "±1 %", "±5 %"))
 	case WakeP50, WakeP99:
 		if kernel.Median < queueing {
 			return Tolerance{Rule: "below 0.5 ms"}
@@ -71,7 +76,9 @@ func tolerance(f Figure, c *Case, kernel Sample, weighted bool) Tolerance {
 			return Tolerance{0, "exact", true}
 		}
 		return part(0.01, "±1 %")
-	case Units, Length:
+	case Units:
+		return count(either(0.005, 0.02, "±0.5 %", "±2 %"))
+	case Length:
 		return either(0.005, 0.02, "±0.5 %", "±2 %")
 	case Migrations:
 		if one {
