@@ -87,11 +87,5 @@ func otherFuncs(*Host) []abi.Kfunc {
 			abi.ImplicitArgs, ops.GroupCommon),
 		machineRow("int bpf_task_work_schedule_resume(struct task_struct *task, struct bpf_task_work *tw, void *map__map, bpf_task_work_callback_t callback)",
 			abi.ImplicitArgs, ops.GroupCommon),
-		row("int bpf_iter_task_new(struct bpf_iter_task *it, struct task_struct *task__nullable, unsigned int flags)",
-			abi.IterNew|abi.RCUProtected, ops.GroupGeneric, nil),
-		row("struct task_struct *bpf_iter_task_next(struct bpf_iter_task *it)",
-			abi.RetNull|abi.IterNext, ops.GroupGeneric, nil),
-		row("void bpf_iter_task_destroy(struct bpf_iter_task *it)",
-			abi.IterDestroy, ops.GroupGeneric, nil),
 	}
 }

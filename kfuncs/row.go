@@ -25,6 +25,7 @@ type Host struct {
 	Permissions Permissions
 
 	iters []*ext.DSQIter    // open iterators by handle-1
+	walks []*cssTasks       // open walks over the tasks of a cgroup by handle-1
 	masks []iterMask        // what iterators over more than a word of bits have copied
 	held  map[*sim.Task]int // references that programs hold
 	cpumasks
@@ -35,7 +36,7 @@ type Host struct {
 func All(h *Host) []abi.Kfunc {
 	return h.inlined(h.checkedAtRuntime(slices.Concat(
 		insertFuncs(h), dispatchFuncs(h), selectFuncs(h), idleFuncs(h), dsqFuncs(h), iterFuncs(h), taskFuncs(h), cpuFuncs(h),
-		cidFuncs(h), exitFuncs(h), commonFuncs(h), taskRefFuncs(h), cpumaskFuncs(h), dynptrFuncs(h), cgroupFuncs(h), cssFuncs(h), stringFuncs(h),
+		cidFuncs(h), exitFuncs(h), commonFuncs(h), taskRefFuncs(h), cpumaskFuncs(h), dynptrFuncs(h), cgroupFuncs(h), cssFuncs(h), taskIterFuncs(h), stringFuncs(h),
 		streamFuncs(h), otherFuncs(h))))
 }
 

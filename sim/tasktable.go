@@ -84,6 +84,20 @@ func (m *Machine) Tasks(f func(t *Task)) {
 	}
 }
 
+// FirstTask is the oldest live task, NextTask the next one after t; nil if there is none. Idle tasks are not met.
+func (m *Machine) FirstTask() *Task { return m.tasks.first }
+
+// NextTask goes on from a live task.
+func (m *Machine) NextTask(t *Task) *Task { return t.next }
+
+// Leader is the task that leads t's process: t itself unless it is a further thread. It may have ended before its threads.
+func (t *Task) Leader() *Task {
+	if t.leader != nil {
+		return t.leader
+	}
+	return t
+}
+
 // NrTasks is the number of live tasks, idle tasks and tasks that have yet to start not included.
 func (m *Machine) NrTasks() int { return m.tasks.live }
 
