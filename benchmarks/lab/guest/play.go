@@ -199,6 +199,10 @@ func (g *guest) report(a *agent, p *job.Play, cpus int, exit *fidelity.Exit, cou
 	if res.problems != "" {
 		m.Note = strings.TrimPrefix(m.Note+"; "+res.problems, "; ")
 	}
+	if exit != nil && res.state == "enabled" {
+		m.Note = strings.TrimPrefix(fmt.Sprintf("%s; the scheduler ended after the window: %s: %s", m.Note, exit.Reason, exit.Message), "; ")
+		exit = nil
+	}
 	run := &fidelity.Run{Format: fidelity.Format, Manifest: m, Tasks: res.tasks, Exit: exit, Events: counters,
 		Window: fidelity.Window{LengthNS: res.end - res.zero, AllEnded: p.Duration == 0 && res.ended, Overflow: lost || res.lost}}
 	events := merge(schedEvents(records, res.zero), res.notes)

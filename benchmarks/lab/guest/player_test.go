@@ -97,8 +97,9 @@ func TestPlayer(t *testing.T) {
 	if d := cmp.Diff(want, units); d != "" {
 		t.Error(d)
 	}
-	// Three milliseconds of work in periods of one: the second and the third time the timer has expired.
-	if misses["late"] != 2 {
+	// Three milliseconds of work in periods of one: the second and the third time the timer has expired, on a busy host the first
+	// time too.
+	if misses["late"] < 2 {
 		t.Errorf("%d misses", misses["late"])
 	}
 }

@@ -16,6 +16,7 @@ type result struct {
 	zero, end   int64
 	ended, lost bool
 	problems    string
+	state       string // of sched_ext when the window was over, "" if it is not known
 	tasks       []fidelity.Task
 	notes       []fidelity.Event
 }
@@ -42,6 +43,8 @@ func parseResult(data []byte, names []string) (*result, error) {
 		case "ended":
 			res.ended = rest == "1"
 		case "clock":
+		case "state":
+			res.state = rest
 		case "problem":
 			count, text, _ := strings.Cut(rest, " ")
 			res.problems = count + " problems; the first: " + text

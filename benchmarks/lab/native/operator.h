@@ -353,7 +353,19 @@ static void make_pool(void)
 
 /* ---- the result ---- */
 
-static void report(const char *path, ns_t end, int all_ended)
+/* state_now reads the state of sched_ext: whether the scheduler was in charge until the end of the window. */
+static void state_now(char *state, size_t size)
+{
+	int fd = open("/sys/kernel/sched_ext/state", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, state, size - 1);
+
+	if (fd >= 0)
+		close(fd);
+	state[n > 0 ? n : 0] = 0;
+	state[strcspn(state, "\n")] = 0;
+}
+
+static void report(const char *path, ns_t end, int all_ended, const char *state)
 {
 	int n = atomic_load(&ntasks);
 	FILE *f = fopen(path, "w");
@@ -362,6 +374,8 @@ static void report(const char *path, ns_t end, int all_ended)
 		die("%s: %s", path, strerror(errno));
 	fprintf(f, "zero %lld\nend %lld\nended %d\nclock %lld %lld %lld\n", (long long)zero, (long long)end, all_ended, (long long)clock_cost, (long long)look_cost,
 		(long long)iter_ps);
+	if (state[0])
+		fprintf(f, "state %s\n", state);
 	if (atomic_load(&problems))
 		fprintf(f, "problem %d %s\n", atomic_load(&problems), problem);
 	for (int i = 0; i < n && i < MAX_TASKS; i++) {
@@ -388,6 +402,7 @@ int main(int argc, char **argv)
 	/* What it spawns begins as a task like any other: SCHED_FLAG_RESET_ON_FORK. */
 	struct params operator = { .policy = SCHED_FIFO, .rtprio = 98, .reset = 1 };
 	int n, ended;
+	char state[32];
 	ns_t end;
 
 	if (argc != 3)
@@ -419,6 +434,7 @@ int main(int argc, char **argv)
 	sleep_until(zero - 10000000);
 	operate(duration ? zero + duration : 0);
 	end = NOW();
+	state_now(state, sizeof(state));
 	ended = atomic_load(&live) == 0;
 	if (duration && end - zero > duration)
 		end = zero + duration;
@@ -429,6 +445,6 @@ int main(int argc, char **argv)
 	for (int i = 0; i < n && i < MAX_TASKS; i++)
 		for (int v; tasks[i].pid && (v = atomic_load(&tasks[i].tid)) != 0;)
 			syscall(SYS_futex, &tasks[i].tid, FUTEX_WAIT, v, NULL, NULL, 0);
-	report(argv[2], end, ended);
+	report(argv[2], end, ended, state);
 	return 0;
 }
