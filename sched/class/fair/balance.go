@@ -244,9 +244,11 @@ func (c *Class) nohzBalance(now int64) {
 	c.nohzNext = max(next, now+1)
 }
 
+// scanNS is what looking at one CPU in newidle balancing would take. It is assumed: here it takes no time, but a CPU that is not
+// likely to be idle for as long as it would take does not look, as in the kernel, which measures (max_newidle_lb_cost).
+const scanNS = 50
+
 // newidle pulls a task to a CPU that is about to go idle and tells whether there is one now (sched_balance_newidle).
-// The kernel also skips this when the CPU is not likely to be idle for as long as balancing takes; here it takes no
-// time.
 func (c *Class) newidle(q *cpuQueue) bool {
 	sd := c.base[q.cpu]
 	now := c.ticks()
@@ -256,12 +258,16 @@ func (c *Class) newidle(q *cpuQueue) bool {
 	}
 	next := now + c.hz()
 	moved := 0
-	if !c.overloaded || c.nrTasks == 0 { // there is nothing to pull where all tasks are another class's
+	if !c.overloaded || c.nrTasks == 0 || q.avgIdle < sd.newidleCost { // with nrTasks 0 there is nothing to pull: all tasks are another class's
 		next = min(next, sd.last+c.intervalTicks(sd, false))
 	} else {
 		c.updateBlocked(q)
+		var cost int64
 		for more := true; sd != nil && moved == 0 && more; sd = sd.parent {
 			next = min(next, sd.last+c.intervalTicks(sd, false))
+			if q.avgIdle < cost+sd.newidleCost {
+				break
+			}
 			w := 1
 			if c.has(NIRandom) && sd.newidleRatio < 1024 {
 				// Only as often as it was of use.
@@ -276,6 +282,7 @@ func (c *Class) newidle(q *cpuQueue) bool {
 				w = 0
 			}
 			c.newidleStats(sd, w)
+			cost += sd.newidleCost
 		}
 	}
 	q.nextBalance = min(q.nextBalance, next)

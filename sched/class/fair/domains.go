@@ -54,6 +54,7 @@ type domain struct {
 
 	newidleCall, newidleSuccess, newidleRatio int
 	newidleStamp                              int64
+	newidleCost                               int64 // ns
 }
 
 // localGroup is the group around the domain's CPU.
@@ -212,7 +213,7 @@ func groupsOf(span *group, by []*group) []*group {
 func (d *domains) addDomain(cpu int, flags domainFlags, span *group, groups []*group, local *group, child *domain) *domain {
 	w := int64(span.weight())
 	sd := &domain{flags: flags, span: span, groups: groups, child: child, imbalancePct: 117,
-		minInterval: w, maxInterval: 2 * w, interval: w, newidleCall: 512, newidleSuccess: 256, newidleRatio: 512}
+		minInterval: w, maxInterval: 2 * w, interval: w, newidleCall: 512, newidleSuccess: 256, newidleRatio: 512, newidleCost: scanNS * w}
 	switch {
 	case flags&sdShareCapacity != 0:
 		sd.imbalancePct = 110
@@ -293,4 +294,11 @@ func (c *Class) enterIdle(cpu sim.CPU) {
 	}
 }
 
-func (c *Class) exitIdle(cpu sim.CPU) { c.rqs[cpu].idleStamp = 0 }
+// exitIdle notes how long the CPU was idle (put_prev_task_idle, update_rq_avg_idle).
+func (c *Class) exitIdle(cpu sim.CPU) {
+	q := &c.rqs[cpu]
+	if q.idleStamp != 0 {
+		q.avgIdle = min(q.avgIdle+(c.now()-q.idleStamp-q.avgIdle)/8, 2*migrationCostNS)
+		q.idleStamp = 0
+	}
+}

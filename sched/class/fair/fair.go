@@ -43,6 +43,7 @@ type cpuQueue struct {
 
 	nextBalance int64 // in ticks
 	idleStamp   int64 // ns; when the CPU went idle, 0 while busy
+	avgIdle     int64 // ns; how long it is idle on average
 
 	csd     []*runq // have runtime again
 	csdWork sim.IRQWork
@@ -60,6 +61,7 @@ func NewWith(m *sim.Machine, o Options) *Class {
 		q := &c.rqs[i]
 		q.init(&c.config)
 		q.cpu = sim.CPU(i)
+		q.avgIdle = 2 * migrationCostNS
 		q.q = q
 		q.csdWork.Do = func() { c.unthrottleCSD(q) }
 		q.hrtick.Fire = func(sim.Time) { c.hrtickFire(q) }
