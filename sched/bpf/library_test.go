@@ -11,19 +11,22 @@ import (
 )
 
 // TestArenaLibrary runs the self-tests of the arena library of the SCX project: allocators, trees, heaps, queues and bit maps in
-// an arena. They need scx_lib_selftests.bpf.o in a directory of SCHEDSIM_OBJECTS.
+// an arena. They need scx_lib_selftests.bpf.o in directories of SCHEDSIM_OBJECTS: all that are there are run.
 func TestArenaLibrary(t *testing.T) {
-	var file string
+	n := 0
 	for _, dir := range filepath.SplitList(os.Getenv("SCHEDSIM_OBJECTS")) {
-		if f := filepath.Join(dir, "scx_lib_selftests.bpf.o"); file == "" {
-			if _, err := os.Stat(f); err == nil {
-				file = f
-			}
+		f := filepath.Join(dir, "scx_lib_selftests.bpf.o")
+		if _, err := os.Stat(f); err == nil {
+			n++
+			t.Run(dir, func(t *testing.T) { arenaLibrary(t, f) })
 		}
 	}
-	if file == "" {
+	if n == 0 {
 		t.Skip("scx_lib_selftests.bpf.o is in none of the directories of SCHEDSIM_OBJECTS")
 	}
+}
+
+func arenaLibrary(t *testing.T, file string) {
 	ends := map[string][3]uint64{}
 	for _, name := range []string{"interp", "jit"} {
 		t.Run(name, func(t *testing.T) {
