@@ -85,6 +85,30 @@ func TestKernelErrors(t *testing.T) {
 	}
 }
 
+// kernelCounters are the variables of an object's .bss by name, as scripts/kernel-errors has read them on a real kernel.
+type kernelCounters map[string]any
+
+func (c kernelCounters) of(name string) float64 {
+	v, _ := c[name].(float64)
+	return v
+}
+
+// countersOf finds those of a table on a kernel.
+func countersOf(t *testing.T, kernel, table string) kernelCounters {
+	t.Helper()
+	data, err := os.ReadFile("testdata/lab/counters.json")
+	must(t, err)
+	var all []kernelCounters
+	must(t, json.Unmarshal(data, &all))
+	for _, c := range all {
+		if c["kernel"] == kernel && c["table"] == table {
+			return c
+		}
+	}
+	t.Fatalf("no counters of %s on %s", table, kernel)
+	return nil
+}
+
 // attachWrong does what errors.c does: three tasks of the policy SCHED_EXT, that run for a millisecond and sleep for one, are there
 // when the scheduler is attached, and four seconds pass.
 func attachWrong(t *testing.T, table, engine string) ending {
