@@ -167,11 +167,9 @@ func (a *app) ladder(ctx context.Context, f *ladderFlags, paths []string) error 
 	o.Do = func(ctx context.Context, j ladder.Job) ladder.Outcome { return inProcess(ctx, self, f.timeout, j) }
 	progress := a.progress(o.Count(objects), "runs done")
 	o.Done = func(ladder.Outcome) { progress.done() }
-	table, err := ladder.Climb(ctx, objects, o)
+	table, stopped := ladder.Climb(ctx, objects, o)
+	stop() // a second interrupt ends the process
 	progress.end()
-	if err != nil {
-		return &exitError{exitInterrupted, errors.New("interrupted")}
-	}
 	switch {
 	case f.json:
 		err = table.WriteJSON(a.out)
@@ -179,6 +177,9 @@ func (a *app) ladder(ctx context.Context, f *ladderFlags, paths []string) error 
 		err = table.WriteMarkdown(a.out)
 	default:
 		err = table.WriteText(a.out, text)
+	}
+	if err == nil && stopped != nil {
+		return &exitError{exitInterrupted, errors.New("interrupted: what was not done is not in the tables")}
 	}
 	if err == nil && !table.OK() {
 		err = &exitError{exitCheck, errSilent}

@@ -39,6 +39,7 @@ type Stage string
 
 // The stages, in their order. A run that ends in a stage has passed those before it.
 const (
+	StageNone    Stage = ""        // not done
 	StageMissing Stage = "missing" // the file cannot be read
 	StageLoad    Stage = "load"    // refused when it was read, linked or created
 	StageVerify  Stage = "verify"  // refused by the verifier

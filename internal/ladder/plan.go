@@ -146,7 +146,7 @@ func (o *Options) topos() []string {
 }
 
 // Climb does the jobs of all objects, several at a time, and returns what came of them in the order of the plan. When ctx ends,
-// it returns with its error.
+// it returns its error too, and what was not done is StageNone.
 func Climb(ctx context.Context, objects []Object, o Options) (*Table, error) {
 	type slot struct{ object, job int }
 	t := &Table{Options: o}
@@ -171,6 +171,9 @@ func Climb(ctx context.Context, objects []Object, o Options) (*Table, error) {
 		wg.Go(func() {
 			for s := range next {
 				out := do(ctx, plans[s.object][s.job])
+				if ctx.Err() != nil {
+					continue // it may have been cut short
+				}
 				t.Rows[s.object].Outcomes[s.job] = out
 				if o.Done != nil {
 					mu.Lock()

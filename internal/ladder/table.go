@@ -39,7 +39,7 @@ func (r *Row) OK() bool {
 // passed tells how many of the runs of the ladder proper have passed a stage.
 func (r *Row) passed(s Stage) (n, of int) {
 	for _, o := range r.Outcomes {
-		if o.Job.Check != "" {
+		if o.Job.Check != "" || o.Result.Stage == StageNone {
 			continue
 		}
 		if of++; o.Result.Stage.Passed(s) {
@@ -69,7 +69,7 @@ func (r *Row) yes(s Stage) string {
 func (r *Row) checks() string {
 	var parts []string
 	for _, o := range r.Outcomes {
-		if o.Job.Check == "" {
+		if o.Job.Check == "" || o.Result.Stage == StageNone {
 			continue
 		}
 		switch f := o.Result.Finding; {
@@ -114,7 +114,7 @@ func (t *Table) Problems() []Problem {
 	for _, r := range t.Rows {
 		at := map[Problem]int{}
 		for _, o := range r.Outcomes {
-			if o.Result.Stage == StageDone {
+			if o.Result.Stage == StageDone || o.Result.Stage == StageNone {
 				continue
 			}
 			where := o.Job.Workload + " " + o.Job.Topo
