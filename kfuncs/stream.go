@@ -21,6 +21,9 @@ func streamFuncs(h *Host) []abi.Kfunc {
 	return []abi.Kfunc{
 		row("int bpf_stream_vprintk(int stream_id, const char *fmt__str, const void *args, u32 len__sz)",
 			abi.ImplicitArgs, ops.GroupCommon, h.streamVprintk),
+		// Kernel 6.18 has it under this name only.
+		row("int bpf_stream_vprintk_impl(int stream_id, const char *fmt__str, const void *args, u32 len__sz, void *aux__prog)",
+			abi.TrustedArgs, ops.GroupCommon, h.streamVprintk),
 		row("int bpf_stream_print_stack(int stream_id)",
 			abi.ImplicitArgs, ops.GroupCommon, h.streamPrintStack),
 	}

@@ -195,6 +195,7 @@ func kfuncSets() []kfuncSet {
 			{"bpf_strncasestr", 0},
 			{"bpf_cgroup_read_xattr", abi.RCU},
 			{"bpf_stream_vprintk", abi.ImplicitArgs},
+			{"bpf_stream_vprintk_impl", abi.TrustedArgs}, // 6.18
 			{"bpf_stream_print_stack", abi.ImplicitArgs},
 			{"bpf_task_work_schedule_signal", abi.ImplicitArgs},
 			{"bpf_task_work_schedule_resume", abi.ImplicitArgs},
