@@ -57,6 +57,7 @@ func Params() []Param {
 		{"idle-exit", UnitTime, "leaving the idle state", func(m *Machine) any { return &m.Costs.IdleExit }},
 		{"deep-idle-exit", UnitTime, "leaving the deep idle state", func(m *Machine) any { return &m.Costs.DeepIdleExit }},
 		{"deep-idle-after", UnitTime, "time in idle after which the state is deep; 0: never", func(m *Machine) any { return &m.Costs.DeepIdleAfter }},
+		{"jitter", UnitRate, "by what part each of the above may be longer or shorter, drawn each time", func(m *Machine) any { return &m.Costs.Jitter }},
 		{"smt", UnitRate, "speed of a thread while another thread of its core is busy; 0: full speed", func(m *Machine) any { return &m.Costs.SMT }},
 		{"speed-delay", UnitTime, "until a CPU has the frequency that was asked for; 0: frequencies do not change", func(m *Machine) any { return &m.Costs.SpeedDelay }},
 		{"callback", UnitTime, "entering and leaving a callback of a scheduler", func(m *Machine) any { return &m.Costs.Callback }},
@@ -151,7 +152,7 @@ func (p Param) parse(text string) (int64, error) {
 	case UnitRate:
 		v, err := strconv.ParseFloat(text, 64)
 		if err != nil || !(v >= 0 && v <= 1) {
-			return 0, fmt.Errorf("%q: expected a fraction of full speed, 0 to 1", text)
+			return 0, fmt.Errorf("%q: expected a fraction, 0 to 1", text)
 		}
 		return int64(math.Round(v * 1024)), nil
 	case UnitPicos:

@@ -188,6 +188,10 @@ func (m *Machine) Charge(cpu CPU, kind CostKind, d Duration) {
 	}
 	c := &m.cpus[cpu]
 	m.progress(c)
+	if m.dice != nil && kind != CostCallback {
+		j := int64(m.costs.Jitter)
+		d += Duration(int64(d) * (m.dice.Int64N(2*j+1) - j) >> 10)
+	}
 	c.from = m.clock(c).Add(d)
 	if m.sink != nil {
 		m.Emit(Record{Kind: KindOverhead, CPU: cpu, Task: c.curr.PID, A: uint64(d), B: uint64(kind)})

@@ -51,6 +51,9 @@ type Costs struct {
 	Warmup Duration
 	// SMT is the rate, in 1024ths, of a thread while another thread of its core runs a task; 0: it is not slowed down.
 	SMT int32
+	// Jitter is by how much, in 1024ths, each of the above times that is charged may be longer or shorter, evenly drawn; 0: not
+	// at all. Equal tasks that are charged equally tie, for as long as they run; on no real machine do they.
+	Jitter int32
 	// SpeedDelay is the time after which a CPU has the frequency that a scheduler asked for; 0: CPUs do not change theirs.
 	SpeedDelay Duration
 	// InsnPS and KfuncNS price a scheduler callback: picoseconds per BPF instruction, ns per kfunc call; Callback is
@@ -108,6 +111,7 @@ type Machine struct {
 	costs  Costs
 	seed   uint64
 	rands  map[string]*rand.Rand
+	dice   *rand.Rand // of Costs.Jitter; nil without
 	cg     cgroups
 	online kobj.CPUMask
 	active kobj.CPUMask // cpu_active_mask
@@ -171,6 +175,12 @@ func New(c Config) (*Machine, error) {
 	}
 	if m.mem == nil {
 		m.mem = &kobj.Heap{}
+	}
+	if c.Costs.Jitter < 0 || c.Costs.Jitter > 1024 {
+		return nil, fmt.Errorf("machine: jitter %d, want 0 to 1024", c.Costs.Jitter)
+	}
+	if c.Costs.Jitter != 0 {
+		m.dice = m.Rand("costs")
 	}
 	m.tick.Fire, m.tickEnd.Fire = m.fireTick, m.fireTickEnd
 	m.tasks.init()
