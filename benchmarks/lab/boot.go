@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -189,8 +190,12 @@ func (p *packer) archive() []byte {
 type outcome struct {
 	files    map[string][]byte
 	problems []job.Problem
+	steps    int // done
 	took     time.Duration
 }
+
+// errStuck says that a step took longer than it may.
+var errStuck = errors.New("the guest hangs")
 
 // boot does a job. progress may be nil.
 func boot(ctx context.Context, l *lab, j *job.Job, objects []string, progress, console io.Writer) (*outcome, error) {
@@ -215,6 +220,11 @@ func boot(ctx context.Context, l *lab, j *job.Job, objects []string, progress, c
 			fmt.Fprintf(progress, format+"\n", args...)
 		}
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	patience := time.Duration(j.StepTimeoutS) * time.Second
+	stuck := time.AfterFunc(patience, func() { cancel(errStuck) })
+	defer stuck.Stop()
 	say("booting: %d CPUs, %s, seed %d, %d steps", j.CPUs, j.Mode, j.Seed, len(p.guest.Steps))
 	port, err := m.Run(ctx, time.Duration(j.TimeoutS)*time.Second, func(line []byte) {
 		var l job.Line
@@ -222,11 +232,15 @@ func boot(ctx context.Context, l *lab, j *job.Job, objects []string, progress, c
 			return
 		}
 		steps++
+		stuck.Reset(patience)
 		say("%6.1f s  %d/%d %s", time.Since(start).Seconds(), steps, len(p.guest.Steps), bytes.Trim(l.Data, `"`))
 	})
 	out, e := split(port)
-	out.took = time.Since(start)
-	if err == nil {
+	out.took, out.steps = time.Since(start), steps
+	switch {
+	case errors.Is(context.Cause(ctx), errStuck):
+		err = fmt.Errorf("%w: step %d took longer than %v", errStuck, steps+1, patience)
+	case err == nil:
 		err = e
 	}
 	if err == nil && steps < len(p.guest.Steps) {

@@ -166,17 +166,48 @@ func (m *matrix) record(ctx context.Context, l *lab) error {
 	return nil
 }
 
-// boot records one boot and returns how many runs failed. What was recorded before a failure is kept.
-func (m *matrix) boot(ctx context.Context, l *lab, cpus int, seed uint64, list []string) (int, error) {
-	j := &job.Job{CPUs: cpus, Seed: seed, SettleMS: 2000 + 37*int(seed-1), TimeoutS: m.timeout,
-		Steps: []job.Step{{Do: "play", Workloads: list, Schedulers: m.schedulers, Stream: m.stream, StreamMS: m.streamMS}}}
-	if err := j.Check(); err != nil {
-		return 0, err
+// pair is one thing to play.
+type pair struct{ workload, scheduler string }
+
+// boot records workloads under all schedulers and returns how many runs failed. Where the guest hangs in one of them, that one is
+// left out, and the rest gets another boot.
+func (m *matrix) boot(ctx context.Context, l *lab, cpus int, seed uint64, list []string) (failed int, err error) {
+	var todo []pair
+	for _, w := range list {
+		for _, s := range m.schedulers {
+			todo = append(todo, pair{w, s})
+		}
 	}
-	o, err := boot(ctx, l, j, folders(m.objects), os.Stderr, nil)
-	if o == nil {
-		return 0, err
+	for len(todo) > 0 {
+		j := &job.Job{CPUs: cpus, Seed: seed, SettleMS: 2000 + 37*int(seed-1), TimeoutS: m.timeout}
+		for _, p := range todo {
+			j.Steps = append(j.Steps, job.Step{Do: "play", Workloads: []string{p.workload}, Schedulers: []string{p.scheduler}, Stream: m.stream,
+				StreamMS: m.streamMS})
+		}
+		if err := j.Check(); err != nil {
+			return failed, err
+		}
+		o, err := boot(ctx, l, j, folders(m.objects), os.Stderr, nil)
+		if o == nil {
+			return failed, err
+		}
+		failed += len(o.problems)
+		if e := m.keep(o); e != nil {
+			return failed, e
+		}
+		if !errors.Is(err, errStuck) || o.steps >= len(todo) {
+			return failed, err
+		}
+		p := todo[o.steps]
+		fmt.Fprintf(os.Stderr, "%s under %s: %v; going on without\n", p.workload, p.scheduler, err)
+		failed++
+		todo = todo[o.steps+1:]
 	}
+	return failed, nil
+}
+
+// keep writes the runs of a boot to their folder.
+func (m *matrix) keep(o *outcome) (err error) {
 	for _, p := range o.problems {
 		fmt.Fprintf(os.Stderr, "%s: %s\n%s\n", p.Step, p.Error, p.Log)
 	}
@@ -186,7 +217,7 @@ func (m *matrix) boot(ctx context.Context, l *lab, cpus int, seed uint64, list [
 		switch filepath.Ext(name) {
 		case ".ops":
 			if data, err = compress(data); err != nil {
-				return 0, err
+				return err
 			}
 			name += ".gz"
 		case ".json":
@@ -197,12 +228,12 @@ func (m *matrix) boot(ctx context.Context, l *lab, cpus int, seed uint64, list [
 		default:
 			continue
 		}
-		if e := writeFile(filepath.Join(m.dir, filepath.FromSlash(name)), data); e != nil {
-			return 0, e
+		if err := writeFile(filepath.Join(m.dir, filepath.FromSlash(name)), data); err != nil {
+			return err
 		}
 	}
 	fmt.Fprintf(os.Stderr, "%d runs in %.0f s\n", kept, o.took.Seconds())
-	return len(o.problems), err
+	return nil
 }
 
 func compress(data []byte) ([]byte, error) {
