@@ -60,7 +60,7 @@ Exit codes:
 	fs.StringArrayVar(&f.objects, "objects", nil, "`folder` with the recorded schedulers' objects; repeatable (default: the folders in "+objectsEnv+"), after\nexamples/bpf of the source tree")
 	fs.StringArrayVar(&f.workloads, "workloads", nil, "`folder` with the recorded workloads; repeatable (default: workloads beside the folder of the runs)")
 	fs.StringVar(&f.filter, "case", "", "only cases whose \"workload scheduler cpus\" matches this `pattern`, with * and ?")
-	fs.IntVar(&f.seeds, "seeds", 0, "runs of the simulator per case (default: 3)")
+	fs.IntVar(&f.seeds, "seeds", 0, "runs of the simulator per case (default: as many as were recorded)")
 	fs.StringArrayVar(&f.costs, "cost", nil, "change prices of the recorded machine, as for run: `name=value,...`; repeatable")
 	fs.BoolVar(&f.json, "json", false, "print the comparison as JSON")
 	fs.BoolVar(&f.markdown, "markdown", false, "print the comparison as Markdown, misses first")

@@ -17,15 +17,12 @@ import (
 type Lab struct {
 	// Workloads are the folders with the workloads' files; Objects those with the schedulers' objects.
 	Workloads, Objects []string
-	// Seeds is how many runs are made of a case, of which the medians count; 0: three.
+	// Seeds is how many runs are made of a case, of which the medians count; 0: as many as were recorded.
 	Seeds int
 	// Costs are the prices of the kernel's paths on one CPU.
 	Costs  sim.Costs
 	Notice func(text string)
 }
-
-// defaultSeeds is how many runs are made of a case.
-const defaultSeeds = 3
 
 // MissingError says that a file is not where it was looked for; such a case is left out.
 type MissingError struct {
@@ -52,7 +49,9 @@ func (l *Lab) Case(c *fidelity.Case) ([]*fidelity.Run, error) {
 	var runs []*fidelity.Run
 	seeds := l.Seeds
 	if seeds == 0 {
-		seeds = defaultSeeds
+		if seeds = len(c.Runs); c.Digest != nil {
+			seeds = c.Digest.Runs
+		}
 	}
 	for i := range seeds {
 		o, err := l.options(c, i)

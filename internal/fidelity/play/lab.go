@@ -15,7 +15,9 @@ func LabCosts(c sim.Costs, m *fidelity.Manifest) sim.Costs {
 	k := sim.Duration(m.CPUs)
 	c.Switch *= k
 	c.Wakeup *= k
+	c.Fork *= k
 	c.Tick *= k
+	c.Timer *= k
 	c.IPI *= k
 	c.Migration *= k
 	c.IdleExit *= k
