@@ -171,7 +171,7 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 	}
 	linked, err := link.Link(p.obj, kernelTarget{p.opt.Kernel, e.Machine.HZ()}, link.Options{Globals: globals, FillEnums: !edit.NoEnums})
 	if err != nil {
-		return nil, err
+		return nil, p.elsewhere(err)
 	}
 	for _, w := range linked.Warnings {
 		p.notice(w)

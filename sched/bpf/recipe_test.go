@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/sched"
 	"github.com/schedsim/schedsim/sched/bpf/agent/recipes"
 	"github.com/schedsim/schedsim/sim"
@@ -180,6 +181,36 @@ func TestNoRecipe(t *testing.T) {
 	want := `agent.bpf.o: no recipe for the scheduler "agent": its loader seems to set mode, which are 0 now; -G sets them, --recipe takes a file (schedsim recipe list)`
 	if len(notices) == 0 || notices[0] != want {
 		t.Errorf("%q", notices)
+	}
+}
+
+// An object that needs what the kernel does not have is refused with the kernels that do.
+func TestNewerObjects(t *testing.T) {
+	for _, tc := range []struct{ kernel, file, want string }{
+		{"6.18", "testdata/cid.bpf.o", `: --kernel 7.3 or 7.2 has it`},
+		{"6.16", "testdata/cid.bpf.o", `: --kernel 7.3 or 7.2 has it`},
+		{"7.2", "testdata/newer.bpf.o", `the kernel has no function "scx_bpf_warp"; did you mean "scx_bpf_now"?: none of the kernels that are known (7.3, 7.2, 6.18, 6.16) has it, the object may be for a newer one`},
+	} {
+		t.Run(tc.kernel+" "+filepath.Base(tc.file), func(t *testing.T) {
+			r := newRig(t, rigConfig{topo: "1n1l1c1t"})
+			o := r.options("interp")
+			k, err := kernels.Get(tc.kernel)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Kernel = k
+			if o.Table = "cid_ops"; strings.Contains(tc.file, "newer") {
+				o.Table = ""
+			}
+			p, err := New(tc.file, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = p.Open(sched.Env{Machine: r.m, Kernel: r.k})
+			if err == nil || !strings.HasSuffix(err.Error(), tc.want) {
+				t.Errorf("%v, want %s", err, tc.want)
+			}
+		})
 	}
 }
 

@@ -39,6 +39,18 @@ func (l *linker) resolveExterns() error {
 	return nil
 }
 
+// Missing is the error of something that the object needs and the kernel does not have. Another kernel may.
+type Missing struct {
+	Kind string // "function", "variable" or "struct"
+	Name string
+	hint string
+}
+
+// Error names it, and what is alike.
+func (m *Missing) Error() string {
+	return fmt.Sprintf("the kernel has no %s %q%s", m.Kind, m.Name, m.hint)
+}
+
 // ksymFunc follows bpf_object__resolve_ksym_func_btf_id: the last ___suffix is no part of the kernel's name, and the
 // prototypes must be compatible, or a weak declaration counts as absent.
 func (l *linker) ksymFunc(e *elf.Extern) (extern, error) {
@@ -58,7 +70,7 @@ func (l *linker) ksymFunc(e *elf.Extern) (extern, error) {
 		if e.Weak {
 			return extern{why: why}, nil
 		}
-		return extern{}, fmt.Errorf("the kernel has no function %q%s", name, l.nearestKernel(name, "func"))
+		return extern{}, &Missing{"function", name, l.nearestKernel(name, "func")}
 	}
 	if !compatible(e.Type, fn.Type) {
 		why := fmt.Sprintf("kernel function %q, declared as %s but %s in the kernel", name, protoString(e.Type), protoString(fn.Type))
@@ -128,7 +140,7 @@ func (l *linker) ksymVar(e *elf.Extern) (extern, error) {
 	if e.Weak {
 		return extern{why: fmt.Sprintf("kernel variable %q, which the kernel does not have", e.Name)}, nil
 	}
-	return extern{}, fmt.Errorf("the kernel has no variable %q%s", e.Name, l.nearestKernel(e.Name, "var"))
+	return extern{}, &Missing{"variable", e.Name, l.nearestKernel(e.Name, "var")}
 }
 
 func (l *linker) kernelTypes(name string) ([]btf.Type, error) {

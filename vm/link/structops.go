@@ -75,7 +75,7 @@ func (l *linker) table(so *elf.StructOps) (*StructOps, error) {
 		}
 	}
 	if kernel == nil {
-		return nil, fmt.Errorf("the kernel has no struct %q", name)
+		return nil, &Missing{Kind: "struct", Name: name}
 	}
 	out := &StructOps{Name: so.Name, Type: name, Link: so.Link, AutoCreate: so.AutoCreate}
 	for i := range so.Members {
