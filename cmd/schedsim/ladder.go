@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -35,6 +36,7 @@ type ladderFlags struct {
 	checks           string
 	json, markdown   bool
 	list             bool
+	from             []string
 }
 
 func (a *app) ladderCommand() *cobra.Command {
@@ -73,7 +75,9 @@ Exit codes:
 	fs.BoolVar(&f.json, "json", false, "print every run as JSON")
 	fs.BoolVar(&f.markdown, "markdown", false, "print the tables as Markdown")
 	fs.BoolVar(&f.list, "list", false, "list the known schedulers with their rungs and checks, and run nothing")
+	fs.StringArrayVar(&f.from, "from", nil, "run nothing: print what earlier runs have written with --json to `FILE`; repeatable")
 	cmd.MarkFlagsMutuallyExclusive("json", "markdown")
+	cmd.MarkFlagsMutuallyExclusive("from", "list")
 	cmd.AddCommand(a.ladderJobCommand())
 	return cmd
 }
@@ -139,6 +143,13 @@ func (a *app) ladder(ctx context.Context, f *ladderFlags, paths []string) error 
 	if f.list {
 		return a.listLadder(f, text)
 	}
+	if len(f.from) > 0 {
+		table, err := readLadder(f.from)
+		if err != nil {
+			return err
+		}
+		return a.printLadder(f, table, text)
+	}
 	if len(paths) == 0 {
 		return usage("a folder or an object is missing; see 'schedsim ladder --help'")
 	}
@@ -170,6 +181,16 @@ func (a *app) ladder(ctx context.Context, f *ladderFlags, paths []string) error 
 	table, stopped := ladder.Climb(ctx, objects, o)
 	stop() // a second interrupt ends the process
 	progress.end()
+	err = a.printLadder(f, table, text)
+	if code := (*exitError)(nil); stopped != nil && (err == nil || errors.As(err, &code)) {
+		return &exitError{exitInterrupted, errors.New("interrupted: what was not done is not in the tables")}
+	}
+	return err
+}
+
+// printLadder prints a table in the form that is asked for, and turns what it says into the exit code.
+func (a *app) printLadder(f *ladderFlags, table *ladder.Table, text reports.TextOptions) error {
+	var err error
 	switch {
 	case f.json:
 		err = table.WriteJSON(a.out)
@@ -178,13 +199,28 @@ func (a *app) ladder(ctx context.Context, f *ladderFlags, paths []string) error 
 	default:
 		err = table.WriteText(a.out, text)
 	}
-	if err == nil && stopped != nil {
-		return &exitError{exitInterrupted, errors.New("interrupted: what was not done is not in the tables")}
-	}
 	if err == nil && !table.OK() {
 		err = &exitError{exitCheck, errSilent}
 	}
 	return err
+}
+
+// readLadder reads the results in files.
+func readLadder(names []string) (*ladder.Table, error) {
+	var from []io.Reader
+	for _, name := range names {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		from = append(from, f)
+	}
+	table, err := ladder.Read(from...)
+	if err != nil {
+		return nil, usage("--from: %w", err)
+	}
+	return table, nil
 }
 
 func orBackground(ctx context.Context) context.Context {

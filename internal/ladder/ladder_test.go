@@ -268,6 +268,44 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// What was written can be read, and says the same.
+func TestRead(t *testing.T) {
+	var all, one, two bytes.Buffer
+	whole := sample()
+	for b, rows := range map[*bytes.Buffer][]Row{&all: whole.Rows, &one: whole.Rows[1:], &two: whole.Rows[:1]} {
+		if err := (&Table{Rows: rows}).WriteJSON(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := Read(&all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Read(&one, &two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a, b, c bytes.Buffer
+	for w, table := range map[*bytes.Buffer]*Table{&a: whole, &b: want, &c: got} {
+		if err := table.WriteMarkdown(w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The sample does not say how long it ran.
+	head, _, _ := strings.Cut(a.String(), "\n")
+	if diff := cmp.Diff(strings.TrimPrefix(a.String(), head), b.String()[strings.Index(b.String(), "\n"):]); diff != "" {
+		t.Errorf("(-written +read):\n%s", diff)
+	}
+	if diff := cmp.Diff(b.String(), c.String()); diff != "" {
+		t.Errorf("(-one file +two):\n%s", diff)
+	}
+	for _, bad := range []string{"", "{}", "[1]", "{\"rows\": 3}"} {
+		if _, err := Read(strings.NewReader(bad)); err == nil || !strings.HasPrefix(err.Error(), "results of the ladder: ") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
 // TestListed: what the command prints for documents names every check and every scheduler.
 func TestListed(t *testing.T) {
 	var b bytes.Buffer

@@ -72,10 +72,16 @@ func Objects(paths ...string) ([]Object, error) {
 			return nil, fmt.Errorf("%s: no object (*.bpf.o) in this folder", p)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Object) int {
-		return cmp.Or(cmp.Compare(uint(a.Rung), uint(b.Rung)), cmp.Compare(a.Label, b.Label)) // unknown ones last
-	})
+	sortObjects(list, func(o Object) Object { return o })
 	return list, nil
+}
+
+// sortObjects puts a list in the order of rungs, unknown objects last.
+func sortObjects[T any](list []T, of func(T) Object) {
+	slices.SortStableFunc(list, func(x, y T) int {
+		a, b := of(x), of(y)
+		return cmp.Or(cmp.Compare(uint(a.Rung), uint(b.Rung)), cmp.Compare(a.Label, b.Label))
+	})
 }
 
 func object(path string) Object {

@@ -2,6 +2,7 @@ package ladder
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -297,6 +298,39 @@ func markdown(b *strings.Builder, head []string, rows [][]string) {
 	for _, r := range rows {
 		line(r)
 	}
+}
+
+// Read reads what WriteJSON has written, of one or more runs: objects in several of them have a row each.
+func Read(from ...io.Reader) (*Table, error) {
+	t := &Table{}
+	for _, r := range from {
+		var one Table
+		if err := json.NewDecoder(r).Decode(&one); err != nil {
+			return nil, fmt.Errorf("results of the ladder: %w", err)
+		}
+		t.Rows = append(t.Rows, one.Rows...)
+	}
+	if len(t.Rows) == 0 {
+		return nil, errors.New("results of the ladder: none")
+	}
+	t.Options = Options{Workloads: []string{}, Topos: []string{}, OnlyChecks: true}
+	o := &t.Options
+	for i := range t.Rows {
+		for _, out := range t.Rows[i].Outcomes {
+			if out.Job.Check != "" {
+				continue
+			}
+			o.OnlyChecks, o.Length = false, max(o.Length, out.Job.Length)
+			if !slices.Contains(o.Workloads, out.Job.Workload) {
+				o.Workloads = append(o.Workloads, out.Job.Workload)
+			}
+			if !slices.Contains(o.Topos, out.Job.Topo) {
+				o.Topos = append(o.Topos, out.Job.Topo)
+			}
+		}
+	}
+	sortObjects(t.Rows, func(r Row) Object { return r.Object })
+	return t, nil
 }
 
 // WriteJSON writes every outcome, what is the same everywhere under "result" and the rest under "measured".
