@@ -86,3 +86,49 @@ func TestFactWakeupInTick(t *testing.T) {
 		})
 	}
 }
+
+// TestFactTwoRhythms: two equal hogs on one CPU keep to one of two rhythms. They alternate at the ends of their slices, every 0.7 ms, as
+// long as nothing else runs; once one of them is picked again when its slice ends, its timer is not armed, and it runs until a tick. The
+// other is then far enough behind to be picked again, too, and so they alternate at ticks, every 4 ms, until something disturbs them
+// again. What does is a third task that comes within some us of the end of a slice. (Recorded: 1,130 short slices through four threads of
+// the kernel, then, after one that came 5 us before the end of a slice, 50 long ones to the end. So switches per second of hogs differ
+// much between runs of a second.)
+func TestFactTwoRhythms(t *testing.T) {
+	run := func(disturb sim.Duration) []sim.Duration {
+		b := newBench(t, "1n1l1c1t", Options{}, labCosts(1))
+		for range 2 {
+			b.spawn(sim.TaskSpec{Comm: "hog", Behavior: hog{}})
+		}
+		if disturb > 0 {
+			at := sim.Time(100 * sim.Millisecond).Add(disturb)
+			b.spawn(sim.TaskSpec{Comm: "kworker", Behavior: late(at, &loop{steps: []sim.Step{{Kind: sim.StepRun, Dur: 10 * sim.Microsecond}, {Kind: sim.StepSleep, Dur: sim.Second}}})})
+		}
+		b.from = sim.Time(120 * sim.Millisecond)
+		b.run(200 * sim.Millisecond)
+		return b.slices
+	}
+	for _, s := range run(0) {
+		if s < 700*sim.Microsecond || s > 710*sim.Microsecond {
+			t.Fatalf("undisturbed: a slice of %v", s)
+		}
+	}
+	short, long := 0, 0
+	for i := range sim.Duration(141) {
+		got := run(4*sim.Millisecond + i*5*sim.Microsecond)
+		n := 0
+		for _, s := range got {
+			if s > 3900*sim.Microsecond && s < 4100*sim.Microsecond {
+				n++
+			}
+		}
+		switch {
+		case n == 0:
+			short++
+		case n > len(got)-3:
+			long++
+		}
+	}
+	if long < 1 || short < 100 {
+		t.Errorf("of 141 disturbances %d leave the slices short, %d make them 4 ms: want a few of the latter", short, long)
+	}
+}
