@@ -18,6 +18,7 @@ import (
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/vm"
 	"github.com/schedsim/schedsim/vm/elf"
+	"github.com/schedsim/schedsim/vm/helpers"
 	"github.com/schedsim/schedsim/vm/link"
 	"github.com/schedsim/schedsim/vm/loader"
 	"github.com/schedsim/schedsim/vm/mem"
@@ -83,6 +84,7 @@ type Policy struct {
 	attached map[string]bool // tracing programs that have a place in the machine
 	onReg    []func()        // run when a table is registered
 	events   perfEvent       // what programs at tracepoints and kprobes are passed
+	seq      seqFile         // what iterators write
 
 	unverified bool // a program that the verifier cannot judge was let through
 
@@ -199,6 +201,7 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 		Unjudged:  p.unjudged,
 		Idle:      p.idle,
 		Trace:     p.trace,
+		Sys:       helpers.Sys{Seq: p.seqWrite},
 		Engine:    p.opt.Engine,
 		Budget:    p.opt.Budget,
 		HZ:        e.Machine.HZ(),

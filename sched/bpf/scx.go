@@ -165,7 +165,9 @@ func (p *Policy) idle(prog *sys.Prog) bool {
 			}
 		}
 		return true
-	case elf.KindIter, elf.KindLSM, elf.KindPerfEvent, elf.KindOther:
+	case elf.KindIter:
+		return !iterable(elf.KindIter, prog.Linked().Attach)
+	case elf.KindLSM, elf.KindPerfEvent, elf.KindOther:
 		return true
 	}
 	return false
@@ -204,7 +206,7 @@ func (p *Policy) others(o *link.Object, e Edit) {
 		if used || p.attached[prog.Name] {
 			continue
 		}
-		if prog.Kind == elf.KindSyscall && p.user != nil && !e.Unknown {
+		if (prog.Kind == elf.KindSyscall || iterable(prog.Kind, prog.Attach)) && p.user != nil && !e.Unknown {
 			continue // for the user-space half, which is there
 		}
 		if _, ok := kfuncs.ContextOf(prog); !ok {

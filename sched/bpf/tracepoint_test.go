@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -117,5 +118,44 @@ func TestEventTooFar(t *testing.T) {
 	want := "program too_far: it looks at 64 bytes of the record of sched/sched_process_exit, which has 33: EACCES"
 	if err := r.open(p); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %q", err, want)
+	}
+}
+
+// Reading an iterator runs its program for each thread by PID, and once more at the end; what does not fit a read comes with
+// the next one.
+func TestReadIter(t *testing.T) {
+	for _, engine := range []string{"interp", "jit"} {
+		t.Run(engine, func(t *testing.T) {
+			r := newRig(t, rigConfig{topo: "1n1l2c1t"})
+			p, err := New("testdata/events.bpf.o", r.options(engine))
+			must(t, err)
+			r.enable(p)
+			want := ""
+			for i := range 20 {
+				x, err := r.m.Spawn(sim.TaskSpec{Comm: "t", Process: []string{"a", "b"}[i%2], Behavior: hog()})
+				must(t, err)
+				want += fmt.Sprintf("%d %d\n", i, x.PID)
+			}
+			r.run(sim.Millisecond)
+			for _, wide := range []byte{0, 1} {
+				b, err := p.Global("widths")
+				must(t, err)
+				b[0] = wide
+				out, err := p.ReadIter("on_iter")
+				must(t, err)
+				if got := strings.ReplaceAll(string(out), "\x00", ""); got != want+"end\n" || len(out) != len(got)+int(wide)*20*4000 {
+					t.Errorf("wide %d: %d bytes, %q", wide, len(out), got)
+				}
+			}
+			if n := p.global(t, "failed"); n != 2 {
+				t.Errorf("%d writes failed, want 2: of 8 tasks a read", n)
+			}
+			for _, name := range []string{"on_switch", "nobody"} {
+				if _, err := p.ReadIter(name); err == nil || !strings.Contains(err.Error(), "program "+name+": no iterator over tasks") {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			r.mustLive()
+		})
 	}
 }

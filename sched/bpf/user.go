@@ -82,7 +82,7 @@ func (p *Policy) agentLoaded(edit Edit) error {
 	if p.opt.Agent == nil {
 		return nil
 	}
-	p.user = agent.NewLoaded(p.agentEnv(), p.obj, p.loaded, agent.Host{Run: p.runSyscall, Live: p.live, Fail: p.agentFailed})
+	p.user = agent.NewLoaded(p.agentEnv(), p.obj, p.loaded, agent.Host{Run: p.runSyscall, ReadIter: p.ReadIter, Live: p.live, Fail: p.agentFailed})
 	for _, g := range edit.Set {
 		if _, ok := p.opt.Globals[g.Path]; ok || p.readOnly(g.Path) {
 			continue

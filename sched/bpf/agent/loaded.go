@@ -31,6 +31,8 @@ type Loaded struct {
 type Host struct {
 	// Run runs a SYSCALL program with a context.
 	Run func(prog string, ctx []byte) (int32, error)
+	// ReadIter reads an iterator over tasks.
+	ReadIter func(prog string) ([]byte, error)
 	// Live tells that the policy is neither closed nor out of charge.
 	Live func() bool
 	// Fail ends the run with an error.
@@ -231,6 +233,14 @@ func (l *Loaded) Run(prog string, arg any) (int32, Cell, error) {
 	}
 	r0, err := l.host.Run(prog, c.B)
 	return r0, c, err
+}
+
+// ReadIter reads what a program of the section iter/task writes, to the end. An error that is an abi.Errno is that of read(2).
+func (l *Loaded) ReadIter(prog string) ([]byte, error) {
+	if !l.Live() {
+		return nil, errors.New("the scheduler is gone")
+	}
+	return l.host.ReadIter(prog)
 }
 
 // Live tells that the object is loaded and its table, once it was attached, in charge.

@@ -2,7 +2,10 @@
  * the tracepoint's record, at functions with the registers. TestEvents says what they are to see. */
 #include "bpf.h"
 
-struct task_struct;
+struct task_struct { int pid; char comm[16]; } relocatable;
+struct seq_file;
+struct bpf_iter_meta { struct seq_file *seq; u64 seq_num; } relocatable;
+struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; } relocatable;
 struct trace_entry { u64 common; };
 struct trace_event_raw_sched_switch { struct trace_entry ent; char prev_comm[16]; int prev_pid, prev_prio; long prev_state; char next_comm[16]; int next_pid, next_prio; } relocatable;
 struct trace_event_raw_sched_wakeup_template { struct trace_entry ent; char comm[16]; int pid, prio, target_cpu; } relocatable;
@@ -140,6 +143,30 @@ SEC("fexit/futex_wake") int on_wake_end(u64 *ctx)
 SEC("fexit/__futex_wait") int on_wait_end(u64 *ctx)
 {
 	timeouts_fexit += (int)ctx[5] == -110;
+	return 0;
+}
+
+/* What user space reads: a line for each thread, and one for the end. */
+static long (*const seq_printf)(struct seq_file *m, const char *fmt, u32 size, const void *data, u32 len) = (void *)126;
+static long (*const seq_write)(struct seq_file *m, const void *data, u32 len) = (void *)127;
+u64 widths, failed; /* 4000: what is written for each does not fit one read */
+char wide[4000];
+
+SEC("iter/task") int on_iter(struct bpf_iter__task *c)
+{
+	static const char fmt[] = "%d %d\n", end[] = "end\n";
+	struct task_struct *p = c->task;
+	u64 args[2];
+
+	if (!p) {
+		seq_write(c->meta->seq, end, 4);
+		return 0;
+	}
+	if (widths && seq_write(c->meta->seq, wide, sizeof(wide)))
+		failed++;
+	args[0] = c->meta->seq_num;
+	args[1] = p->pid;
+	seq_printf(c->meta->seq, fmt, sizeof(fmt), args, sizeof(args));
 	return 0;
 }
 
