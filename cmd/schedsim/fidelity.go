@@ -146,7 +146,13 @@ func (a *app) leftOut(c *fidelity.Case, err error) bool {
 	if !errors.As(err, &missing) {
 		return false
 	}
-	a.remark("%s: left out: %v", c.Name(), err)
+	if a.missing == nil {
+		a.missing = map[string]bool{}
+	}
+	if text := missing.Error(); !a.missing[text] {
+		a.remark("%s, and perhaps others: left out: %s", c.Name(), text)
+		a.missing[text] = true
+	}
 	return true
 }
 

@@ -143,6 +143,7 @@ type app struct {
 	out, err io.Writer
 	quiet    bool
 	color    string
+	missing  map[string]bool // files that recorded cases need, once each was told of
 }
 
 func (a *app) root() *cobra.Command {

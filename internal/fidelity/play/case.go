@@ -49,7 +49,7 @@ func (l *Lab) Case(c *fidelity.Case) ([]*fidelity.Run, error) {
 	var runs []*fidelity.Run
 	seeds := l.Seeds
 	if seeds == 0 {
-		if seeds = len(c.Runs); c.Digest != nil {
+		if seeds = max(len(c.Runs), 1); c.Digest != nil {
 			seeds = c.Digest.Runs
 		}
 	}
