@@ -142,8 +142,15 @@ func (c *Class) backOff(env *lbEnv) {
 	}
 }
 
-// intervalTicks is the time between two attempts in ticks (get_sd_balance_interval).
+// intervalTicks is the time between two attempts in ticks (get_sd_balance_interval). It is asked for more often than it changes.
 func (c *Class) intervalTicks(sd *domain, busy bool) int64 {
+	at := &sd.ticks[0]
+	if busy {
+		at = &sd.ticks[1]
+	}
+	if at.interval == sd.interval {
+		return at.ticks
+	}
 	iv := sd.interval
 	if busy {
 		iv *= busyFactor
@@ -153,7 +160,8 @@ func (c *Class) intervalTicks(sd *domain, busy bool) int64 {
 	if busy {
 		iv--
 	}
-	return max(1, min(iv, max(1, c.hz()*int64(c.nr)/10)))
+	at.interval, at.ticks = sd.interval, max(1, min(iv, max(1, c.hz()*int64(c.nr)/10)))
+	return at.ticks
 }
 
 // balanceDomains attempts every domain of cpu that is due (sched_balance_domains).

@@ -55,6 +55,9 @@ type domain struct {
 	newidleCall, newidleSuccess, newidleRatio int
 	newidleStamp                              int64
 	newidleCost                               int64 // ns
+
+	// ticks are the intervals in ticks, of an idle and of a busy CPU, for the interval that they were worked out for.
+	ticks [2]struct{ interval, ticks int64 }
 }
 
 // localGroup is the group around the domain's CPU.
