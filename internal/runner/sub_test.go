@@ -63,6 +63,24 @@ func TestSubs(t *testing.T) {
 	}
 }
 
+// TestSubError: a sub-scheduler that goes wrong ends alone, and the report has its dump.
+func TestSubError(t *testing.T) {
+	res := mustRun(t, Options{Workload: parse(t, jobs("")), Topo: flat(t, 4), Scheduler: cidObject,
+		Subs: []Sub{{"/jobs", "../../sched/bpf/testdata/lab/errors.bpf.o:no_cid"}}})
+	if res.Report.Exit != nil {
+		t.Errorf("the parent ended: %+v", res.Report.Exit)
+	}
+	e := res.Report.Subs[0].Exit
+	if e == nil || e.Kind != ops.ExitError || e.Message != "invalid cid 99" || !strings.HasPrefix(e.Dump, "no_cid: sub1-") {
+		t.Errorf("%+v", e)
+	}
+	for _, g := range res.Report.Groups {
+		if g.Share < 0.1 {
+			t.Errorf("%s ran for %.2f of a CPU", g.Name, g.Share)
+		}
+	}
+}
+
 // TestSubText: the report says what became of the sub-scheduler, in text and in JSON.
 func TestSubText(t *testing.T) {
 	for timeline, want := range map[string]string{

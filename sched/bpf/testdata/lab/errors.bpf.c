@@ -49,7 +49,7 @@ struct sched_ext_ops_cid {
 	void (*enqueue)(struct task_struct *p, u64 flags);
 	s32 (*init)(void);
 	void (*exit)(struct scx_exit_info *ei);
-	u64 flags;
+	u64 flags, sub_cgroup_id;
 	char name[128];
 };
 
