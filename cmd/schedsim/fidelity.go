@@ -18,8 +18,12 @@ import (
 	"github.com/schedsim/schedsim/sim"
 )
 
-// defaultRecorded is where the recorded runs lie, from the root of the source tree.
-const defaultRecorded = "benchmarks/lab/recorded"
+// defaultRecorded is where the recorded runs lie, from the root of the source tree; defaultStreams those with callbacks, whose
+// recording takes time away from the tasks.
+const (
+	defaultRecorded = "benchmarks/lab/recorded"
+	defaultStreams  = "benchmarks/lab/streams"
+)
 
 // objectsEnv lists folders with objects of schedulers.
 const objectsEnv = "SCHEDSIM_OBJECTS"
@@ -40,7 +44,8 @@ func (a *app) fidelityCommand() *cobra.Command {
 		Use:   "fidelity [flags] [DIR|FILE...]",
 		Short: "Compare the simulator with recorded runs of a real kernel",
 		Long: `Compare the simulator with recorded runs of a real kernel: run what was recorded, under the same scheduler on a machine like the
-recorded one, and put the figures beside each other. Without arguments the runs are those of ` + defaultRecorded + `.
+recorded one, and put the figures beside each other. Without arguments the runs are those of ` + defaultRecorded + `,
+with --streams of ` + defaultStreams + `.
 
 Shown are medians over the recorded runs, and over as many runs of the simulator. A figure is hit if the simulator is within its
 tolerance of what the kernel did in one run, or between two. Cases whose objects are not there are left out, with a remark.
@@ -73,7 +78,9 @@ Exit codes:
 
 func (a *app) fidelity(f *fidelityFlags, paths []string) error {
 	if len(paths) == 0 {
-		paths = []string{defaultRecorded}
+		if paths = []string{defaultRecorded}; f.streams {
+			paths = []string{defaultStreams}
+		}
 	}
 	cases, err := fidelity.Load(paths...)
 	if err != nil {

@@ -138,8 +138,10 @@ func FirstDivergence(recorded, simulated *Stream) []Divergence {
 			n++
 		}
 		d.Equal = n
-		// One stream may end a callback before the other where both are cut off.
-		if n < max(len(a.at), len(b.at)) && (n < min(len(a.at), len(b.at)) || max(len(a.at), len(b.at))-n > contextOps) {
+		// Tasks that are never done get further on the faster side by the time where both are cut off: one stream may be the
+		// beginning of the other. If it is much shorter, its scheduler is no longer called.
+		longer := max(len(a.at), len(b.at))
+		if n < min(len(a.at), len(b.at)) || longer-n > max(contextOps, longer/4) {
 			d.Kernel, d.Ours = a.line(a.op(n)), b.line(b.op(n))
 			if o := a.op(n); o != nil {
 				d.AtNS = o.At

@@ -73,7 +73,12 @@ func spawnOthers(m *sim.Machine, list []fidelity.Other, t0 sim.Time, tick sim.Du
 				cpus = append(cpus, sim.CPU(c))
 			}
 		}
-		if err := spawnKernel(m, sim.TaskSpec{Comm: name, CPUs: cpus, Behavior: &replayed{wakes: atTicks(o.Wakes, tick, m.Costs().Switch), t0: t0}}); err != nil {
+		s := sim.TaskSpec{Comm: name, CPUs: cpus, Behavior: &replayed{wakes: atTicks(o.Wakes, tick, m.Costs().Switch), t0: t0}}
+		var cpu int
+		if n, _ := fmt.Sscanf(name, "migration/%d", &cpu); n == 1 && cpu < m.NrCPUs() { // above all others, on its CPU
+			s.Policy, s.RTPrio, s.CPUs = sim.PolicyFIFO, 99, []sim.CPU{sim.CPU(cpu)}
+		}
+		if err := spawnKernel(m, s); err != nil {
 			return err
 		}
 	}
