@@ -113,15 +113,12 @@ func (r *Run) Figures() map[Figure]float64 {
 
 // group sums up the tasks of one group. Quantiles are means over its tasks, by their samples.
 type group struct {
-	name             string
-	tasks            int
-	cpu              int64
-	units, misses    int64
-	responses        int64
-	p50, p99         float64
-	nice             []int
-	cgroups          []string
-	realtime, forked bool
+	name          string
+	tasks         int
+	cpu           int64
+	units, misses int64
+	responses     int64
+	p50, p99      float64
 }
 
 func (r *Run) groups() []*group {
