@@ -9,8 +9,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/schedsim/schedsim/internal/runner"
+	"github.com/schedsim/schedsim/ops/kernels"
 	"github.com/schedsim/schedsim/reports"
+	"github.com/schedsim/schedsim/sched/bpf/agent"
 	"github.com/schedsim/schedsim/sched/bpf/agent/recipes"
+	"github.com/schedsim/schedsim/sched/class"
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/workloads"
 )
@@ -106,8 +109,7 @@ func (a *app) recipeCheck() *cobra.Command {
 				return err
 			}
 			if len(args) == 1 {
-				_, err := fmt.Fprintf(a.out, "%s: its keys, expressions and script are well-formed; with an object, what it does is checked too\n", r.Name)
-				return err
+				return a.explainRecipe(r, machine, kernel)
 			}
 			return a.checkRecipe(r, args[1], machine, kernel)
 		},
@@ -115,6 +117,33 @@ func (a *app) recipeCheck() *cobra.Command {
 	cmd.Flags().StringVar(&machine, "topo", "1n2l4c2t", "`machine` to explain it for")
 	cmd.Flags().StringVar(&kernel, "kernel", runner.DefaultKernel, "`version` of the kernel")
 	return cmd
+}
+
+// explainRecipe tells what a recipe does without an object.
+func (a *app) explainRecipe(r *recipes.Recipe, machine, kernel string) error {
+	t, err := parseTopo(machine)
+	if err != nil {
+		return err
+	}
+	k, err := kernels.Get(kernel)
+	if err != nil {
+		return err
+	}
+	m, err := sim.New(sim.Config{Topo: t, Classes: func(m *sim.Machine) []sim.Class { return class.New(m).List() }})
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(a.out)
+	line := func(text string) { fmt.Fprintln(out, text) }
+	line("recipe " + r.String())
+	for _, text := range r.Missing {
+		line("left out: " + text)
+	}
+	err = r.Explain(agent.Env{Machine: m, Kernel: k, Scheduler: r.Ops, Notice: line}, line)
+	if err == nil {
+		line("names and types are checked with an object")
+	}
+	return errors.Join(err, out.Flush())
 }
 
 // checkRecipe attaches an object with a recipe and tells what the recipe does.

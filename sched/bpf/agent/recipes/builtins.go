@@ -66,6 +66,9 @@ func (x *runner) fnHas(unpack func(...any) error) (starlark.Value, error) {
 	if err := unpack("name", &name); err != nil {
 		return nil, err
 	}
+	if x.o == nil && x.l == nil {
+		return nil, errNoObject
+	}
 	return starlark.Bool(x.has(name)), nil
 }
 
@@ -107,8 +110,11 @@ func (x *runner) fnKernelFunc(unpack func(...any) error) (starlark.Value, error)
 
 // typeOf is a type of the object, before and after it was loaded.
 func (x *runner) typeOf(name string) (btf.Type, error) {
-	if x.l != nil {
+	switch {
+	case x.l != nil:
 		return x.l.Type(name)
+	case x.o == nil:
+		return nil, errNoObject
 	}
 	return agent.TypeNamed(x.o, name)
 }
@@ -137,11 +143,14 @@ func (x *runner) fnElements(unpack func(...any) error) (starlark.Value, error) {
 	}
 	var t btf.Type
 	var err error
-	if x.l != nil {
+	switch {
+	case x.l != nil:
 		var c agent.Cell
 		c, err = x.l.Var(path)
 		t = c.Type
-	} else {
+	case x.o == nil:
+		err = errNoObject
+	default:
 		t, err = agent.TypeOf(x.o, path)
 	}
 	if err != nil {

@@ -166,5 +166,8 @@ func short(v any) string {
 	return s
 }
 
-// errLoaded is of functions that need a loaded object.
-var errLoaded = errors.New("the object is not loaded yet")
+// Errors of functions that need a loaded object, or one at all.
+var (
+	errLoaded   = errors.New("the object is not loaded yet")
+	errNoObject = errors.New("there is no object to ask")
+)
