@@ -34,8 +34,10 @@ const (
 const exitCodesHelp = `
 Exit codes:
    0  all went well
+   1  a check found something (verify --compare, verify --lint, ladder, fidelity)
    2  wrong usage, or an input file that cannot be used
    3  the scheduler's object was rejected when it was loaded or attached
+   4  nothing can be said of a program (verify)
    5  the scheduler ended with an error (the report is printed all the same)
   70  internal error of schedsim`
 
