@@ -30,6 +30,10 @@ func (s *Set) machineFunc(name string) abi.Func {
 		f = s.helpers.WQStart
 	case "bpf_task_work_schedule_signal", "bpf_task_work_schedule_resume":
 		f = s.helpers.TaskWork
+	case "bpf_timer_cancel_async":
+		f = s.helpers.TimerCancelAsync
+	case "bpf_map_sum_elem_count":
+		f = s.helpers.SumElemCount
 	case "bpf_obj_new":
 		f = o.NewObject
 	case "bpf_obj_drop":

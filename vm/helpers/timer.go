@@ -131,6 +131,41 @@ func (e *Env) timerCancel(c *abi.Call, a *abi.Args) uint64 {
 	return 0
 }
 
+// TimerCancelAsync follows bpf_timer_cancel_async (kernel/bpf/helpers.c, 7.2): 1 if the timer was armed, -1 from its own callback.
+// With interrupts off the kernel leaves it to an interrupt that comes as soon as they are on: nothing comes before here either.
+// The callback stays.
+func (e *Env) TimerCancelAsync(c *abi.Call, a *abi.Args) uint64 {
+	t := e.timers[a[0]]
+	if t == nil {
+		if b := e.Mem.Bytes(a[0], timerSize); b == nil || slices.Max(b) != 0 {
+			c.Fault = fmt.Sprintf("no timer at %#x", a[0])
+		}
+		return errno(abi.EINVAL)
+	}
+	armed := e.Host.DisarmTimer(t.addr)
+	switch h, ok := e.Host.(abi.IRQHost); {
+	case ok && h.IRQsDisabled():
+		return errno(abi.ECANCELED)
+	case armed:
+		return 1
+	case t == e.running:
+		return errno(1)
+	}
+	return 0
+}
+
+// SumElemCount follows bpf_map_sum_elem_count (kernel/bpf/map_iter.c, 7.2): only hash maps count their elements.
+func (e *Env) SumElemCount(c *abi.Call, a *abi.Args) uint64 {
+	m := e.Maps.At(a[0])
+	if m == nil && a[0] != 0 {
+		c.Fault = fmt.Sprintf("%#x is not a map", a[0])
+	}
+	if h, ok := m.(interface{ Counted() int }); ok {
+		return uint64(h.Counted())
+	}
+	return 0
+}
+
 // fireTimer follows bpf_timer_cb.
 func (e *Env) fireTimer(t *timer) {
 	if t.fn == 0 || e.timers[t.addr] != t {

@@ -102,3 +102,77 @@ func TestTaskWork(t *testing.T) {
 		t.Error("cancelled work ran")
 	}
 }
+
+// TestTimerCancelAsync: the callback is kept, and with interrupts off the answer is that it will be done.
+func TestTimerCancelAsync(t *testing.T) {
+	const fn = 0xbeef
+	r := newRig(t)
+	e := r.env
+	m := timerMap(r, maps.TypeArray)
+	tm := m.Lookup(u32(2), 0) + 8
+	start := func() { t.Helper(); r.want(0, "", "timer_start", tm, 10, 0) }
+
+	r.kfunc(neg(abi.EINVAL), "", e.TimerCancelAsync, tm)
+	r.kfunc(0, fmt.Sprintf("no timer at %#x", r.put(0, "garbagegarbage..")), e.TimerCancelAsync, r.buf)
+	r.want(0, "", "timer_init", tm, m.Info().Addr, 1)
+	r.want(0, "", "timer_set_callback", tm, fn)
+	r.kfunc(0, "", e.TimerCancelAsync, tm)
+	start()
+	r.kfunc(1, "", e.TimerCancelAsync, tm)
+	if got := r.host.armed[tm]; got != "" {
+		t.Errorf("armed: %q", got)
+	}
+	start() // with the callback that it had
+	r.host.irqsOff = true
+	r.kfunc(neg(abi.ECANCELED), "", e.TimerCancelAsync, tm)
+	r.kfunc(neg(abi.ECANCELED), "", e.TimerCancelAsync, tm)
+	if got := r.host.armed[tm]; got != "" {
+		t.Errorf("armed: %q", got)
+	}
+	r.host.irqsOff = false
+	start()
+	fire, calls := r.host.fire[tm], 0
+	delete(r.host.armed, tm)
+	e.RunSub = func(uint64, abi.Args) {
+		calls++
+		r.kfunc(-1, "", e.TimerCancelAsync, tm)
+		start()
+		r.kfunc(1, "", e.TimerCancelAsync, tm)
+	}
+	if fire(); calls != 1 {
+		t.Errorf("%d callbacks", calls)
+	}
+}
+
+func TestSumElemCount(t *testing.T) {
+	r := newRig(t)
+	for _, tc := range []struct {
+		name string
+		typ  maps.Type
+		keys int
+		want int64
+	}{
+		{"hash", maps.TypeHash, 3, 3},
+		{"of each CPU", maps.TypePerCPUHash, 2, 2},
+		{"the last used", maps.TypeLRUHash, 6, 4},
+		{"an empty one", maps.TypeHash, 0, 0},
+		{"one that does not count", maps.TypeRHash, 2, 0},
+		{"array", maps.TypeArray, 2, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			flags := uint32(0)
+			if tc.typ == maps.TypeRHash {
+				flags = maps.FlagNoPrealloc
+			}
+			m := r.create(maps.Spec{Name: "m", Type: tc.typ, KeySize: 4, ValueSize: 8, MaxEntries: 4, Flags: flags})
+			for i := range tc.keys {
+				m.Update(u32(uint32(i)), make([]byte, 8), maps.Any, 0)
+			}
+			r.t = t
+			r.kfunc(tc.want, "", r.env.SumElemCount, m.Info().Addr)
+		})
+	}
+	r.t = t
+	r.kfunc(0, "", r.env.SumElemCount, 0)
+	r.kfunc(0, "0x1234 is not a map", r.env.SumElemCount, bad)
+}

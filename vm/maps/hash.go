@@ -333,6 +333,14 @@ func (m *Hash) unlink(i int32) {
 // Len is the number of elements.
 func (m *Hash) Len() int { return m.count }
 
+// Counted is the number of elements where the kernel keeps one for programs (bpf_map.elem_count): all hashes but rhash.
+func (m *Hash) Counted() int {
+	if m.Type == TypeRHash {
+		return 0
+	}
+	return m.count
+}
+
 // Next follows htab_map_get_next_key: the order is that of Each.
 func (m *Hash) Next(key, next []byte) abi.Errno {
 	b, i := 0, int32(-1)
