@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -92,11 +93,12 @@ func (a *app) recipeShow() *cobra.Command {
 func (a *app) recipeCheck() *cobra.Command {
 	var machine, kernel string
 	cmd := &cobra.Command{
-		Use:   "check NAME|FILE [OBJECT]",
+		Use:   "check NAME|FILE|OBJECT [OBJECT]",
 		Short: "Check a recipe, and tell what it would do with an object on a machine",
 		Long: "Check a recipe: its keys, expressions and script; with an object, also that variables, maps, programs and members exist\n" +
-			"and take the values. The object is loaded into a machine and attached, and each thing that is done is told.",
-		Example: "  schedsim recipe check mine.json\n  schedsim recipe check bpfland scx_bpfland.bpf.o --topo 2n4l8c2t",
+			"and take the values. The object is loaded into a machine and attached, and each thing that is done is told. An object alone\n" +
+			"is checked with the recipe that it is matched to.",
+		Example: "  schedsim recipe check scx_lavd.bpf.o\n  schedsim recipe check mine.json\n  schedsim recipe check bpfland scx_bpfland.bpf.o --topo 2n4l8c2t",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
 				return usage("expected the name or file of a recipe, and perhaps an object; there are %d arguments", len(args))
@@ -104,6 +106,9 @@ func (a *app) recipeCheck() *cobra.Command {
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 && strings.HasSuffix(runner.ObjectFile(args[0]), ".o") {
+				return a.checkRecipe(nil, args[0], machine, kernel)
+			}
 			r, err := openRecipe(args[0])
 			if err != nil {
 				return err
@@ -146,7 +151,7 @@ func (a *app) explainRecipe(r *recipes.Recipe, machine, kernel string) error {
 	return errors.Join(err, out.Flush())
 }
 
-// checkRecipe attaches an object with a recipe and tells what the recipe does.
+// checkRecipe attaches an object with a recipe, nil for the one that it is matched to, and tells what the recipe does.
 func (a *app) checkRecipe(r *recipes.Recipe, object, machine, kernel string) error {
 	t, err := parseTopo(machine)
 	if err != nil {
@@ -157,9 +162,6 @@ func (a *app) checkRecipe(r *recipes.Recipe, object, machine, kernel string) err
 		return err
 	}
 	out := bufio.NewWriter(a.out)
-	for _, m := range r.Missing {
-		fmt.Fprintf(out, "left out: %s\n", m)
-	}
 	_, err = runner.Run(runner.Options{Scheduler: object, Workload: w, Topo: t, Kernel: kernel, Duration: 300 * sim.Millisecond, Recipe: r,
 		RecipeLog: func(line string) { fmt.Fprintln(out, line) }})
 	return errors.Join(err, out.Flush())

@@ -3,6 +3,7 @@ package bpf
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -115,7 +116,7 @@ func (k *ksyms) perCPU(ptr uint64, cpu int32) uint64 {
 
 // notices tells about variables that read as zeros.
 func (k *ksyms) notices(object string, notice func(string)) {
-	for _, name := range k.zero {
-		notice(fmt.Sprintf("%s: kernel variable %s: not modelled, reads as zeros", object, name))
+	if len(k.zero) > 0 {
+		notice(fmt.Sprintf("%s: variables of the kernel that are not modelled read as zeros: %s", object, strings.Join(k.zero, ", ")))
 	}
 }

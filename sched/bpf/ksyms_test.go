@@ -55,7 +55,7 @@ func TestKsyms(t *testing.T) {
 	}
 	var told []string
 	k.notices("x.bpf.o", func(s string) { told = append(told, s) })
-	if len(told) != 1 || told[0] != "x.bpf.o: kernel variable __preempt_count: not modelled, reads as zeros" {
+	if len(told) != 1 || told[0] != "x.bpf.o: variables of the kernel that are not modelled read as zeros: __preempt_count" {
 		t.Errorf("notices %q", told)
 	}
 }

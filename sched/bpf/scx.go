@@ -195,6 +195,7 @@ func precheck(o *link.Object) error {
 
 // others tells of the programs that are loaded beside the callbacks: what a loader would attach elsewhere or run by hand.
 func (p *Policy) others(o *link.Object, e Edit) {
+	var unused, idle []string
 	for _, prog := range o.Programs {
 		if !prog.AutoLoad {
 			continue
@@ -210,9 +211,15 @@ func (p *Policy) others(o *link.Object, e Edit) {
 			continue // for the user-space half, which is there
 		}
 		if _, ok := kfuncs.ContextOf(prog); !ok {
-			p.notice(fmt.Sprintf("%s: program %s (%s) is not used by the scheduler's table", o.Name, prog.Name, prog.Section))
+			unused = append(unused, prog.Name)
 			continue
 		}
-		p.notice(fmt.Sprintf("%s: program %s (%s) is loaded but nothing runs it yet", o.Name, prog.Name, prog.Section))
+		idle = append(idle, fmt.Sprintf("%s (%s)", prog.Name, prog.Section))
+	}
+	if len(unused) > 0 {
+		p.notice(fmt.Sprintf("%s: not in the scheduler's table: %s", o.Name, strings.Join(unused, ", ")))
+	}
+	if len(idle) > 0 {
+		p.notice(fmt.Sprintf("%s: loaded, but nothing runs: %s", o.Name, strings.Join(idle, ", ")))
 	}
 }

@@ -54,9 +54,17 @@ func (p *Policy) prepare() (Edit, error) {
 		}
 	}
 	if names := edit.Names(); len(names) > 0 {
-		p.notice(fmt.Sprintf("%s: set as its loader does: %s", p.file, strings.Join(names, ", ")))
+		p.notice(fmt.Sprintf("%s: set as its loader does: %s", p.file, some(names, 8)))
 	}
 	return edit, nil
+}
+
+// some lists the first of names, and how many there are besides.
+func some(names []string, n int) string {
+	if len(names) <= n {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more (schedsim recipe check lists them)", strings.Join(names[:n], ", "), len(names)-n)
 }
 
 // readOnly tells whether a variable is in a section that is frozen once it is loaded.

@@ -132,11 +132,17 @@ func (a *Agent) Prepare(e *agent.Env, o *elf.Object) (agent.Edit, error) {
 	} else if why := r.fits(o); why != "" {
 		return agent.Edit{}, fmt.Errorf("recipe %s: %s", r.Name, why)
 	}
+	log := a.opt.Log
+	if log == nil {
+		log = func(string) {}
+	}
 	if r == nil {
+		log(fmt.Sprintf("there is no recipe for the scheduler %q: nothing is set", e.Scheduler))
 		return agent.Edit{Unknown: true}, nil
 	}
-	if a.opt.Log != nil {
-		a.opt.Log("recipe " + r.String())
+	log("recipe " + r.String())
+	for _, text := range r.Missing {
+		log("left out: " + text)
 	}
 	x, err := newRunner(r, *e, o, a.opt.Log)
 	if err != nil {
