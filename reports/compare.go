@@ -139,9 +139,21 @@ func (c *Comparable) cell(i int) string {
 	}
 	ratio := "(-)"
 	if q := c.Ratios[i]; q != nil {
-		ratio = "(" + strconv.FormatFloat(*q, 'f', 2, 64) + "x)"
+		ratio = "(" + formatRatio(*q) + "x)"
 	}
 	return s + fmt.Sprintf("%*s", max(9, utf8.RuneCountInString(ratio)+1), ratio)
+}
+
+// formatRatio writes a ratio so that the digits that carry nothing do not push the columns apart.
+func formatRatio(q float64) string {
+	prec := 2
+	switch {
+	case q >= 99.95:
+		prec = 0
+	case q >= 9.995:
+		prec = 1
+	}
+	return strconv.FormatFloat(q, 'f', prec, 64)
 }
 
 // WriteJSON writes v, a Report or Comparison, as indented JSON with a line end.
