@@ -2,7 +2,6 @@ package bpf
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -103,19 +102,47 @@ func New(path string, o Options) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxObject+1))
-	if err = errors.Join(err, f.Close()); err != nil {
+	p, err := open(path, f, o)
+	if e := f.Close(); err == nil && e != nil {
+		return nil, e
+	}
+	return p, err
+}
+
+// open reads the parts of a file that matter. What is no file of its own, but a pipe, is read whole.
+func open(path string, f *os.File, o Options) (*Policy, error) {
+	name := filepath.Base(path)
+	info, err := f.Stat()
+	if err != nil {
 		return nil, err
 	}
-	if len(data) > maxObject {
-		return nil, fmt.Errorf("%s: more than %d bytes, which no object has", filepath.Base(path), maxObject)
+	if info.Mode().IsRegular() {
+		if info.Size() > maxObject {
+			return nil, tooLong(name)
+		}
+		return read(name, f, o)
 	}
-	return Read(filepath.Base(path), data, o)
+	data, err := io.ReadAll(io.LimitReader(f, maxObject+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(data) > maxObject:
+		return nil, tooLong(name)
+	}
+	return Read(name, data, o)
+}
+
+func tooLong(name string) error {
+	return fmt.Errorf("%s: more than %d bytes, which no object has", name, maxObject)
 }
 
 // Read reads an object from memory; name is how messages call it.
 func Read(name string, data []byte, o Options) (*Policy, error) {
-	obj, err := elf.Read(name, bytes.NewReader(data))
+	return read(name, bytes.NewReader(data), o)
+}
+
+func read(name string, r io.ReaderAt, o Options) (*Policy, error) {
+	obj, err := elf.Read(name, r)
 	if err != nil {
 		return nil, err
 	}
