@@ -32,17 +32,28 @@ type Report struct {
 	Events []Counter `json:"scx_events,omitempty"`
 	// Timeline is what was done to the machine while the workload ran.
 	Timeline []TimelineEntry `json:"timeline,omitempty"`
+	// Schedulers are those that were in charge of all tasks, one after the other, if the timeline has changed them.
+	Schedulers []Tenure `json:"schedulers,omitempty"`
 	// Subs are the sub-schedulers in the order in which they were attached.
 	Subs []Sub `json:"sub_schedulers,omitempty"`
 	// Restarts are the exits after which the scheduler was started over (SCX_ECODE_ACT_RESTART).
 	Restarts []Restart `json:"restarts,omitempty"`
 }
 
+// Tenure is the time in which a scheduler was in charge.
+type Tenure struct {
+	Scheduler string    `json:"scheduler"`
+	FromNS    sim.Time  `json:"from_ns"`
+	Exit      *Exit     `json:"exit"` // how and when it ended; null: it was in charge until the end
+	Events    []Counter `json:"scx_events,omitempty"`
+}
+
 // Sub is a sub-scheduler.
 type Sub struct {
 	Scheduler string    `json:"scheduler"`
 	Cgroup    string    `json:"cgroup"`
-	Exit      *Exit     `json:"exit"` // null: it was in charge until the end
+	FromNS    sim.Time  `json:"from_ns,omitempty"` // 0: from the beginning
+	Exit      *Exit     `json:"exit"`              // null: it was in charge until the end
 	Events    []Counter `json:"scx_events,omitempty"`
 }
 

@@ -37,6 +37,9 @@ func (r *Report) WriteText(w io.Writer, o TextOptions) error {
 	if err := r.writeRestarts(w); err != nil {
 		return err
 	}
+	if err := r.writeSchedulers(w, o); err != nil {
+		return err
+	}
 	if err := r.writeSubs(w, o); err != nil {
 		return err
 	}
@@ -74,14 +77,40 @@ func (r *Report) writeRestarts(w io.Writer) error {
 	return nil
 }
 
+// writeSchedulers lists the schedulers that the timeline has put in charge and taken off.
+func (r *Report) writeSchedulers(w io.Writer, o TextOptions) error {
+	if len(r.Schedulers) == 0 {
+		return nil
+	}
+	t := &table{cols: []column{{name: "from"}, {name: "to"}, {name: "scheduler", left: true}, {name: "end", left: true}}}
+	for i, s := range r.Schedulers {
+		if i == maxTimelineRows {
+			t.rows = append(t.rows, []string{"", "", fmt.Sprintf("and %d more", len(r.Schedulers)-i), ""})
+			break
+		}
+		row := []string{Dur(s.FromNS), "-", Plain(s.Scheduler), "in charge until the end"}
+		if s.Exit != nil {
+			row[1], row[3] = Dur(s.Exit.AtNS), Plain(s.Exit.Reason)
+		}
+		t.rows = append(t.rows, row)
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return t.write(w, o)
+}
+
 // writeSubs says how the sub-schedulers fared.
 func (r *Report) writeSubs(w io.Writer, o TextOptions) error {
 	for _, s := range r.Subs {
-		end := ""
+		from, end := "", ""
+		if s.FromNS > 0 {
+			from = ", from " + Dur(s.FromNS)
+		}
 		if s.Exit == nil {
 			end = ": in charge until the end\n"
 		}
-		if _, err := fmt.Fprintf(w, "\nsub-scheduler %s of %s%s", Plain(s.Scheduler), Plain(s.Cgroup), end); err != nil {
+		if _, err := fmt.Fprintf(w, "\nsub-scheduler %s of %s%s%s", Plain(s.Scheduler), Plain(s.Cgroup), from, end); err != nil {
 			return err
 		}
 		if err := s.Exit.write(w, o); err != nil {

@@ -73,6 +73,8 @@ type Servers struct {
 	Detach func(cpu CPU, class Class)
 	// SetParams changes the reservation of class on cpu (dl_server_apply_params).
 	SetParams func(cpu CPU, class Class, runtime, period Duration) Errno
+	// Params are the reservation of class on cpu; ok is false if it has no server there.
+	Params func(cpu CPU, class Class) (runtime, period Duration, ok bool)
 }
 
 // SetServers makes s the servers of the machine. The deadline class calls it when it is built.
@@ -110,6 +112,15 @@ func (m *Machine) ServerDetach(cpu CPU, class Class) {
 	if f := m.servers.Detach; f != nil {
 		f(cpu, class)
 	}
+}
+
+// Server is what the server of class on cpu gives it when real-time tasks starve it: runtime in each period. ok is false if there
+// is none.
+func (m *Machine) Server(cpu CPU, class Class) (runtime, period Duration, ok bool) {
+	if cpu < 0 || int(cpu) >= len(m.cpus) || m.servers.Params == nil {
+		return 0, 0, false
+	}
+	return m.servers.Params(cpu, class)
 }
 
 // SetServer changes what the server of class on cpu gives it when real-time tasks starve it: runtime in each period; 0 turns it

@@ -30,6 +30,9 @@ type Instance struct {
 	live     int // forked and not yet ended
 	refused  int // forks beyond maxLive
 
+	attach func(a Attach) error
+	detach func(cgroup string) error
+
 	m            *sim.Machine // after Prepare
 	events       []event
 	problems     int // actions of the timeline that were refused
@@ -53,6 +56,10 @@ type RunOptions struct {
 	ByClock bool
 	// Iteration is what an iteration of a phase costs besides its events: the program's own work.
 	Iteration sim.Duration
+	// Attach and Detach do what the timeline asks for: Detach ends the scheduler of a cgroup, the one of all tasks for "". Nil: there
+	// is nothing to attach to.
+	Attach func(a Attach) error
+	Detach func(cgroup string) error
 }
 
 // New makes the tasks of one run.
@@ -60,6 +67,7 @@ func (b *Bound) New(o RunOptions) *Instance {
 	n := &b.w.objects
 	r := &Instance{
 		b: b, zero: o.Zero, asleep: o.Asleep, byClock: o.ByClock, extra: o.Iteration, rand: o.Rand,
+		attach: o.Attach, detach: o.Detach,
 		mutexes: make([]mutex, len(n.mutex)), conds: make([]cond, len(n.cond)), sems: make([]sem, len(n.sem)),
 		barriers: make([]barrier, len(n.barrier)), timers: make([]timer, len(n.timer)),
 	}

@@ -220,6 +220,10 @@ func (r *Instance) do(a *action, now sim.Time) (string, error) {
 		return "migrate_disable " + a.Task, r.eachTask(a.Task, func(t *sim.Task) error { m.MigrateDisable(t); return nil })
 	case rtapp.DoUnpin:
 		return "migrate_enable " + a.Task, r.eachTask(a.Task, m.MigrateEnable)
+	case rtapp.DoAttach, rtapp.DoDetach, rtapp.DoReplace:
+		return r.schedulers(a)
+	case rtapp.DoFairServer, rtapp.DoExtServer:
+		return r.server(a)
 	case rtapp.DoSpawn:
 		return fmt.Sprintf("spawn %d %s", a.Value, a.Task), r.spawn(a, now)
 	}

@@ -196,7 +196,9 @@ func TestTimelineRefused(t *testing.T) {
 			{ "at": "7ms", "do": "move", "task": "hog", "cgroup": "/a/b" },
 			{ "at": "8ms", "do": "rmdir", "cgroup": "/a/b" },
 			{ "at": "9ms", "do": "set", "cgroup": "/a/b", "max": "500us/100ms" },
-			{ "at": "10ms", "do": "spawn", "task": "gone" }
+			{ "at": "10ms", "do": "spawn", "task": "gone" },
+			{ "at": "11ms", "do": "attach", "scheduler": "x.bpf.o", "cgroup": "/a" },
+			{ "at": "12ms", "do": "ext_server", "cpus": 0, "runtime": "20ms" }
 		] } },
 		"tasks": { "hog": { "run": 1000 }, "gone": { "loop": 1, "run": 100 } } }`, 2)
 	x.run(t, 20*sim.Millisecond)
@@ -209,10 +211,12 @@ func TestTimelineRefused(t *testing.T) {
 7ms move hog to /a/b
 8ms refused rmdir /a/b: device or resource busy (it has 1 tasks)
 9ms refused set /a/b max 500µs/100ms: invalid argument (quota and period must be at least 1000 us)
-10ms spawn 1 gone`, "\n"), x.log); diff != "" {
+10ms spawn 1 gone
+11ms refused attach x.bpf.o at /a: no such device
+12ms refused ext_server of CPU 0 runtime 20ms: no such file or directory`, "\n"), x.log); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	want := []string{"8 actions of the timeline were refused; the first: w.json:3: at 1ms: offline CPU 0: no such file or directory (the boot CPU stays online)"}
+	want := []string{"10 actions of the timeline were refused; the first: w.json:3: at 1ms: offline CPU 0: no such file or directory (the boot CPU stays online)"}
 	if diff := cmp.Diff(want, x.in.Problems()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

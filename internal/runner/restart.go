@@ -46,10 +46,7 @@ func (r *run) restart() (bool, error) {
 	r.restarts.due = false
 	i := r.ext.ExitInfo()
 	r.restarts.list = append(r.restarts.list, reports.Restart{AtNS: r.m.Now(), Code: i.ExitCode, Reason: i.Reason, Message: i.Msg})
-	if c, ok := r.policy.(counting); ok {
-		r.restarts.insns += c.Insns()
-		r.restarts.calls += c.Calls()
-	}
+	r.ended()
 	if err := r.policy.Close(); err != nil {
 		return false, err
 	}
@@ -75,6 +72,8 @@ func (r *run) restart() (bool, error) {
 	if err != nil && !errors.As(err, &load) {
 		err = &LoadError{r.o.Scheduler, fmt.Errorf("restarted at %s: %w", r.m.Now(), err)}
 	}
-	r.enabled = err == nil
+	if r.enabled = err == nil; r.enabled {
+		r.begun()
+	}
 	return err == nil && !r.exited && !r.over, err
 }

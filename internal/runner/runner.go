@@ -64,6 +64,7 @@ type Options struct {
 	Machine   string
 	HZ        int            // ticks per second; 0: 250
 	ClockSkew []sim.Duration // how far each CPU's clock is ahead; nil: they are not
+	Turn      sim.Duration   // sim.Config.Turn
 	// Globals are values of global variables of an object.
 	Globals map[string]any
 	// Recipe is the user-space half of an object; nil: the one that it is matched to. RecipeLog takes a line for each thing that
@@ -124,7 +125,9 @@ func Run(o Options) (res *Result, err error) {
 		return nil, err
 	}
 	for again := !r.exited; again; {
-		if err = r.survive(r.simulate); err == nil {
+		if err = r.survive(r.simulate); r.failed != nil {
+			err = r.failed
+		} else if err == nil {
 			err = r.agentError()
 		}
 		if err != nil {
@@ -175,6 +178,7 @@ type run struct {
 	m      *sim.Machine
 	ext    *ext.Kernel
 	policy sched.Policy
+	name   string // of the scheduler that the run begins with
 	subs   []*subRun
 	load   *workloads.Instance
 	length sim.Duration
@@ -195,6 +199,8 @@ type run struct {
 
 	timeline []reports.TimelineEntry
 	restarts restarts
+	tenures  tenures
+	failed   error // why an action of the timeline ended the run
 	exitAt   sim.Time
 	oops     string // what the machine stumbled over: see survive
 }
@@ -226,7 +232,7 @@ func (r *run) build() error {
 	if err != nil {
 		return err
 	}
-	c := sim.Config{Topo: o.Topo, Costs: o.Costs, HZ: o.HZ, ClockSkew: o.ClockSkew, Seed: o.Seed, Sink: sim.SinkFunc(r.record), Classes: func(m *sim.Machine) []sim.Class {
+	c := sim.Config{Topo: o.Topo, Costs: o.Costs, HZ: o.HZ, ClockSkew: o.ClockSkew, Turn: o.Turn, Seed: o.Seed, Sink: sim.SinkFunc(r.record), Classes: func(m *sim.Machine) []sim.Class {
 		c := class.New(m)
 		r.ext = c.Ext
 		return c.List()
@@ -247,6 +253,9 @@ func (r *run) build() error {
 	if err = r.readSubs(); err != nil {
 		return err
 	}
+	if err = r.checkAttaches(); err != nil {
+		return err
+	}
 	if r.m, err = sim.New(c); err != nil {
 		return err
 	}
@@ -264,7 +273,12 @@ func (r *run) build() error {
 	if o.Sink != nil {
 		r.sinks = append(r.sinks, o.Sink)
 	}
-	r.load = bound.New(workloads.RunOptions{Rand: r.m.Rand, Zero: sim.Time(o.Settle), Asleep: o.Settle > 0, ByClock: o.ByClock, Iteration: o.Iteration})
+	r.load = bound.New(workloads.RunOptions{Rand: r.m.Rand, Zero: sim.Time(o.Settle), Asleep: o.Settle > 0, ByClock: o.ByClock, Iteration: o.Iteration,
+		Attach: r.attach, Detach: r.detach})
+	r.name = Baseline
+	if r.policy != nil {
+		r.name = r.policy.Name()
+	}
 	r.length = o.Duration
 	if r.length == 0 {
 		r.length = o.Workload.Duration
@@ -309,6 +323,7 @@ func (r *run) begin(t *ops.Table) error {
 			return &LoadError{r.o.Scheduler, err}
 		}
 		r.enabled = true
+		r.begun()
 		if err := r.attached(r.o.Scheduler, r.policy); err != nil {
 			return err
 		}
@@ -370,7 +385,7 @@ func (r *run) record(rec *sim.Record) {
 	case sim.KindTimeline:
 		r.timeline = append(r.timeline, reports.TimelineEntry{AtNS: rec.At, Text: r.m.Text(rec.A), Refused: rec.B != 0})
 	case sim.KindExtState:
-		if r.enabled && ops.EnableState(rec.A) == ops.Disabled {
+		if r.enabled && ops.EnableState(rec.A) == ops.Disabled && !(r.tenures.leaving && r.ext.ExitInfo().Kind == ops.ExitUnreg) {
 			r.m.Stop()
 			if r.restarts.due = r.restartable(); !r.restarts.due {
 				r.exited, r.exitAt = true, rec.At
@@ -386,7 +401,7 @@ func (r *run) finish() (*Result, error) {
 		end = r.exitAt
 	}
 	info := reports.Info{
-		Scheduler: r.schedulerName(), Workload: filepath.Base(r.o.Workload.Name), Title: r.o.Workload.Title,
+		Scheduler: r.name, Workload: filepath.Base(r.o.Workload.Name), Title: r.o.Workload.Title,
 		Topology: r.o.Topo.Name, CPUs: len(r.o.Topo.CPUs), Kernel: r.o.Kernel, Costs: "on", Seed: r.o.Seed,
 	}
 	switch {
@@ -405,10 +420,13 @@ func (r *run) finish() (*Result, error) {
 	if r.exited {
 		res.Report.Exit = r.exit()
 	}
-	for _, e := range r.ext.Events().List() {
-		if e.Value != 0 {
-			res.Report.Events = append(res.Report.Events, reports.Counter{Name: e.Name, Value: e.Value})
+	res.Report.Events = counters(r.ext.Events())
+	if r.tenures.changed {
+		if r.enabled {
+			last := &r.tenures.list[len(r.tenures.list)-1]
+			last.Exit, last.Events = res.Report.Exit, res.Report.Events
 		}
+		res.Report.Schedulers = r.tenures.list
 	}
 	res.Report.Timeline, res.Report.Restarts, res.Report.Subs = r.timeline, r.restarts.list, r.subReports()
 	for _, p := range r.load.Problems() {
@@ -436,13 +454,6 @@ func (r *run) finish() (*Result, error) {
 		return nil, err
 	}
 	return res, nil
-}
-
-func (r *run) schedulerName() string {
-	if r.policy != nil {
-		return r.policy.Name()
-	}
-	return Baseline
 }
 
 // exit tells why the policy ended.

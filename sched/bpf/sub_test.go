@@ -231,25 +231,42 @@ func TestKernelHierarchy(t *testing.T) {
 	must(t, err)
 	var runs []struct {
 		Root, Sub counted
-		FailAfter uint64 `json:"fail_after"`
+		Next      *counted // the sub-scheduler that comes after the first was detached
+		FailAfter uint64   `json:"fail_after"`
 		ending
 	}
 	must(t, json.Unmarshal(data, &runs))
 	for _, want := range runs {
-		t.Run(fmt.Sprintf("fails after %d", want.FailAfter), func(t *testing.T) {
+		name := fmt.Sprintf("fails after %d", want.FailAfter)
+		if want.Next != nil {
+			name = "detached, and another attached"
+		}
+		t.Run(name, func(t *testing.T) {
 			r := newRig(t, rigConfig{topo: "1n2l1c1t", quiet: true})
 			root, a := &member{}, &member{cgroup: "/a", set: map[string]any{"fail_after": int(want.FailAfter)}}
 			_, err := r.m.MkdirAll("/a")
 			must(t, err)
 			r.hogs("/a", 4)
 			r.hierarchy("testdata/sub.bpf.o", "", root, a)
-			r.run(2 * sim.Second)
-			r.mustLive()
-			for _, c := range []struct {
+			type pair struct {
 				who       string
 				got, want counted
-			}{{"root", r.counted(root.p), want.Root}, {"sub", r.counted(a.p), want.Sub}} {
-				if c.got.Wrong != c.want.Wrong || c.got.Detached != c.want.Detached {
+			}
+			var pairs []pair
+			if want.Next == nil {
+				r.run(2 * sim.Second)
+			} else {
+				r.run(sim.Second)
+				a.sub.Disable(ops.ExitUnreg)
+				r.k.Unregister(a.p.table) // its programs go on without a scheduler
+				next := &member{cgroup: "/a", set: map[string]any{"id": 2}}
+				r.hierarchy("testdata/sub.bpf.o", "", next)
+				r.run(sim.Second)
+				pairs = append(pairs, pair{"next", r.counted(next.p), *want.Next})
+			}
+			r.mustLive()
+			for _, c := range append(pairs, pair{"root", r.counted(root.p), want.Root}, pair{"sub", r.counted(a.p), want.Sub}) {
+				if (c.got.Wrong == 0) != (c.want.Wrong == 0) || c.got.Detached != c.want.Detached {
 					t.Errorf("%s: %+v, on the kernel %+v", c.who, c.got, c.want)
 				}
 				for _, v := range [][2]uint64{{c.got.Sub, c.want.Sub}, {c.got.Timer, c.want.Timer}, {c.got.Switch, c.want.Switch}, {c.got.Cgroup, c.want.Cgroup}} {

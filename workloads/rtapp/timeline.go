@@ -59,11 +59,16 @@ const (
 	DoPin
 	DoUnpin
 	DoSpeed
+	DoAttach
+	DoDetach
+	DoReplace
+	DoFairServer
+	DoExtServer
 	nrDo
 )
 
 var doNames = [nrDo]string{"mkdir", "rmdir", "set", "move", "offline", "online", "affinity", "nice", "policy", "kill", "spawn", "rename",
-	"migrate_disable", "migrate_enable", "speed"}
+	"migrate_disable", "migrate_enable", "speed", "attach", "detach", "replace", "fair_server", "ext_server"}
 
 // String is the word in the file.
 func (d Do) String() string { return doNames[d] }
@@ -83,6 +88,11 @@ type Action struct {
 	Value              int // nice value, number of tasks, speed in percent
 	Sched              Sched
 	Name               string // DoRename
+	// Scheduler is what DoAttach and DoReplace attach, "" for that of the run; with a Cgroup it is a sub-scheduler.
+	Scheduler    string
+	SchedulerPos Pos
+	// Runtime and Period are what is written to the files of a server (DoFairServer, DoExtServer); nil: the file stays.
+	Runtime, Period *sim.Duration
 }
 
 // doKeys are the keys of each action beside "at", "do", "every" and "times"; those behind the bar may be left out.
@@ -102,6 +112,12 @@ var doKeys = [nrDo]string{
 	DoPin:      "task",
 	DoUnpin:    "task",
 	DoSpeed:    "cpus value",
+
+	DoAttach:     "| scheduler cgroup",
+	DoDetach:     "| cgroup",
+	DoReplace:    "| scheduler cgroup",
+	DoFairServer: "cpus | runtime period",
+	DoExtServer:  "cpus | runtime period",
 }
 
 var actionKeys = []string{"at", "do", "every", "times"}
@@ -358,6 +374,11 @@ func (p *parser) actionArgs(a *Action, o *object) {
 	case DoSpeed:
 		a.CPUs = p.cpuList(o)
 		a.Value = p.within(o, "value", 1, 100, "percent of the full speed")
+	case DoAttach, DoReplace:
+		p.scheduler(a, o)
+	case DoFairServer, DoExtServer:
+		a.CPUs = p.cpuList(o)
+		p.server(a, o)
 	case DoNice:
 		a.Value = p.within(o, "value", -20, 19, "a nice value")
 	case DoSpawn:

@@ -23,12 +23,16 @@ func TestTimeline(t *testing.T) {
 		 {"at":"0s","every":"1s","do":"set","cgroup":"/web","weight":10},
 		 {"at":"2s","do":"policy","task":"db","policy":"SCHED_FIFO","priority":7},
 		 {"at":"2s","do":"spawn","task":"web","value":4},
-		 {"at":"2s","do":"move","task":"db","cgroup":"/"}`)), Options{})
+		 {"at":"2s","do":"move","task":"db","cgroup":"/"},
+		 {"at":"3s","do":"attach"},
+		 {"at":"3s","do":"replace","scheduler":"fifo","cgroup":"/a"},
+		 {"at":"3s","do":"detach","cgroup":"/a"},
+		 {"at":"3s","do":"ext_server","cpus":"0-1","runtime":"0s"}`)), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := f.Global
-	if len(f.Warnings) != 0 || len(g.Cgroups) != 2 || len(g.Timeline) != 6 || f.Tasks[0].Cgroup != "/web/front" {
+	if len(f.Warnings) != 0 || len(g.Cgroups) != 2 || len(g.Timeline) != 10 || f.Tasks[0].Cgroup != "/web/front" {
 		t.Fatalf("%d cgroups, %d actions, warnings %v", len(g.Cgroups), len(g.Timeline), f.Warnings)
 	}
 	a := g.Cgroups[0]
@@ -50,6 +54,15 @@ func TestTimeline(t *testing.T) {
 	}
 	if x := g.Timeline[4]; x.Do != DoSpawn || x.Value != 4 {
 		t.Errorf("spawn: %+v", x)
+	}
+	if x := g.Timeline[6]; x.Do != DoAttach || x.Scheduler != "" || x.Cgroup != "" {
+		t.Errorf("attach: %+v", x)
+	}
+	if x := g.Timeline[7]; x.Do != DoReplace || x.Scheduler != "fifo" || x.Cgroup != "/a" || x.SchedulerPos.Line != 8 {
+		t.Errorf("replace: %+v", x)
+	}
+	if x := g.Timeline[9]; *x.Runtime != 0 || x.Period != nil || !cmp.Equal(x.CPUs.CPUs, []int{0, 1}) {
+		t.Errorf("server: %+v", x)
 	}
 }
 
@@ -82,6 +95,18 @@ func TestTimelineErrors(t *testing.T) {
 		{"nice", ``, `{"at":"1s","do":"nice","task":"db","value":20}`, `value: found 20, expected a nice value from -20 to 19`},
 		{"priority", ``, `{"at":"1s","do":"policy","task":"db","policy":"SCHED_RR","priority":0}`, `priority: found 0, expected a real-time priority from 1 to 99`},
 		{"speed", ``, `{"at":"1s","do":"speed","cpus":[0],"value":0}`, `value: found 0, expected percent of the full speed from 1 to 100`},
+		{"scheduler", ``, `{"at":"1s","do":"attach","scheduler":""}`, `scheduler: found the string "", expected the name of a built-in one or the path of an object`},
+		{"scheduler as a number", ``, `{"at":"1s","do":"attach","scheduler":1}`, `scheduler: found the number 1`},
+		{"sub-scheduler", ``, `{"at":"1s","do":"attach","cgroup":"/web"}`, `attach: found no key "scheduler", which a sub-scheduler needs`},
+		{"cgroup of a sub-scheduler", ``, `{"at":"1s","do":"replace","scheduler":"x","cgroup":"/wbe"}`, `replace: found no cgroup "/wbe"`},
+		{"root of a sub-scheduler", ``, `{"at":"1s","do":"detach","cgroup":"/"}`, `cgroup: found "/", expected a path below the root`},
+		{"scheduler to detach", ``, `{"at":"1s","do":"detach","scheduler":"fifo"}`, `unknown key "scheduler" in detach, expected at, do, every, times, cgroup`},
+		{"server without anything", ``, `{"at":"1s","do":"ext_server","cpus":0}`, `ext_server: found neither "runtime" nor "period"`},
+		{"server without CPUs", ``, `{"at":"1s","do":"fair_server","runtime":"1ms"}`, `fair_server: found no key "cpus"`},
+		{"period of a server", ``, `{"at":"1s","do":"fair_server","cpus":0,"period":"50us"}`, `period: found 50µs, expected 100µs to 4.194304s`},
+		{"long period of a server", ``, `{"at":"1s","do":"fair_server","cpus":0,"period":"5s"}`, `period: found 5s, expected 100µs to 4.194304s`},
+		{"runtime of a server", ``, `{"at":"1s","do":"ext_server","cpus":0,"runtime":"2ms","period":"1ms"}`, `runtime: found 2ms, expected at most the period of 1ms`},
+		{"unit of a runtime", ``, `{"at":"1s","do":"ext_server","cpus":0,"runtime":20}`, `runtime: found the number 20, expected a duration with a unit`},
 		{"not an object", ``, `7`, `entry of the timeline: found the number 7, expected an object`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

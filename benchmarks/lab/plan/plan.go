@@ -261,7 +261,7 @@ func (c *compiler) action(a *rtapp.Action) error {
 		}
 		put("spawn %d %d", slices.Index(c.out.Tasks, a.Task), a.Value)
 		return nil
-	case rtapp.DoPin, rtapp.DoUnpin, rtapp.DoSpeed:
+	case rtapp.DoPin, rtapp.DoUnpin, rtapp.DoSpeed, rtapp.DoAttach, rtapp.DoDetach, rtapp.DoReplace, rtapp.DoFairServer, rtapp.DoExtServer:
 		return fmt.Errorf("not known to the player")
 	}
 	who, err := c.who(a.Task)

@@ -92,6 +92,13 @@ func (c *Class) servers() sim.Servers {
 			}
 			return c.applyParams(s, runtime, period)
 		},
+		Params: func(cpu sim.CPU, class sim.Class) (runtime, period sim.Duration, ok bool) {
+			s := c.Server(cpu, class)
+			if s == nil {
+				return 0, 0, false
+			}
+			return s.par.Runtime, s.par.Period, true
+		},
 	}
 }
 

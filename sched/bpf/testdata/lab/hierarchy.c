@@ -1,7 +1,8 @@
 /*
  * Attaches sub.bpf.o as the root and once more as a sub-scheduler of the cgroup /a, in which four tasks run, and writes after two
  * seconds what both have counted and how the sub-scheduler ended, as one JSON object. The second argument is the number of
- * enqueues after which the sub-scheduler gives up, 0: it does not.
+ * enqueues after which the sub-scheduler gives up, 0: it does not. With a third one it is detached after a second, and another is
+ * attached in its place.
  */
 #define _GNU_SOURCE
 #include <bpf/bpf.h>
@@ -85,8 +86,8 @@ static void show(const char *who, struct bpf_object *o)
 
 int main(int argc, char **argv)
 {
-	struct bpf_object *root, *sub;
-	struct bpf_link *a, *b;
+	struct bpf_object *root, *sub, *next = NULL;
+	struct bpf_link *a, *b, *c = NULL;
 	struct told *t;
 	struct stat st;
 	pid_t pids[4];
@@ -112,11 +113,22 @@ int main(int argc, char **argv)
 	b = bpf_map__attach_struct_ops(map_like(sub, "sub_ops"));
 	if (!a || !b)
 		return 1;
-	sleep(2);
+	sleep(argc > 3 ? 1 : 2);
+	if (argc > 3) {
+		bpf_link__destroy(b);
+		b = NULL;
+		next = load(argv[1], 2, st.st_ino, 0);
+		c = bpf_map__attach_struct_ops(map_like(next, "sub_ops"));
+		if (!c)
+			return 1;
+		sleep(1);
+	}
 	t = var(sub, ".bss", "told");
 	printf("{");
 	show("root", root);
 	show("sub", sub);
+	if (next)
+		show("next", next);
 	printf("\"fail_after\":%d,\"kind\":%d,\"code\":%lld,\"reason\":\"%s\",\"msg\":\"%s\",\"dump\":\"", atoi(argv[2]), t->kind, t->code, t->reason, t->msg);
 	for (char *s = t->dump; *s; s++)
 		if (*s < 32 || *s == '"' || *s == '\\')
@@ -127,6 +139,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < 4; i++)
 		kill(pids[i], SIGKILL);
 	bpf_link__destroy(b);
+	bpf_link__destroy(c);
 	bpf_link__destroy(a);
 	return 0;
 }
