@@ -110,7 +110,7 @@ func (m *Machine) sleep(c *cpu, t *Task, at Time) {
 	t.setState(StateInterruptible)
 	t.timerOn, t.timer.Tag = c.id, int32(c.id)
 	if at != Never {
-		m.q.Arm(&t.timer, int64(at), phaseTimer)
+		m.armTimer(&t.timer, at)
 	}
 	m.schedule(c, false)
 }

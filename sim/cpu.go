@@ -37,6 +37,11 @@ type cpu struct {
 	lazy        bool // TIF_NEED_RESCHED_LAZY
 	dying       bool // on its way offline
 
+	held   bool          // it is not its turn, see turns
+	owed   Duration      // while held: the overhead that it is still busy with
+	parked []parkedEvent // while held: what has come for it
+	tick   eventq.Event  // with turns: its own
+
 	step    eventq.Event // the current task's step ends, or the overhead does
 	resched eventq.Event // a reschedule interrupt arrives
 
@@ -81,6 +86,7 @@ func (m *Machine) initCPU(id CPU) error {
 	c.notify.Do = func() {}
 	c.step.Fire = func() { m.fireStep(c) }
 	c.resched.Fire = func() { m.fireResched(c) }
+	c.step.Tag, c.resched.Tag = int32(id), int32(id)
 	return nil
 }
 
@@ -192,7 +198,11 @@ func (m *Machine) Charge(cpu CPU, kind CostKind, d Duration) {
 		j := int64(m.costs.Jitter)
 		d += Duration(int64(d) * (m.dice.Int64N(2*j+1) - j) >> 10)
 	}
-	c.from = m.clock(c).Add(d)
+	if c.held {
+		c.owed += d
+	} else {
+		c.from = m.clock(c).Add(d)
+	}
 	if m.sink != nil {
 		m.Emit(Record{Kind: KindOverhead, CPU: cpu, Task: c.curr.PID, A: uint64(d), B: uint64(kind)})
 	}
@@ -210,7 +220,7 @@ func (m *Machine) progress(c *cpu) {
 	}
 	switch t.doing {
 	case doRun:
-		if d > 0 {
+		if d > 0 && !c.held {
 			t.left -= int64(d) * c.capacity
 		}
 		if t.left <= 0 {
@@ -229,6 +239,10 @@ func (m *Machine) progress(c *cpu) {
 
 // armStep arms c's step event for the time when its current task needs attention.
 func (m *Machine) armStep(c *cpu) {
+	if c.held {
+		m.q.Arm(&c.step, parkTime, phaseStep)
+		return
+	}
 	t := c.curr
 	at := m.clock(c)
 	switch {

@@ -48,7 +48,14 @@ func (m *Machine) Run(until Time) error {
 		}
 		m.fired++
 		m.running = true
-		m.q.Pop().Fire()
+		if m.turns == nil {
+			m.q.Pop().Fire()
+		} else if phase := m.q.NextPhase(); true {
+			if e := m.q.Pop(); m.turns.admit(e, phase) {
+				e.Fire()
+				m.turns.after()
+			}
+		}
 		m.running = false
 	}
 	m.this = 0
@@ -81,7 +88,12 @@ type Timer struct {
 func (t *Timer) Armed() bool { return t.ev.Armed() }
 
 // At is the time for which t is armed, or was armed last.
-func (t *Timer) At() Time { return Time(t.ev.At()) }
+func (t *Timer) At() Time {
+	if at := t.ev.At(); at != parkTime {
+		return Time(at)
+	}
+	return t.m.now
+}
 
 // Arm arms t to fire at the time at on cpu, as a hrtimer of that CPU; it replaces an earlier expiry. A time in the past
 // means now.
@@ -94,7 +106,15 @@ func (m *Machine) Arm(t *Timer, cpu CPU, at Time) {
 		t.ev.Fire = t.fire
 	}
 	t.cpu, t.ev.Tag = cpu, int32(cpu)
-	m.q.Arm(&t.ev, int64(max(at, m.now)), phaseTimer)
+	m.armTimer(&t.ev, max(at, m.now))
+}
+
+// armTimer arms the event of a timer.
+func (m *Machine) armTimer(e *eventq.Event, at Time) {
+	m.q.Arm(e, int64(at), phaseTimer)
+	if m.turns != nil {
+		m.turns.armed(at)
+	}
 }
 
 // Cancel disarms t and tells whether it was armed.
@@ -139,7 +159,11 @@ func (m *Machine) Resched(cpu CPU) {
 			m.Emit(Record{Kind: KindIPI, CPU: m.this, A: uint64(cpu)})
 		}
 	}
-	if c.curr == c.idle {
+	switch {
+	case c.curr != c.idle:
+	case m.turns != nil:
+		m.Charge(cpu, CostIdleExit, m.idleExit(c))
+	default:
 		c.exitCost = m.idleExit(c)
 		at = at.Add(c.exitCost)
 	}
@@ -204,7 +228,9 @@ func (m *Machine) resume(c *cpu) {
 			}
 			m.schedule(c, true)
 		case t == c.idle:
-			if c.step.Armed() {
+			if m.turns != nil && c.from > m.now {
+				m.armStep(c) // it halts then
+			} else if c.step.Armed() {
 				m.q.Cancel(&c.step)
 			}
 			if c.dying && c.nrRunning == 0 && !m.hasPinned(c.id) {
@@ -251,6 +277,10 @@ func (m *Machine) countStep(t *Task) bool {
 //
 // Where timers expire at the same time, they run before any CPU goes back to its task: on a CPU they are of one interrupt.
 func (m *Machine) fireTick() {
+	if m.turns != nil {
+		m.fireTicks()
+		return
+	}
 	timers := m.q.NextIn(int64(m.now), phaseTimer)
 	first := NoCPU
 	if m.tickOrder != nil {
@@ -265,6 +295,18 @@ func (m *Machine) fireTick() {
 	}
 	if timers {
 		m.q.Arm(&m.tickEnd, int64(m.now), phaseTickEnd)
+	}
+	if nextBit(m.busy, 0) >= 0 {
+		m.armTick()
+	}
+}
+
+// fireTicks has each CPU take its tick in its turn.
+func (m *Machine) fireTicks() {
+	for id := nextBit(m.busy, 0); id >= 0; id = nextBit(m.busy, id+1) {
+		if c := &m.cpus[id]; c.curr != c.idle && c.busySince < m.now {
+			m.q.Arm(&c.tick, int64(m.now), phaseTick)
+		}
 	}
 	if nextBit(m.busy, 0) >= 0 {
 		m.armTick()

@@ -39,6 +39,7 @@ func (m *Machine) QueueIRQWork(cpu CPU, w *IRQWork) bool {
 			m.this = c.id
 			m.resume(c)
 		}
+		c.irq.ev.Tag = int32(cpu)
 	}
 	if !c.irq.ev.Armed() {
 		at := m.now

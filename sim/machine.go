@@ -28,6 +28,9 @@ type Config struct {
 	// TickOrder says which CPU has the tick of the time at first; the others follow in order of number. On a real machine that
 	// is a race. Nil: CPU 0.
 	TickOrder func(at Time) CPU
+	// Turn, if not 0, has the CPUs execute one after the other, in turns of at most that time, as virtual CPUs do that one thread
+	// emulates: see turns. Recorded runs of such a machine are compared with it.
+	Turn Duration
 	// Sink takes the records; nil drops them.
 	Sink Sink
 }
@@ -98,6 +101,7 @@ type Machine struct {
 	tickEnd    eventq.Event
 	tickOrder  func(at Time) CPU
 	tickPeriod Duration
+	turns      *turns // nil: all CPUs execute at once
 
 	tasks       taskTable
 	processes   map[string]*Task // leaders by TaskSpec.Process
@@ -183,6 +187,7 @@ func New(c Config) (*Machine, error) {
 		m.dice = m.Rand("costs")
 	}
 	m.tick.Fire, m.tickEnd.Fire = m.fireTick, m.fireTickEnd
+	m.tick.Tag, m.tickEnd.Tag = -1, -1
 	m.tasks.init()
 	for _, mask := range []*kobj.CPUMask{&m.online, &m.active} {
 		if *mask, err = kobj.NewCPUMask(m.mem, layout); err != nil {
@@ -209,6 +214,9 @@ func New(c Config) (*Machine, error) {
 	}
 	if len(m.classes) < 2 {
 		return nil, errors.New("machine: no scheduling classes")
+	}
+	if c.Turn > 0 {
+		m.turns = newTurns(m, c.Turn)
 	}
 	m.classFor = m.defaultClass
 	lowest := len(m.classes) - 1

@@ -2,6 +2,7 @@ package eventq
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 )
 
@@ -121,6 +122,28 @@ func (q *Queue) NextIs(at int64, phase int, tag int32) bool {
 func (q *Queue) NextIn(at int64, phase int) bool {
 	e := q.first()
 	return e != nil && e.at == uint64(at) && e.ord>>phaseShift == uint64(phase)
+}
+
+// NextPhase is the phase of the earliest event, 0 if there is none.
+func (q *Queue) NextPhase() int {
+	if e := q.first(); e != nil {
+		return int(e.ord >> phaseShift)
+	}
+	return 0
+}
+
+// After returns the time of the earliest event that is of one of the phases from first to last and comes after the time at; ok is
+// false if there is none. It looks at every event.
+func (q *Queue) After(at int64, first, last int) (next int64, ok bool) {
+	q.fill()
+	best := uint64(math.MaxUint64)
+	for i := range q.heap {
+		e := &q.heap[i]
+		if p := int(e.ord >> phaseShift); e.at > uint64(at) && e.at < best && p >= first && p <= last {
+			best, ok = e.at, true
+		}
+	}
+	return int64(best), ok
 }
 
 // first is the earliest entry, nil if there is none. It leaves the place of a popped event open.

@@ -1,0 +1,228 @@
+package sim
+
+import (
+	"math"
+
+	"github.com/schedsim/schedsim/internal/eventq"
+)
+
+// turns has the CPUs of a machine execute one after the other, as virtual CPUs do that one thread emulates (Config.Turn). It follows
+// QEMU's round robin under icount (rr_cpu_thread_fn and icount_percpu_budget in accel/tcg, 10.0).
+//
+// Time goes on for all CPUs, but only the one whose turn it is executes: it does what it was charged with, notices that its task
+// has computed long enough, and takes interrupts. A pass gives each CPU that is not halted, in order of number, the time to the
+// next timer of the machine divided by the number of CPUs; a timer that has nothing to do with the CPUs comes every Config.Turn, which
+// bounds turns. That timer, and any that is armed to be the next one, asks all CPUs to leave their turn. Whoever was asked before its
+// turn came has the division made anew, by what is left: with two busy CPUs and a timer every 20 us, turns last 10, 5, 2.5 and
+// 2.5 us. So the first CPU executes more than the last.
+//
+// The alternative, prices that grow with the number of busy CPUs, has the mean right and nothing else: which of two CPUs has its tick
+// first, how a round of two tasks falls into step with the turns, and who leaves idle first all come from the turns.
+type turns struct {
+	m       *Machine
+	length  Duration
+	ev      eventq.Event // the turn ends
+	holder  CPU          // NoCPU: all are halted
+	pos     int          // of the CPU whose turn it is, or will be
+	asked   []bool       // by CPU: asked to leave its turn (exit_request)
+	bound   Time         // when the timer that bounds turns comes next
+	started Time
+	limit   Time // the next timer as of the last division
+	alone   bool // nobody else wants a turn: it lasts until the next timer
+}
+
+// parkedEvent is an event of a CPU that comes when its turn does.
+type parkedEvent struct {
+	ev    *eventq.Event
+	phase int
+}
+
+// parkTime is for when parked events are armed: never.
+const parkTime = math.MaxInt64 - 1
+
+// newTurns makes the turns of m; the first is given when a CPU has something to do.
+func newTurns(m *Machine, length Duration) *turns {
+	s := &turns{m: m, length: length, holder: NoCPU, asked: make([]bool, len(m.cpus))}
+	s.ev.Fire, s.ev.Tag = s.fire, -1
+	for i := range m.cpus {
+		c := &m.cpus[i]
+		c.held = true
+		c.tick.Tag = int32(c.id)
+		c.tick.Fire = func() { m.fireOwnTick(c) }
+	}
+	return s
+}
+
+// admit tells whether the event, which was taken out of the queue, may fire now; one of a CPU whose turn it is not comes later.
+func (s *turns) admit(e *eventq.Event, phase int) bool {
+	if e.Tag < 0 {
+		return true
+	}
+	id := s.m.timerCPU(CPU(e.Tag))
+	if id == s.holder {
+		return true
+	}
+	c := &s.m.cpus[id]
+	c.parked = append(c.parked, parkedEvent{e, phase})
+	s.m.q.Arm(e, parkTime, phase)
+	s.want()
+	return false
+}
+
+// wants tells whether c is not halted.
+func (s *turns) wants(c *cpu) bool {
+	return c.curr != c.idle || c.owed > 0 || len(c.parked) > 0 || !c.held && c.from > s.m.now
+}
+
+// want tells that one more CPU wants a turn.
+func (s *turns) want() {
+	switch {
+	case s.holder == NoCPU:
+		s.askAll() // the way out of sleep
+		s.next()
+	case s.alone:
+		// The other passes were as short as they would have been: each gave an equal part of what was left.
+		s.alone = false
+		n := Duration(len(s.m.cpus))
+		at, left := s.started, s.limit.Sub(s.started)
+		for at <= s.m.now && left > 0 {
+			part := max(left/n, 1)
+			at, left = at.Add(part), left-part
+		}
+		s.m.q.Arm(&s.ev, int64(max(at, s.m.now)), phaseStep)
+	}
+}
+
+func (s *turns) askAll() {
+	for i := range s.asked {
+		s.asked[i] = true
+	}
+}
+
+// armed tells that a timer was armed: if it is the next of all, whose turn it is leaves it (qemu_timer_notify_cb).
+func (s *turns) armed(at Time) {
+	if s.holder != NoCPU && at < s.limit && at > s.m.now {
+		s.askAll()
+		s.alone = false
+		s.m.q.Arm(&s.ev, int64(s.m.now), phaseStep)
+	}
+}
+
+// after looks, when the events of a moment have been dealt with, whether the CPU whose turn it is halts.
+func (s *turns) after() {
+	if at, ok := s.m.q.Next(); ok && at == int64(s.m.now) {
+		return
+	}
+	if s.holder != NoCPU && !s.wants(&s.m.cpus[s.holder]) {
+		s.leave()
+		s.next()
+	}
+}
+
+// fire ends a turn.
+func (s *turns) fire() {
+	s.leave()
+	s.next()
+}
+
+// leave takes the turn from the CPU that has it.
+func (s *turns) leave() {
+	m := s.m
+	c := &m.cpus[s.holder]
+	m.progress(c)
+	c.held, c.owed = true, max(0, c.from.Sub(m.now))
+	if c.step.Armed() {
+		m.q.Arm(&c.step, parkTime, phaseStep)
+	}
+	s.asked[s.holder] = false
+	s.holder, s.alone = NoCPU, false
+	s.pos++
+}
+
+// next gives the next CPU that wants it a turn.
+func (s *turns) next() {
+	m := s.m
+	n := len(m.cpus)
+	wanting := 0
+	for i := range m.cpus {
+		if s.wants(&m.cpus[i]) {
+			wanting++
+		}
+	}
+	if m.q.Cancel(&s.ev); wanting == 0 {
+		s.pos = 0
+		return
+	}
+	if m.now >= s.bound {
+		// What is left of the pass has nothing to give.
+		for s.pos < n && !s.asked[s.pos] {
+			s.pos++
+		}
+		s.bound = m.now - m.now%Time(s.length) + Time(s.length)
+		s.askAll()
+	}
+	if s.pos >= n {
+		s.pos = 0
+	}
+	part := s.divide()
+	for {
+		if s.asked[s.pos] {
+			s.asked[s.pos] = false
+			part = s.divide()
+		}
+		if s.wants(&m.cpus[s.pos]) {
+			break
+		}
+		if s.pos++; s.pos == n {
+			s.pos, part = 0, s.divide()
+		}
+	}
+	if s.alone = wanting == 1; s.alone {
+		part = s.limit.Sub(m.now)
+		clear(s.asked)
+	}
+	s.started = m.now
+	m.q.Arm(&s.ev, int64(m.now.Add(min(part, s.limit.Sub(m.now)))), phaseStep)
+	s.enter(&m.cpus[s.pos])
+}
+
+// divide returns the time of each CPU in this pass (icount_percpu_budget).
+func (s *turns) divide() Duration {
+	m := s.m
+	s.limit = s.bound
+	if at, ok := m.q.After(int64(m.now), phaseTick, phaseTimer); ok {
+		s.limit = min(s.limit, Time(at))
+	}
+	left := s.limit.Sub(m.now)
+	if part := left / Duration(len(m.cpus)); part > 0 {
+		return part
+	}
+	return left
+}
+
+// enter gives c the turn: it goes on where it was, after what has come for it meanwhile.
+func (s *turns) enter(c *cpu) {
+	m := s.m
+	s.holder, c.held = c.id, false
+	c.from, c.owed = m.now.Add(c.owed), 0
+	for _, p := range c.parked {
+		if p.ev.Armed() && p.ev.At() == parkTime {
+			m.q.Arm(p.ev, int64(m.now), p.phase)
+		}
+	}
+	c.parked = c.parked[:0]
+	if c.step.Armed() {
+		m.armStep(c)
+	}
+}
+
+// fireOwnTick is the tick of a CPU that takes it in its turn.
+func (m *Machine) fireOwnTick(c *cpu) {
+	m.this = c.id
+	if c.curr != c.idle {
+		m.schedTick(c)
+	}
+	if !m.q.NextIs(int64(m.now), phaseTimer, int32(c.id)) {
+		m.resume(c)
+	}
+}
