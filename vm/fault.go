@@ -34,8 +34,7 @@ func (s *Set) fault(e *engine.Fault) *Fault {
 	p := s.progs[e.Prog].link
 	code := s.env.Progs[e.Prog].Code
 	f := &Fault{Prog: p.Name, Msg: e.Msg}
-	if int(e.Insn) < len(code.Insns) {
-		in := &code.Insns[e.Insn]
+	if in, ok := code.At(int(e.Insn)); ok {
 		f.Insn, f.Line = in.Orig, lineOf(code, int(e.Insn))
 		if in.Op == ir.Invalid && in.Imm >= 0 && in.Imm < int64(len(p.Poison)) {
 			f.Msg = p.Poison[in.Imm]

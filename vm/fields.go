@@ -35,10 +35,14 @@ func (s *Set) layout(id uint64) (*objects.Layout, error) {
 	if l := s.layouts[id]; l != nil {
 		return l, nil
 	}
-	if s.obj.BTF == nil || id > 1<<31 {
+	types := s.obj.BTF
+	if s.opt.Types != nil {
+		types = s.opt.Types()
+	}
+	if types == nil || id > 1<<31 {
 		return nil, fmt.Errorf("type %d: the programs have no such type", id)
 	}
-	t, err := s.obj.BTF.TypeByID(btf.TypeID(id))
+	t, err := types.TypeByID(btf.TypeID(id))
 	if err != nil {
 		return nil, fmt.Errorf("type %d: the programs have no such type", id)
 	}

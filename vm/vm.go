@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/cilium/ebpf/btf"
+
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/helpers"
 	"github.com/schedsim/schedsim/vm/interp"
+	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/jit"
 	"github.com/schedsim/schedsim/vm/link"
 	"github.com/schedsim/schedsim/vm/maps"
@@ -69,6 +72,8 @@ type Options struct {
 	// Select chooses the programs to load; nil takes those that libbpf would load: all but optional ones (SEC("?...")) that
 	// no struct_ops table names.
 	Select func(p *link.Program) bool
+	// Types are the types of the object's programs, for objects that they allocate; nil: the object's BTF.
+	Types func() *btf.Spec
 	// Prog is how a tail call reaches what an element of a prog_array in Table holds; nil: see helpers.Env.
 	Prog func(object uint64) (abi.Next, abi.Other)
 	// Table, if not nil, has the object's maps already: Maps are they by number in the object, nil where there is none. The
@@ -186,13 +191,14 @@ func (p *Program) Name() string { return p.link.Name }
 // Link is what the linker knows of the program.
 func (p *Program) Link() *link.Program { return p.link }
 
-// Machine is the program's machine code. It is not ok if the engine makes none.
+// Machine is the program's machine code. It is not ok if the engine makes none, or the set was released.
 func (p *Program) Machine() (l engine.Listing, ok bool) {
 	c, ok := p.set.code.(engine.Lister)
 	if !ok {
 		return engine.Listing{}, false
 	}
-	return c.Listing(p.number), true
+	l = c.Listing(p.number)
+	return l, len(l.Marks) > 0
 }
 
 // Info is what kernel functions see of the program; the caller of Load may set its Context.
@@ -223,6 +229,28 @@ func (p *Program) badContext(ctx uint64) *Fault {
 	f := p.set.fault(&engine.Fault{Prog: p.number})
 	f.Msg = fmt.Sprintf("the context of %d bytes at %#x does not lie in memory", p.ctx, ctx)
 	return f
+}
+
+// Release lets go of what only loading needs, and people who look at programs: what the linker knows of them beyond what
+// messages say; listings of machine code (Program.Machine); and instructions that machine code has replaced, which again
+// decodes anew for messages. It is not ok on an engine that runs instructions: those stay. The object must not be one that
+// others use (Options.Keep).
+func (s *Set) Release(again func(prog int) []ir.Insn) (ok bool) {
+	s.obj.Programs = nil
+	c, ok := s.code.(engine.Compact)
+	if ok {
+		c.Compact()
+		s.env.Inline = engine.Inline{}
+	}
+	for i, p := range s.progs {
+		p.link = p.link.Brief()
+		if ok {
+			ep := &s.env.Progs[i]
+			ep.Code.Insns, ep.Code.Kfuncs, ep.Kfuncs = nil, nil, nil
+			ep.Code.Again = func() []ir.Insn { return again(i) }
+		}
+	}
+	return ok
 }
 
 // Number is the program's number in its set, from 0.

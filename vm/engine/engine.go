@@ -114,6 +114,13 @@ type Code interface {
 	Close() error
 }
 
+// Compact is a Code that does not need Env.Progs[i].Code.Insns any more.
+type Compact interface {
+	// Compact lets go of what only listings of the code need; there are none afterwards. The instructions of the programs
+	// may be let go of then (ir.Program.Again).
+	Compact()
+}
+
 // Resolve finds the program and the index in its Subs of the subprogram that starts at the code address fn.
 func Resolve(progs []Prog, fn uint64) (prog, sub int, ok bool) {
 	off := fn - ir.CodeBase

@@ -263,11 +263,30 @@ type Program struct {
 	Line func(insn int32) string
 	// Source is Line in full; nil where there is no line information.
 	Source func(insn int32) Source
+	// Again decodes Insns anew for messages, where they were let go of because machine code has replaced them. Addresses and
+	// what an analysis has found out need not be in them.
+	Again func() []Insn
+}
+
+// At is an instruction, also where Insns was let go of. It is not ok if there is no such instruction.
+func (p *Program) At(insn int) (in Insn, ok bool) {
+	insns := p.Insns
+	if insns == nil && p.Again != nil {
+		insns = p.Again()
+	}
+	if insn < 0 || insn >= len(insns) {
+		return Insn{}, false
+	}
+	return insns[insn], true
 }
 
 // Where is an instruction for messages: its index in the bytecode and, where it is known, its C source line.
 func (p *Program) Where(insn int) string {
-	s := fmt.Sprintf("instruction %d", p.Insns[insn].Orig)
+	in, ok := p.At(insn)
+	if !ok {
+		panic(fmt.Sprintf("BUG: program %s: instruction %d", p.Name, insn))
+	}
+	s := fmt.Sprintf("instruction %d", in.Orig)
 	if p.Line != nil {
 		if line := p.Line(int32(insn)); line != "" {
 			s += " (" + line + ")"

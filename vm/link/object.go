@@ -181,6 +181,13 @@ const (
 	MemberBytes // arrays, structs, pointers to data
 )
 
+// Brief is the program without what is known of its single instructions, and without types: what messages and those who run
+// it need.
+func (p *Program) Brief() *Program {
+	return &Program{Code: p.Code, Name: p.Name, Section: p.Section, Kind: p.Kind, Attach: p.Attach, Sleepable: p.Sleepable, AutoLoad: p.AutoLoad,
+		Poison: p.Poison, CtxSize: p.CtxSize, Err: p.Err}
+}
+
 // IsLive tells whether instruction i can run; without an analysis all can.
 func (p *Program) IsLive(i int) bool { return i >= len(p.Live) || p.Live[i] }
 

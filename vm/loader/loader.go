@@ -368,7 +368,15 @@ func (l *Object) Prog(name string) *sys.Prog {
 // programs and variables. Afterwards Programs tell nothing but what a program is called and where it attaches.
 func (l *Object) Forget() {
 	l.d, l.refused = nil, nil
-	o := &link.Object{Name: l.o.Name, License: l.o.License, Arena: l.o.Arena, StructOps: l.o.StructOps}
+	o := &link.Object{Name: l.o.Name, License: l.o.License}
+	for _, t := range l.o.StructOps {
+		c := *t
+		c.Members = slices.Clone(t.Members)
+		for i := range c.Members {
+			c.Members[i].Type = nil
+		}
+		o.StructOps = append(o.StructOps, &c)
+	}
 	for _, m := range l.o.Maps {
 		vars := slices.Clone(m.Vars)
 		for i := range vars {

@@ -18,9 +18,9 @@ type BTF struct {
 	refs int
 
 	raw     []byte
-	strings []byte
-	spec    *btf.Spec
-	module  string // whose types they are; "": a program's
+	strings []byte    // of raw
+	spec    *btf.Spec // nil until somebody asks; see types
+	module  string    // whose types they are; "": a program's
 }
 
 // ID is the object's id.
@@ -157,6 +157,18 @@ func checkBTF(raw []byte) (strings []byte, err error) {
 	return raw[uint64(hdr)+strOff:], nil
 }
 
+// types are the types as Go values. They are several times as large as raw and only asked for while programs and maps are
+// made, so that they are let go of when programs have been compiled.
+func (b *BTF) types() *btf.Spec {
+	if b.spec == nil {
+		var err error
+		if b.spec, err = btf.LoadSpecFromReader(bytes.NewReader(b.raw)); err != nil {
+			panic(fmt.Sprintf("BUG: BTF %d: %v", b.id, err))
+		}
+	}
+	return b.spec
+}
+
 // string is the string at off of the string section, not ok if off lies outside.
 func (b *BTF) string(off uint32) (string, bool) {
 	if uint64(off) >= uint64(len(b.strings)) {
@@ -168,7 +180,7 @@ func (b *BTF) string(off uint32) (string, bool) {
 
 // typ is the type with the id, an error if there is none.
 func (b *BTF) typ(id uint32) (btf.Type, error) {
-	t, err := b.spec.TypeByID(btf.TypeID(id))
+	t, err := b.types().TypeByID(btf.TypeID(id))
 	if err != nil {
 		return nil, refuse(abi.EINVAL, "type id %d: not known", id)
 	}

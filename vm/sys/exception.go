@@ -73,7 +73,7 @@ func (b *BTF) funcAt(id uint32) (f *btf.Func, ok bool) {
 
 // funcNamed is the function of that name with the lowest type id, nil if there is none.
 func (b *BTF) funcNamed(name string) *btf.Func {
-	types, err := b.spec.AnyTypesByName(name)
+	types, err := b.types().AnyTypesByName(name)
 	if err != nil {
 		return nil
 	}

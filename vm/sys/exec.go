@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/cilium/ebpf/btf"
+
 	"github.com/schedsim/schedsim/vm"
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/helpers"
+	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/link"
 	"github.com/schedsim/schedsim/vm/maps"
 )
@@ -108,14 +111,18 @@ func (k *Kernel) Compile() error {
 			return err
 		}
 	}
+	for _, e := range k.btfs.list {
+		e.obj.spec = nil // see BTF.types
+	}
 	return nil
 }
 
 // compile makes a set of programs that have the same BTF.
 func (k *Kernel) compile(progs []*Prog) error {
 	o := &link.Object{Name: "kernel"}
+	var types func() *btf.Spec
 	if b := progs[0].btf; b != nil {
-		o.BTF = b.spec
+		types = b.types
 	}
 	// Maps are numbered by id, which is the order in which they were created.
 	var used []*Map
@@ -142,19 +149,24 @@ func (k *Kernel) compile(progs []*Prog) error {
 	s := &set{progs: len(progs)}
 	vs, err := vm.Load(o, vm.Options{Prog: func(object uint64) (abi.Next, abi.Other) { return k.tailTarget(s, object) },
 		Mem: k.opt.Mem, Host: k.opt.Host, Kfuncs: k.functions(), Ksym: k.opt.Ksym, PerCPU: k.opt.PerCPU,
-		DropKptr: k.opt.DropKptr, Sys: k.opt.Sys, Select: func(*link.Program) bool { return true }, Table: k.table, Maps: list, Keep: true,
+		DropKptr: k.opt.DropKptr, Sys: k.opt.Sys, Select: func(*link.Program) bool { return true }, Table: k.table, Maps: list, Keep: true, Types: types,
 		Engine: k.opt.Engine, Budget: k.opt.Budget, HZ: k.opt.HZ, Seed: k.opt.Seed})
 	if err != nil {
 		return err
-	}
-	for _, lp := range o.Programs {
-		lp.Refs = nil // they are in the code now
 	}
 	s.Set = vs
 	s.insns, s.calls = vs.Counters()
 	k.sets = append(k.sets, s)
 	for i, p := range vs.Programs() {
 		progs[i].set, progs[i].run = s, p
+	}
+	decode := make([]func() []ir.Insn, len(progs))
+	for i, p := range progs {
+		decode[i] = p.decoder()
+	}
+	native := vs.Release(func(i int) []ir.Insn { return decode[i]() })
+	for _, p := range progs {
+		p.release(native)
 	}
 	return nil
 }

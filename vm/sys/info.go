@@ -187,7 +187,7 @@ func (i *info) prog(p *Prog) error {
 	}
 	i.set32(0, p.typ)
 	i.set32(4, p.id)
-	copy(i.b[8:16], p.tag())
+	copy(i.b[8:16], p.tag[:])
 	i.set64(40, p.loadedNS)
 	i.set32(48, 0)
 	i.str(64, p.name)
@@ -224,7 +224,7 @@ func (i *info) prog(p *Prog) error {
 		}
 		return i.give()
 	}
-	if err := i.bytes(20, 32, p.dump()); err != nil {
+	if err := i.bytes(20, 32, p.raw); err != nil {
 		return err
 	}
 	i.set32(16, 0) // no machine code to show
@@ -234,7 +234,7 @@ func (i *info) prog(p *Prog) error {
 		s := p.link.Code.Subs[n]
 		addrs = binary.LittleEndian.AppendUint64(addrs, engine.CodeAddr(int(p.id), s.Start))
 		lens = binary.LittleEndian.AppendUint32(lens, uint32(s.End-s.Start)*8)
-		tags = append(tags, p.tag()...)
+		tags = append(tags, p.tag[:]...)
 	}
 	for _, a := range []struct {
 		cnt, ptr, size int
@@ -256,8 +256,8 @@ func (i *info) bytes(lenAt, ptrAt int, all []byte) error {
 	return i.c.write(i.u64(ptrAt), all[:min(int(room), len(all))])
 }
 
-// tag follows bpf_prog_calc_tag: descriptors of maps do not count.
-func (p *Prog) tag() []byte {
+// calcTag follows bpf_prog_calc_tag: descriptors of maps do not count.
+func (p *Prog) calcTag() {
 	b := append([]byte(nil), p.raw...)
 	for s := 0; s+16 <= len(b); s += 8 {
 		if src := b[s+1] >> 4; b[s] == 0x18 && (src == pseudoMapFD || src == pseudoMapValue) {
@@ -267,5 +267,5 @@ func (p *Prog) tag() []byte {
 		}
 	}
 	sum := sha256.Sum256(b)
-	return sum[:8]
+	copy(p.tag[:], sum[:])
 }

@@ -115,7 +115,7 @@ func (k *Kernel) module(name string) int {
 func (k *Kernel) Modules() []link.Module {
 	var out []link.Module
 	for _, m := range k.modules {
-		out = append(out, link.Module{Name: m.Name, BTF: m.btf.spec})
+		out = append(out, link.Module{Name: m.Name, BTF: m.btf.types()})
 	}
 	return out
 }
@@ -129,10 +129,10 @@ func (k *Kernel) ModuleFunc(name string) (btfID, id uint32, ok bool) {
 	}
 	b := k.modules[i].btf
 	var f *btf.Func
-	if b.spec.TypeByName(fn, &f) != nil {
+	if b.types().TypeByName(fn, &f) != nil {
 		return 0, 0, false
 	}
-	t, err := b.spec.TypeID(f)
+	t, err := b.types().TypeID(f)
 	return b.id, uint32(t), err == nil
 }
 
@@ -210,7 +210,7 @@ func (k *checker) moduleKfunc(ps link.Pseudo, in *ir.Insn) error {
 	if err != nil {
 		return err
 	}
-	t, err := m.btf.spec.TypeByID(btf.TypeID(ps.Imm))
+	t, err := m.btf.types().TypeByID(btf.TypeID(ps.Imm))
 	f, ok := t.(*btf.Func)
 	if err != nil || !ok {
 		return refuse(abi.EINVAL, "kernel btf_id %d is not a function", ps.Imm)
@@ -235,7 +235,7 @@ func (k *checker) moduleAttachment(a *verifier.Attachment) {
 		}
 		m := k.p.module(mod)
 		var f *btf.Func
-		if err := m.btf.spec.TypeByName(fn, &f); err != nil {
+		if err := m.btf.types().TypeByName(fn, &f); err != nil {
 			return verifier.Kfunc{}, fmt.Errorf("kernel function %s: %w", name, err)
 		}
 		return verifier.Kfunc{Type: f, Flags: k.c.k.kfuncs[name].Flags}, nil

@@ -1,8 +1,6 @@
 package sys
 
 import (
-	"encoding/binary"
-
 	"github.com/schedsim/schedsim/vm"
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/elf"
@@ -24,7 +22,8 @@ type Prog struct {
 	license                    string
 	gpl, sleepable             bool
 	idle                       bool   // see Options.Idle
-	raw                        []byte // as loaded
+	raw                        []byte // as loaded, once it was accepted as user space reads it back
+	tag                        [8]byte
 	maps                       []*Map
 	btf                        *BTF
 	modules                    []*module // whose functions it calls
@@ -56,8 +55,8 @@ func (p *Prog) Sleepable() bool { return p.sleepable }
 // GPL tells that the program's license is compatible with the GPL.
 func (p *Prog) GPL() bool { return p.gpl }
 
-// Linked is the program as it was decoded: instructions, what it refers to and calls. They have addresses once the program was
-// compiled.
+// Linked is the program as it was decoded: instructions, what it refers to and calls. Once it was compiled, only what it is and
+// where it attaches stays, and the instructions if they are what runs, with addresses.
 func (p *Prog) Linked() *link.Program { return p.link }
 
 // Maps are the maps that the program holds.
@@ -164,7 +163,11 @@ func (c *call) progLoad() (int64, error) {
 		p.drop()
 		return 0, err
 	}
-	if !p.idle {
+	p.calcTag()
+	p.setIDs()
+	if p.idle {
+		p.release(true)
+	} else {
 		c.k.load(p)
 	}
 	p.refs, p.id = 1, c.k.progs.add(p)
@@ -361,23 +364,4 @@ func (c *call) progBindMap() (int64, error) {
 func insnAt(raw []byte, slot int) (op, src byte, imm []byte) {
 	b := raw[slot*8:]
 	return b[0], b[1] >> 4, b[4:8]
-}
-
-// dump is the program as user space reads it back: descriptors are replaced by ids of maps.
-func (p *Prog) dump() []byte {
-	out := append([]byte(nil), p.raw...)
-	for _, r := range p.link.Refs {
-		slot := int(p.link.Code.Insns[r.Insn].Orig)
-		_, src, imm := insnAt(out, slot)
-		switch r.Kind {
-		case link.RefMap, link.RefMapValue, link.RefArena:
-			if src == pseudoMapIdx {
-				out[slot*8+1] = out[slot*8+1]&15 | pseudoMapFD<<4
-			} else if src == pseudoMapIdxValue {
-				out[slot*8+1] = out[slot*8+1]&15 | pseudoMapValue<<4
-			}
-			binary.LittleEndian.PutUint32(imm, p.maps[r.Map].id)
-		}
-	}
-	return out
 }

@@ -107,7 +107,7 @@ func (k *checker) view() *link.Object {
 		o.Maps = append(o.Maps, m.verifierView())
 	}
 	if k.p.btf != nil {
-		o.BTF = k.p.btf.spec
+		o.BTF = k.p.btf.types()
 	}
 	return o
 }

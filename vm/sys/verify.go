@@ -336,10 +336,11 @@ func (k *checker) lineInfo(b *BTF, n uint32) error {
 func (k *checker) lines() func(int32) string {
 	recs, b, code := k.p.lineInfo, k.p.btf, k.lp.Code
 	return func(insn int32) string {
-		if insn < 0 || int(insn) >= len(code.Insns) {
+		in, ok := code.At(int(insn))
+		if !ok {
 			return ""
 		}
-		slot := uint32(code.Insns[insn].Orig)
+		slot := uint32(in.Orig)
 		i := sort.Search(len(recs)/16, func(i int) bool { return binary.LittleEndian.Uint32(recs[i*16:]) > slot }) - 1
 		if i < 0 {
 			return ""

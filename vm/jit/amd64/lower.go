@@ -86,11 +86,12 @@ func (l *lowering) pass(env *engine.Env) native.Unit {
 	for i := range env.Progs {
 		p := &env.Progs[i]
 		l.program(i, p)
-		starts := make([]int32, len(p.Code.Insns))
-		for at, label := range l.subs {
-			starts[at] = l.a.Offset(label)
+		starts, subs := make([]int32, len(p.Code.Subs)), make([]int32, len(p.Code.Subs))
+		for n := range starts {
+			starts[n] = p.Code.Subs[n].Start
+			subs[n] = l.a.Offset(l.subs[starts[n]])
 		}
-		u.Progs = append(u.Progs, native.Prog{Thunk: l.a.Offset(l.thunk), End: l.a.Pos(), Base: l.base, Subs: starts, Marks: l.marks,
+		u.Progs = append(u.Progs, native.Prog{Thunk: l.a.Offset(l.thunk), End: l.a.Pos(), Base: l.base, Starts: starts, Subs: subs, Marks: l.marks,
 			NeedCPU: l.needCPU, Words: l.need})
 		l.base += int32(len(p.Code.Insns))
 	}

@@ -275,13 +275,22 @@ func (c *Code) Listing(prog int) engine.Listing {
 	return engine.NewListing(c.arch, c.text, c.progs[prog].Marks, c.progs[prog].End)
 }
 
+// Compact implements engine.Compact.
+func (c *Code) Compact() {
+	for i := range c.progs {
+		c.progs[i].Marks = nil
+	}
+}
+
 // resolve finds the program, the first instruction and the machine code of a code address; the last is 0 if there is none.
 func (c *Code) resolve(fn uint64) (prog int, at, target int32) {
 	off := fn - ir.CodeBase
 	if n := off >> 24; n < uint64(len(c.progs)) && off&7 == 0 {
-		subs := c.progs[n].Subs
-		if at := off & (1<<24 - 1) >> 3; at < uint64(len(subs)) {
-			return int(n), int32(at), subs[at]
+		p, at := &c.progs[n], int32(off&(1<<24-1)>>3)
+		for i, start := range p.Starts { // a few
+			if start == at {
+				return int(n), at, p.Subs[i]
+			}
 		}
 	}
 	return 0, 0, 0
@@ -391,9 +400,9 @@ func (c *Code) perfMap(w io.Writer) error {
 	for p := range c.env.Progs {
 		subs := c.env.Progs[p].Code.Subs
 		for i := range subs {
-			from, to := c.progs[p].Subs[subs[i].Start], c.progs[p].End
+			from, to := c.progs[p].Subs[i], c.progs[p].End
 			if i+1 < len(subs) {
-				to = c.progs[p].Subs[subs[i+1].Start]
+				to = c.progs[p].Subs[i+1]
 			}
 			name := c.env.Progs[p].Code.Name
 			if i > 0 {

@@ -127,7 +127,7 @@ func (c *Code) goOn(insn int32) (next int, r0 uint64, f *engine.Fault) {
 		if code.Exception == 0 {
 			return goReturn, call.Cookie, nil
 		}
-		c.start(c.progs[c.prog].Subs[code.Subs[code.Exception].Start], &abi.Args{call.Cookie})
+		c.start(c.progs[c.prog].Subs[code.Exception], &abi.Args{call.Cookie})
 		return goEnter, 0, nil
 	}
 	call.Tails++
@@ -210,10 +210,10 @@ func (c *Code) faultAt(insn int32, msg string) *engine.Fault {
 func (c *Code) fault(x *context) *engine.Fault {
 	p, i := c.where(int32(x.exit >> ExitBits))
 	f := &engine.Fault{Prog: p, Insn: i}
-	in := &c.env.Progs[p].Code.Insns[i]
+	in, _ := c.env.Progs[p].Code.At(int(i))
 	switch x.exit & exitMask {
 	case ExitMemory:
-		f.Msg = memoryFault(in, x.value)
+		f.Msg = memoryFault(&in, x.value)
 	case ExitBudget:
 		f.Msg = engine.BudgetFault(c.env.Budget)
 	case ExitDepth:

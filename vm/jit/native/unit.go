@@ -23,9 +23,9 @@ type Prog struct {
 	Thunk, End int32
 	// Base is the number of its first instruction in the set.
 	Base int32
-	// Subs has for each instruction where the code of the subprogram is that starts there, else 0.
-	Subs  []int32
-	Marks []engine.Mark
+	// Starts is the first instruction of each subprogram, Subs where its code is.
+	Starts, Subs []int32
+	Marks        []engine.Mark
 	// NeedCPU: it asks for the processor. Words are those that it asks for, as bits.
 	NeedCPU bool
 	Words   uint8
