@@ -18,21 +18,23 @@ type cond struct {
 	woken sim.Time
 }
 
-// wake is one signal (all: broadcast). It returns the step that wakes a sleeper, false if none is needed.
-func (c *cond) wake(now sim.Time, all bool) (sim.Step, bool) {
+// wake is one signal (all: broadcast). It makes s the step that wakes a sleeper, or returns false if none is needed.
+func (c *cond) wake(s *sim.Step, now sim.Time, all bool) bool {
 	c.woken = now
 	switch {
 	case all:
 		c.grants = c.entering
 		if c.q.Len() > 0 {
-			return sim.Step{Kind: sim.StepWake, Queue: &c.q}, true
+			s.Kind, s.Queue, s.N = sim.StepWake, &c.q, 0
+			return true
 		}
 	case c.q.Len() > 0:
-		return sim.Step{Kind: sim.StepWake, Queue: &c.q, N: 1}, true
+		s.Kind, s.Queue, s.N = sim.StepWake, &c.q, 1
+		return true
 	case c.grants < c.entering:
 		c.grants++
 	}
-	return sim.Step{}, false
+	return false
 }
 
 // sem is a counting semaphore that remembers when each post was made, so that the wait that takes it knows for how long

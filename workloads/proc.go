@@ -121,7 +121,7 @@ type proc struct {
 
 	phase, iter, round int
 	pc                 int
-	prep               uint8 // what of the start of an iteration is done
+	prep               uint8 // what of the start of an iteration is done; all is when it is prepared
 	sub                uint8 // where within the op
 	forked             bool
 	ended              bool
@@ -179,10 +179,13 @@ func (p *proc) spec(suffix string, start sim.Time) sim.TaskSpec {
 const maxSpins = 16
 
 // Next implements sim.Behavior. It allocates only to fork and when a semaphore holds more posts than ever before.
-func (p *proc) Next(_ *sim.Task, now sim.Time) sim.Step {
+//
+// The step is large: what follows writes the few fields that matter into the one that is returned. What an op leaves there
+// that needs no step is undone by the next one that does, which sets all of the fields that its kind has.
+func (p *proc) Next(_ *sim.Task, now sim.Time) (s sim.Step) {
 	for !p.ended {
-		if step, ok := p.begin(now); ok {
-			return step
+		if p.prep != prepared && p.begin(&s, now) {
+			return s
 		}
 		if p.ended {
 			break
@@ -194,25 +197,28 @@ func (p *proc) Next(_ *sim.Task, now sim.Time) sim.Step {
 				p.at, p.spins = now, 0
 			}
 			if p.r.extra > 0 {
-				return sim.Step{Kind: sim.StepRun, Dur: p.r.extra}
+				s.Kind, s.Dur = sim.StepRun, p.r.extra
+				return s
 			}
 			if p.spins++; p.spins > maxSpins {
 				p.spins = 0
-				return sim.Step{Kind: sim.StepRun, Dur: sim.Microsecond}
+				s.Kind, s.Dur = sim.StepRun, sim.Microsecond
+				return s
 			}
 			continue
 		}
-		step, ok, done := p.step(&ph.ops[p.pc], now)
+		ok, done := p.step(&s, &ph.ops[p.pc], now)
 		if done {
 			p.pc++
 			p.sub = 0
 		}
 		if ok {
-			return step
+			return s
 		}
 	}
 	p.gone()
-	return sim.Step{Kind: sim.StepExit}
+	s.Kind = sim.StepExit
+	return s
 }
 
 // gone tells that the task ends.
@@ -226,19 +232,23 @@ func (p *proc) gone() {
 // Killed implements sim.Killable.
 func (p *proc) Killed(*sim.Task) { p.gone() }
 
+// prepared is proc.prep when nothing of the start of an iteration is left.
+const prepared = 3
+
 // begin does what comes before the events of an iteration: the delay of a task that is there already (others start late), then
 // affinity and nice value, as rt-app's thread_body does.
-func (p *proc) begin(now sim.Time) (sim.Step, bool) {
+func (p *proc) begin(s *sim.Step, now sim.Time) bool {
 	if p.prep == 0 {
 		if len(p.prog.phases) == 0 || p.prog.loop >= 0 && p.round >= p.prog.loop {
 			p.ended = true
-			return sim.Step{}, false
+			return false
 		}
 		p.prep = 1
 		if first := p.round == 0 && p.phase == 0 && p.iter == 0; first && (p.forked || p.r.asleep) {
 			if at := p.r.zero.Add(p.prog.delay); at > now {
 				p.release = at
-				return sim.Step{Kind: sim.StepSleepUntil, At: at}, true
+				s.Kind, s.At = sim.StepSleepUntil, at
+				return true
 			}
 		}
 	}
@@ -247,25 +257,27 @@ func (p *proc) begin(now sim.Time) (sim.Step, bool) {
 		p.prep = 2
 		if ph.cpus != p.cpus {
 			p.cpus = ph.cpus
-			cpus := p.r.b.all
+			s.Kind, s.CPUs = sim.StepSetAffinity, p.r.b.all
 			if ph.cpus != nil {
-				cpus = ph.cpus.cpus
+				s.CPUs = ph.cpus.cpus
 			}
-			return sim.Step{Kind: sim.StepSetAffinity, CPUs: cpus}, true
+			return true
 		}
 	}
 	if p.prep == 2 {
-		p.prep = 3
+		p.prep = prepared
 		if n := ph.sched; ph.setNice && n != p.sched {
 			old := p.sched
 			p.sched = n
 			if old.Policy == n.Policy && !n.Policy.Realtime() {
-				return sim.Step{Kind: sim.StepSetNice, N: int32(n.Nice)}, true
+				s.Kind, s.N = sim.StepSetNice, int32(n.Nice)
+			} else {
+				s.Kind, s.Sched = sim.StepSetScheduler, &ph.sched
 			}
-			return sim.Step{Kind: sim.StepSetScheduler, Sched: &ph.sched}, true
+			return true
 		}
 	}
-	return sim.Step{}, false
+	return false
 }
 
 func (p *proc) endIteration(ph *phaseProg) {
@@ -301,49 +313,51 @@ func (p *proc) edge(o *op, at sim.Time) {
 const runtimeUnit = 32 * sim.Microsecond
 
 // step does one op or a part of it. ok tells that s is to be returned to the machine, done that the op is over.
-func (p *proc) step(o *op, now sim.Time) (s sim.Step, ok, done bool) {
+func (p *proc) step(s *sim.Step, o *op, now sim.Time) (ok, done bool) {
 	switch o.kind {
 	case opMark:
-		s = sim.Step{Kind: sim.StepMark, Mark: sim.MarkWork, A: uint64(now.Sub(p.release))}
+		s.Kind, s.Mark, s.A = sim.StepMark, sim.MarkWork, uint64(now.Sub(p.release))
 		p.release = now
-		return s, true, true
+		return true, true
 
 	case rtapp.Run:
-		d := p.duration(o)
-		if p.r.byClock {
-			return sim.Step{Kind: sim.StepRunClock, Dur: d}, d > 0, true
+		if s.Kind, s.Dur = sim.StepRun, p.duration(o); p.r.byClock {
+			s.Kind = sim.StepRunClock
 		}
-		return sim.Step{Kind: sim.StepRun, Dur: d}, d > 0, true
+		return s.Dur > 0, true
 
 	case rtapp.Runtime:
-		return sim.Step{Kind: sim.StepRunWall, Dur: max(p.duration(o), runtimeUnit)}, true, true
+		s.Kind, s.Dur = sim.StepRunWall, max(p.duration(o), runtimeUnit)
+		return true, true
 
 	case rtapp.Sleep:
 		if p.sub == 0 {
 			if d := p.duration(o); d > 0 {
 				p.sub, p.planned = 1, now.Add(d)
-				return sim.Step{Kind: sim.StepSleep, Dur: d}, true, false
+				s.Kind, s.Dur = sim.StepSleep, d
+				return true, false
 			}
 			p.planned = now
 		}
 		p.edge(o, p.planned)
-		return s, false, true
+		return false, true
 
 	case rtapp.Timer:
-		return p.timer(o, now)
+		return p.timer(s, o, now)
 
 	case rtapp.Yield:
-		return sim.Step{Kind: sim.StepYield}, true, true
+		s.Kind = sim.StepYield
+		return true, true
 
 	case rtapp.Fork:
-		return p.fork(o, now)
+		return p.fork(s, o, now)
 	}
-	return p.sync(o, now)
+	return p.sync(s, o, now)
 }
 
 // timer follows rt-app: the expiry moves by a period each time; a timer that is late starts anew from now if it is
 // relative, and catches up if it is absolute.
-func (p *proc) timer(o *op, now sim.Time) (s sim.Step, ok, done bool) {
+func (p *proc) timer(s *sim.Step, o *op, now sim.Time) (ok, done bool) {
 	t := &p.r.timers
 	if o.unique {
 		t = &p.uniques
@@ -351,7 +365,7 @@ func (p *proc) timer(o *op, now sim.Time) (s sim.Step, ok, done bool) {
 	tm := &(*t)[o.obj]
 	if p.sub > 0 {
 		p.edge(o, p.planned)
-		return s, false, true
+		return false, true
 	}
 	if !tm.started {
 		tm.started = true
@@ -361,7 +375,8 @@ func (p *proc) timer(o *op, now sim.Time) (s sim.Step, ok, done bool) {
 	p.planned = tm.next
 	if now < tm.next {
 		p.sub = 1
-		return sim.Step{Kind: sim.StepSleepUntil, At: tm.next}, true, false
+		s.Kind, s.At = sim.StepSleepUntil, tm.next
+		return true, false
 	}
 	late := now.Sub(tm.next)
 	if !tm.absolute {
@@ -369,16 +384,17 @@ func (p *proc) timer(o *op, now sim.Time) (s sim.Step, ok, done bool) {
 	}
 	p.edge(o, tm.next)
 	if late > 0 && o.dist < 0 && o.dur > 0 {
-		return sim.Step{Kind: sim.StepMark, Mark: sim.MarkMiss, A: uint64(late)}, true, true
+		s.Kind, s.Mark, s.A = sim.StepMark, sim.MarkMiss, uint64(late)
+		return true, true
 	}
-	return s, false, true
+	return false, true
 }
 
 // fork creates a task. Its random stream is named after its parent's, so that it does not depend on what else forks.
-func (p *proc) fork(o *op, now sim.Time) (s sim.Step, ok, done bool) {
+func (p *proc) fork(s *sim.Step, o *op, now sim.Time) (ok, done bool) {
 	if p.r.live >= maxLive {
 		p.r.refused++
-		return s, false, true
+		return false, true
 	}
 	suffix := fmt.Sprintf("-%d-%04d", p.r.threads, p.forks)
 	child := p.r.newProc(o.fork, fmt.Sprintf("%s/%d:%s", p.name, p.forks, o.fork.name))
@@ -390,5 +406,6 @@ func (p *proc) fork(o *op, now sim.Time) (s sim.Step, ok, done bool) {
 	if g, err := p.r.cgroup(o.fork); err == nil {
 		spec.Cgroup = g // else it stays in that of its parent
 	}
-	return sim.Step{Kind: sim.StepFork, Spawn: &spec}, true, true
+	s.Kind, s.Spawn = sim.StepFork, &spec
+	return true, true
 }

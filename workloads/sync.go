@@ -6,49 +6,47 @@ import (
 )
 
 // sync does the ops that tasks meet at; see step for the results.
-func (p *proc) sync(o *op, now sim.Time) (s sim.Step, ok, done bool) {
+func (p *proc) sync(s *sim.Step, o *op, now sim.Time) (ok, done bool) {
 	r := p.r
 	switch o.kind {
 	case rtapp.Lock:
-		return p.lock(&r.mutexes[o.mutex])
+		return p.lock(s, &r.mutexes[o.mutex])
 
 	case rtapp.Unlock:
-		s, ok = r.mutexes[o.mutex].unlock()
-		return s, ok, true
+		return r.mutexes[o.mutex].unlock(s), true
 
 	case rtapp.SemPost:
 		m := &r.sems[o.obj]
 		m.post(now)
-		return sim.Step{Kind: sim.StepWake, Queue: &m.q, N: 1}, m.q.Len() > 0, true
+		s.Kind, s.Queue, s.N = sim.StepWake, &m.q, 1
+		return m.q.Len() > 0, true
 
 	case rtapp.SemWait:
 		m := &r.sems[o.obj]
 		at, got := m.take()
 		if !got {
-			return sim.Step{Kind: sim.StepWait, Queue: &m.q}, true, false
+			return waitFor(s, &m.q), false
 		}
 		p.edge(o, at)
-		return s, false, true
+		return false, true
 
 	case rtapp.Signal:
-		s, ok = r.conds[o.obj].wake(now, false)
-		return s, ok, true
+		return r.conds[o.obj].wake(s, now, false), true
 
 	case rtapp.Broad, rtapp.Resume:
-		s, ok = r.conds[o.obj].wake(now, true)
-		return s, ok, true
+		return r.conds[o.obj].wake(s, now, true), true
 
 	case rtapp.Suspend:
 		c := &r.conds[o.obj]
 		if p.sub == 0 {
 			p.sub = 1
-			return sim.Step{Kind: sim.StepWait, Queue: &c.q}, true, false
+			return waitFor(s, &c.q), false
 		}
 		p.edge(o, c.woken)
-		return s, false, true
+		return false, true
 
 	case rtapp.Wait, rtapp.Sync:
-		return p.wait(o, now)
+		return p.wait(s, o, now)
 
 	case rtapp.Barrier:
 		b := &r.barriers[o.obj]
@@ -56,30 +54,39 @@ func (p *proc) sync(o *op, now sim.Time) (s sim.Step, ok, done bool) {
 			if b.waiting+1 < b.users {
 				b.waiting++
 				p.sub = 1
-				return sim.Step{Kind: sim.StepWait, Queue: &b.q}, true, false
+				return waitFor(s, &b.q), false
 			}
 			b.waiting, b.woken = 0, now
 			p.edge(o, now)
-			return sim.Step{Kind: sim.StepWake, Queue: &b.q}, b.q.Len() > 0, true
+			s.Kind, s.Queue, s.N = sim.StepWake, &b.q, 0
+			return b.q.Len() > 0, true
 		}
 		p.edge(o, b.woken)
-		return s, false, true
+		return false, true
 	}
 	panic("BUG: op " + o.kind.String())
 }
 
-// lock takes m or sleeps and tries again.
-func (p *proc) lock(m *mutex) (s sim.Step, ok, done bool) {
-	if m.owner != nil {
-		return sim.Step{Kind: sim.StepWait, Queue: &m.q}, true, false
-	}
-	m.owner = p
-	return s, false, true
+// waitFor makes s a sleep on q. It returns true.
+func waitFor(s *sim.Step, q *sim.WaitQueue) bool {
+	s.Kind, s.Queue, s.Dur = sim.StepWait, q, 0
+	return true
 }
 
-func (m *mutex) unlock() (s sim.Step, ok bool) {
+// lock takes m or sleeps and tries again.
+func (p *proc) lock(s *sim.Step, m *mutex) (ok, done bool) {
+	if m.owner != nil {
+		return waitFor(s, &m.q), false
+	}
+	m.owner = p
+	return false, true
+}
+
+// unlock gives m up. It makes s the step that wakes a sleeper, or returns false if there is none.
+func (m *mutex) unlock(s *sim.Step) bool {
 	m.owner = nil
-	return sim.Step{Kind: sim.StepWake, Queue: &m.q, N: 1}, m.q.Len() > 0
+	s.Kind, s.Queue, s.N = sim.StepWake, &m.q, 1
+	return m.q.Len() > 0
 }
 
 // The parts of wait and sync.
@@ -93,40 +100,36 @@ const (
 
 // wait is pthread_cond_wait: give up the mutex, sleep, take the mutex again. sync signals the condition before, so it
 // wakes another waiter, never itself.
-func (p *proc) wait(o *op, now sim.Time) (s sim.Step, ok, done bool) {
+func (p *proc) wait(s *sim.Step, o *op, now sim.Time) (ok, done bool) {
 	c, m := &p.r.conds[o.obj], &p.r.mutexes[o.mutex]
 	for {
 		switch p.sub {
 		case waitSignal:
 			p.sub = waitUnlock
-			if o.kind == rtapp.Sync {
-				if s, ok = c.wake(now, false); ok {
-					return s, true, false
-				}
+			if o.kind == rtapp.Sync && c.wake(s, now, false) {
+				return true, false
 			}
 		case waitUnlock:
 			p.sub = waitSleep
 			c.entering++
-			if m.owner == p {
-				if s, ok = m.unlock(); ok {
-					return s, true, false
-				}
+			if m.owner == p && m.unlock(s) {
+				return true, false
 			}
 		case waitSleep:
 			p.sub = waitWoken
 			c.entering--
 			if c.grants == 0 {
-				return sim.Step{Kind: sim.StepWait, Queue: &c.q}, true, false
+				return waitFor(s, &c.q), false
 			}
 			c.grants--
 		case waitWoken:
 			p.sub = waitLock
 			p.planned = c.woken
 		case waitLock:
-			if s, ok, done = p.lock(m); done {
+			if ok, done = p.lock(s, m); done {
 				p.edge(o, p.planned)
 			}
-			return s, ok, done
+			return ok, done
 		}
 	}
 }
