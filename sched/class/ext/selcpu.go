@@ -1,6 +1,8 @@
 package ext
 
 import (
+	"math/bits"
+
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/sim"
 )
@@ -78,10 +80,12 @@ func (k *Kernel) selectCPUDfl(t *sim.Task, prev sim.CPU, wakeFlags uint64, allow
 		return prev
 	}
 	if k.smtActive() {
-		for i := range k.rqs {
-			cpu := sim.CPU(i)
-			if cpu != prev && test(k.topo.smt[prev], cpu) && test(allowed, cpu) && k.testAndClearIdle(cpu) {
-				return cpu
+		for i, w := range k.topo.smt[prev] {
+			for w &= allowed[i]; w != 0; w &= w - 1 {
+				cpu := sim.CPU(i<<6 + bits.TrailingZeros64(w))
+				if cpu != prev && k.testAndClearIdle(cpu) {
+					return cpu
+				}
 			}
 		}
 	}
