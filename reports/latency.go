@@ -4,21 +4,19 @@ import (
 	"math"
 	"slices"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/schedsim/schedsim/sim"
 )
 
 // samples holds durations for percentiles: a few exactly, many in a histogram.
 type samples struct {
-	few []int64
-	h   *hdrhistogram.Histogram
+	few []int64    // all while h is nil; then those that are not in it yet
+	h   *histogram // nil until there are more than exactSamples
 	n   int64
 	max int64
 	sum int64
 }
 
-// exactSamples is how many samples are kept as they are.
+// exactSamples is how many samples are kept as they are, and how many go into the histogram at a time.
 const exactSamples = 256
 
 // maxTracked is the longest duration that the histogram tells apart, about 18 minutes; the maximum stays exact.
@@ -29,28 +27,19 @@ func (s *samples) add(d sim.Duration) {
 	s.n++
 	s.sum += v
 	s.max = max(s.max, v)
-	if s.h == nil {
-		if len(s.few) < exactSamples {
-			s.few = append(s.few, v)
-			return
-		}
+	if len(s.few) == exactSamples {
 		s.spill()
 	}
-	s.record(v)
+	s.few = append(s.few, v)
 }
 
+// spill counts in the histogram what is not there yet.
 func (s *samples) spill() {
-	s.h = hdrhistogram.New(1, maxTracked, 3)
-	for _, v := range s.few {
-		s.record(v)
+	if s.h == nil {
+		s.h = new(histogram)
 	}
-	s.few = nil
-}
-
-func (s *samples) record(v int64) {
-	if err := s.h.RecordValue(min(v, maxTracked)); err != nil {
-		panic("BUG: histogram: " + err.Error())
-	}
+	s.h.addAll(s.few)
+	s.few = s.few[:0]
 }
 
 // merge adds the samples of o.
@@ -62,14 +51,10 @@ func (s *samples) merge(o *samples) {
 		s.few = append(s.few, o.few...)
 		return
 	}
-	if s.h == nil {
-		s.spill()
-	}
-	for _, v := range o.few {
-		s.record(v)
-	}
+	s.spill()
+	s.h.addAll(o.few)
 	if o.h != nil {
-		s.h.Merge(o.h)
+		s.h.merge(o.h)
 	}
 }
 
@@ -83,8 +68,8 @@ func (s *samples) quantile(q float64) int64 {
 		slices.Sort(s.few)
 		return s.few[rank-1]
 	}
-	// The histogram rounds percent * n / 100 to a rank in its own way; a quarter below the rank meets it in any.
-	return min(s.h.ValueAtPercentile((float64(rank)-0.25)/float64(s.n)*100), s.max)
+	s.spill()
+	return min(s.h.ranked(rank), s.max)
 }
 
 // Latency sums up durations, in ns.

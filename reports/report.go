@@ -229,6 +229,17 @@ func (c *Collector) usage(t *taskTrack) *usage {
 // Record implements sim.Sink.
 func (c *Collector) Record(r *sim.Record) {
 	c.t.Records++
+	switch r.Kind {
+	case sim.KindOp:
+		c.t.Callbacks++
+		return
+	case sim.KindOverhead:
+		c.t.Overhead += sim.Duration(r.A)
+		c.cpus[r.CPU].Overhead += sim.Duration(r.A)
+		return
+	case sim.KindOpEnd, sim.KindDSQInsert, sim.KindDSQRemove, sim.KindTick, sim.KindIPI, sim.KindIdle, sim.KindKick:
+		return // most records are of these kinds
+	}
 	c.track.record(r)
 	switch r.Kind {
 	case sim.KindSwitch:
@@ -260,11 +271,6 @@ func (c *Collector) Record(r *sim.Record) {
 			c.t.Misses++
 			u.Misses++
 		}
-	case sim.KindOverhead:
-		c.t.Overhead += sim.Duration(r.A)
-		c.cpus[r.CPU].Overhead += sim.Duration(r.A)
-	case sim.KindOp:
-		c.t.Callbacks++
 	}
 }
 

@@ -170,7 +170,7 @@ func (r *run) simulate() error {
 	return r.m.Run(sim.Time(r.length))
 }
 
-// run is one simulation.
+// run is one simulation. It is the machine's sink.
 type run struct {
 	o      Options
 	kernel *kernels.Kernel
@@ -183,8 +183,8 @@ type run struct {
 	load   *workloads.Instance
 	length sim.Duration
 
-	sinks   []sim.Sink
 	collect *reports.Collector
+	sinks   []sim.Sink // further ones
 	trace   *reports.Perfetto
 	profile *reports.Pprof
 
@@ -232,7 +232,7 @@ func (r *run) build() error {
 	if err != nil {
 		return err
 	}
-	c := sim.Config{Topo: o.Topo, Costs: o.Costs, HZ: o.HZ, ClockSkew: o.ClockSkew, Turn: o.Turn, Seed: o.Seed, Sink: sim.SinkFunc(r.record), Classes: func(m *sim.Machine) []sim.Class {
+	c := sim.Config{Topo: o.Topo, Costs: o.Costs, HZ: o.HZ, ClockSkew: o.ClockSkew, Turn: o.Turn, Seed: o.Seed, Sink: r, Classes: func(m *sim.Machine) []sim.Class {
 		c := class.New(m)
 		r.ext = c.Ext
 		return c.List()
@@ -261,7 +261,6 @@ func (r *run) build() error {
 	}
 	cpus := r.m.NrCPUs()
 	r.collect = reports.NewCollector(cpus, r.taskInfo)
-	r.sinks = append(r.sinks, r.collect)
 	if o.Trace != nil {
 		r.trace = reports.NewPerfetto(o.Trace, reports.PerfettoOptions{CPUs: cpus, Names: r.taskInfo, Text: func(id uint64) string { return r.m.Text(id) }})
 		r.sinks = append(r.sinks, r.trace)
@@ -362,11 +361,12 @@ func (r *run) taskInfo(pid int32) reports.TaskInfo {
 	return reports.TaskInfo{PID: pid, TGID: t.K.TGID(), Comm: t.Comm, Group: t.Group, Nice: t.Nice, Weight: t.Weight}
 }
 
-// record passes a record on and looks for the end.
-func (r *run) record(rec *sim.Record) {
+// Record implements sim.Sink: it passes a record on and looks for the end.
+func (r *run) Record(rec *sim.Record) {
 	if r.exited || r.over && r.m.Now() > r.exitAt {
 		return
 	}
+	r.collect.Record(rec)
 	for _, s := range r.sinks {
 		s.Record(rec)
 	}
