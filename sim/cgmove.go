@@ -85,10 +85,29 @@ func (m *Machine) MoveTasks(to *Cgroup, tasks ...*Task) error {
 	for _, t := range moving {
 		m.moveTask(t, to)
 	}
-	for _, t := range moving {
-		m.trace(TraceCgroupAttachTask, t, to, 0)
+	if m.Traced(TraceCgroupAttachTask) {
+		m.traceMoved(to, moving)
 	}
 	return nil
+}
+
+// traceMoved tells of tasks that came to a cgroup: once of a process all of whose threads did, as after a write to cgroup.procs, of each
+// other thread.
+func (m *Machine) traceMoved(to *Cgroup, moved []*Task) {
+	left := map[int32]bool{} // processes with threads elsewhere, or dying
+	m.Tasks(func(t *Task) {
+		if t.State != StateDead && t.State != StateNew && !slices.Contains(moved, t) {
+			left[t.K.TGID()] = true
+		}
+	})
+	for _, t := range moved {
+		switch tgid := t.K.TGID(); {
+		case left[tgid]:
+			m.trace(TraceCgroupAttachTask, t, to, 0)
+		case t.PID == tgid:
+			m.trace(TraceCgroupAttachTask, t, to, 1)
+		}
+	}
 }
 
 // moveTask follows sched_move_task (kernel/sched/core.c, 7.2).

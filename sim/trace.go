@@ -21,7 +21,7 @@ const (
 	// TraceRename is task_rename of Task, whose name is still the old one; the new one is Text.
 	TraceRename
 	// TraceCgroupMkdir, TraceCgroupRmdir and TraceCgroupAttachTask are the events cgroup_mkdir, cgroup_rmdir and
-	// cgroup_attach_task: Task came to Cgroup.
+	// cgroup_attach_task: Task came to Cgroup, with all threads of its process if N is 1.
 	TraceCgroupMkdir
 	TraceCgroupRmdir
 	TraceCgroupAttachTask

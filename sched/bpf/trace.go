@@ -71,7 +71,7 @@ func tracepoint(name string) (hook, bool) {
 		h.point, h.args = sim.TraceCgroupRmdir, cgroup
 	case "cgroup_attach_task":
 		h.point, h.args = sim.TraceCgroupAttachTask, func(p *Policy, a *sim.TraceArgs) [5]uint64 {
-			return [5]uint64{a.Cgroup.K.Addr, p.args.path.set(a.Cgroup.Path()), a.Task.K.Addr}
+			return [5]uint64{a.Cgroup.K.Addr, p.args.path.set(a.Cgroup.Path()), a.Task.K.Addr, a.N}
 		}
 	default:
 		return hook{}, false

@@ -75,7 +75,7 @@ func rootPatterns() []*regexp.Regexp {
 		// The user ABI of BPF and the special structs of map values.
 		`^bpf_(timer|wq|spin_lock|res_spin_lock|list_head|list_node|rb_root|rb_node|refcount|dynptr|kptr.*|task_work|throw.*|testmod_ctx)$`,
 		`^bpf_(sock|xdp|sysctl|dummy|map|prog|attach|func|link|stats|cmd|cgroup_iter_order|perf_event|task_fd|core_relo|ret_code|hdr_start|lwt|adj|line_info|func_info|btf|token|tcx|spin|pidns|raw_tracepoint|mem|crypto|cgroup|redir|flow|tunnel|xfrm|sk|tcp|devmap|cpumap|stack_build|snprintf|stream).*`,
-		`^trace_event_raw_(sched|cgroup|task|cpu|hrtimer|timer|irq|softirq|ipi|sys|bpf)_`,
+		`^trace_event_raw_(sched|cgroup|task|cpu|hrtimer|timer|irq|softirq|ipi|sys|bpf)(_|$)`,
 		`^futex_`,
 		`^mm_cid`,
 		`^kf_`,

@@ -19,7 +19,7 @@ const (
 	// Absent are types and functions that are kept where a kernel has them, and that this one does not have.
 	Absent = "bpf_struct_ops_sched_ext_ops_cid sched_ext_ops_cid"
 	// Size is the size of the reduced BTF before compression.
-	Size = 347697
+	Size = 347956
 )
 
 //go:embed btf.zst

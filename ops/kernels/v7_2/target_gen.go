@@ -19,7 +19,7 @@ const (
 	// Absent are types and functions that are kept where a kernel has them, and that this one does not have.
 	Absent = ""
 	// Size is the size of the reduced BTF before compression.
-	Size = 374437
+	Size = 374696
 )
 
 //go:embed btf.zst
