@@ -80,7 +80,14 @@ func newLoadingOn(k *kernels.Kernel) (*loading, error) {
 
 // load reads, links and loads the object without verification, until all of its code is compiled.
 func (l *loading) load(object []byte, e vm.Engine) (*bpf.Policy, error) {
-	p, err := bpf.Read(largest, object, bpf.Options{Kernel: l.kernel, Mem: l.space, Engine: e, NoVerify: true})
+	return l.open(bpf.Read(largest, object, l.options(e)))
+}
+
+func (l *loading) options(e vm.Engine) bpf.Options {
+	return bpf.Options{Kernel: l.kernel, Mem: l.space, Engine: e, NoVerify: true}
+}
+
+func (l *loading) open(p *bpf.Policy, err error) (*bpf.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -177,17 +184,13 @@ func printMemory(file string) error {
 	if err != nil {
 		return err
 	}
-	object, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
 	// A first scheduler, so that what is read once for all of them is there: the kernel's types, which belong to the
 	// kernels.Kernel that machines of a process share.
 	l, err := newLoading()
 	if err != nil {
 		return err
 	}
-	warm, err := l.load(object, e)
+	warm, err := l.open(bpf.New(file, l.options(e)))
 	if err != nil {
 		return err
 	}
@@ -208,7 +211,7 @@ func printMemory(file string) error {
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil { // the peak starts anew
 		return err
 	}
-	p, err := l.load(object, e)
+	p, err := l.open(bpf.New(file, l.options(e)))
 	if err != nil {
 		return err
 	}
@@ -222,7 +225,6 @@ func printMemory(file string) error {
 		return err
 	}
 	runtime.ReadMemStats(&heapAfter)
-	runtime.KeepAlive(object)
 	runtime.KeepAlive(warm)
 	fmt.Println(after.space-before.space, after.own-before.own, loaded.peak-before.own-before.space, int64(heapAfter.HeapAlloc)-int64(heap.HeapAlloc))
 	return p.Close()
@@ -232,7 +234,7 @@ func printMemory(file string) error {
 // that were touched (touched-B), and memory of the simulator for it (own-B), of which live-B are objects of Go; and the most
 // that loading took besides what was there before (peak-B). The data of the scheduler that nothing has touched, 22 MB of
 // zeros, are neither in touched-B nor resident, though the file has them: what is resident is given as a multiple of both.
-// The bytes of the file are the caller's and count as before. The kernel's types are not counted, see printMemory.
+// The object is read from its file, whose bytes nobody keeps. The kernel's types are not counted, see printMemory.
 func BenchmarkLoadMemory(b *testing.B) {
 	findLargest(b)
 	for _, dir := range filepath.SplitList(os.Getenv("SCHEDSIM_OBJECTS")) {

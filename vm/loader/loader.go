@@ -397,6 +397,42 @@ func (l *Object) Forget() {
 		progs[i] = &link.Program{Name: p.Name, Section: p.Section, Kind: p.Kind, Attach: p.Attach, Sleepable: p.Sleepable, AutoLoad: p.AutoLoad}
 	}
 	l.o, l.progs = o, progs
+	l.share()
+}
+
+// share puts the names that stay together; see link.Share.
+func (l *Object) share() {
+	names := []*string{&l.o.Name, &l.o.License}
+	vars := func(vs []elf.Var) {
+		for i := range vs {
+			names = append(names, &vs[i].Name)
+		}
+	}
+	for _, m := range l.o.Maps {
+		names = append(names, &m.Name, &m.Section)
+		vars(m.Vars)
+	}
+	if a := l.o.Arena; a != nil {
+		names = append(names, &a.Section)
+		vars(a.Vars)
+	}
+	for _, p := range l.progs {
+		names = append(names, &p.Name, &p.Section, &p.Attach)
+	}
+	for _, t := range l.o.StructOps {
+		names = append(names, &t.Name, &t.Type)
+		for i := range t.Members {
+			names = append(names, &t.Members[i].Name, &t.Members[i].Prog)
+		}
+	}
+	link.Share(names...)
+	progFD := make(map[string]int32, len(l.progFD))
+	for _, p := range l.progs {
+		if fd, ok := l.progFD[p.Name]; ok {
+			progFD[p.Name] = fd
+		}
+	}
+	l.progFD = progFD
 }
 
 // Programs are the loaded programs as they were linked, in the order of the object.

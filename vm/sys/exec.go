@@ -136,6 +136,7 @@ func (k *Kernel) compile(progs []*Prog) error {
 		o.Maps = append(o.Maps, &link.Map{Name: m.name})
 		list = append(list, m.m)
 	}
+	settle(progs)
 	for _, p := range progs {
 		lp := *p.link
 		lp.Refs = slices.Clone(lp.Refs)

@@ -239,7 +239,7 @@ func (i *info) prog(p *Prog) error {
 	for _, a := range []struct {
 		cnt, ptr, size int
 		all            []byte
-	}{{104, 112, 8, addrs}, {108, 120, 4, lens}, {144, 136, 8, p.funcInfo}, {148, 152, 16, p.lineInfo}, {168, 160, 8, nil}, {180, 184, 8, tags}} {
+	}{{104, 112, 8, addrs}, {108, 120, 4, lens}, {144, 136, 8, p.funcInfo}, {148, 152, 16, p.lineRecords()}, {168, 160, 8, nil}, {180, 184, 8, tags}} {
 		if err := i.array(a.cnt, a.ptr, a.size, a.all); err != nil {
 			return err
 		}

@@ -27,7 +27,8 @@ type Prog struct {
 	maps                       []*Map
 	btf                        *BTF
 	modules                    []*module // whose functions it calls
-	funcInfo, lineInfo         []byte    // records of 8 and 16 bytes
+	funcInfo, lineInfo         []byte    // records of 8 and 16 bytes; see lineRecords
+	packed                     bool      // lineInfo is packed
 	loadedNS                   uint64
 	verified                   uint32
 	result                     verifier.Result
@@ -166,6 +167,7 @@ func (c *call) progLoad() (int64, error) {
 	p.calcTag()
 	p.setIDs()
 	if p.idle {
+		settle([]*Prog{p})
 		p.release(true)
 	} else {
 		c.k.load(p)

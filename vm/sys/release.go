@@ -12,6 +12,38 @@ import (
 // and lines, and what messages say of it. The decoded instructions have four times the size of the bytecode and are decoded
 // again for a message.
 
+// settle puts together what is kept of programs that live together. What is made while a program is loaded lies among what is
+// needed for that only, and keeps the memory around it from being used.
+func settle(progs []*Prog) {
+	var names []*string
+	size := 0
+	for _, p := range progs {
+		p.lineInfo, p.packed = packRecords(p.lineRecords(), lineRecord), true
+		names = append(append(names, &p.name, &p.license), p.link.Names()...)
+		size += len(p.raw) + len(p.funcInfo) + len(p.lineInfo)
+	}
+	link.Share(names...)
+	kept := make([]byte, 0, size)
+	keep := func(b []byte) []byte {
+		n := len(kept)
+		kept = append(kept, b...)
+		return kept[n:len(kept):len(kept)]
+	}
+	for _, p := range progs {
+		p.raw, p.funcInfo, p.lineInfo = keep(p.raw), keep(p.funcInfo), keep(p.lineInfo)
+	}
+}
+
+const lineRecord = 16 // bytes of struct bpf_line_info
+
+// lineRecords are the records of the program's lines.
+func (p *Prog) lineRecords() []byte {
+	if p.packed {
+		return unpackRecords(p.lineInfo, lineRecord)
+	}
+	return p.lineInfo
+}
+
 // release lets go of what nobody needs once the program was compiled, or will never be: types, what is known of its
 // instructions, and with insns those too.
 func (p *Prog) release(insns bool) {

@@ -334,13 +334,13 @@ func (k *checker) lineInfo(b *BTF, n uint32) error {
 
 // lines makes Program.Line of the line records.
 func (k *checker) lines() func(int32) string {
-	recs, b, code := k.p.lineInfo, k.p.btf, k.lp.Code
+	p, b, code := k.p, k.p.btf, k.lp.Code
 	return func(insn int32) string {
 		in, ok := code.At(int(insn))
 		if !ok {
 			return ""
 		}
-		slot := uint32(in.Orig)
+		slot, recs := uint32(in.Orig), p.lineRecords()
 		i := sort.Search(len(recs)/16, func(i int) bool { return binary.LittleEndian.Uint32(recs[i*16:]) > slot }) - 1
 		if i < 0 {
 			return ""
