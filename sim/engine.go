@@ -344,7 +344,7 @@ func (m *Machine) schedTick(c *cpu) {
 	t := c.curr
 	m.progress(c)
 	c.irqAt = m.now
-	c.k.SetClock(uint64(m.clock(c)))
+	c.k.SetClock(uint64(m.clock(c).Add(m.boot)))
 	if m.sink != nil {
 		m.Emit(Record{Kind: KindTick, CPU: c.id, Task: t.PID})
 	}

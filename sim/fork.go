@@ -217,7 +217,7 @@ func (m *Machine) fork(t *Task) error {
 	}
 	t.Class = m.classFor(t)
 	t.rank = m.rankOf(t.Class)
-	t.K.SetStartTime(uint64(m.now))
+	t.K.SetStartTime(uint64(m.Uptime()))
 	t.setCPU(m.this)
 	if h := m.classes[t.rank].h.TaskFork; h != nil {
 		h(t)

@@ -22,6 +22,8 @@ type Config struct {
 	// HZ is the tick rate in Hz; 0 means 250.
 	HZ    int
 	Costs Costs
+	// Boot is how long the machine has been up at time 0: what its clocks show then.
+	Boot Duration
 	// ClockSkew is how far the clock of each CPU is ahead of the time, by CPU; nil: all show the time.
 	ClockSkew []Duration
 	Seed      uint64
@@ -86,7 +88,8 @@ type Machine struct {
 	q       eventq.Queue
 	err     error
 	stopped bool
-	running bool // Run is firing an event: pending local work is done when the handler returns
+	boot    Duration // Config.Boot
+	running bool     // Run is firing an event: pending local work is done when the handler returns
 	this    CPU
 
 	cpus    []cpu
@@ -176,6 +179,9 @@ func New(c Config) (*Machine, error) {
 		topo: c.Topo, layout: layout, mem: c.Mem, costs: c.Costs, seed: c.Seed, sink: c.Sink, tickOrder: c.TickOrder,
 		rands: map[string]*rand.Rand{}, processes: map[string]*Task{}, tickPeriod: Second / Duration(hz),
 		cpus: make([]cpu, n), busy: make([]uint64, (n+63)/64),
+	}
+	if err := m.initBoot(c.Boot); err != nil {
+		return nil, err
 	}
 	if m.mem == nil {
 		m.mem = &kobj.Heap{}
@@ -295,9 +301,6 @@ func (m *Machine) ThisCPU() CPU { return m.this }
 
 // HZ is the tick rate.
 func (m *Machine) HZ() int { return int(Second / m.tickPeriod) }
-
-// Jiffies is the number of ticks since boot.
-func (m *Machine) Jiffies() uint64 { return uint64(m.now) / uint64(m.tickPeriod) }
 
 // Costs returns the machine's overheads.
 func (m *Machine) Costs() Costs { return m.costs }

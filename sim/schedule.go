@@ -11,7 +11,7 @@ import (
 func (m *Machine) schedule(c *cpu, preempt bool) {
 	prev := c.curr
 	m.progress(c)
-	c.k.SetClock(uint64(m.clock(c)))
+	c.k.SetClock(uint64(m.clock(c).Add(m.boot)))
 	voluntary := !preempt && prev.State != StateRunning
 	if voluntary {
 		m.blockTask(c, prev)
@@ -93,7 +93,7 @@ func (m *Machine) contextSwitch(c *cpu, prev, next *Task, voluntary bool) {
 	prev.setRunning(false)
 	next.setRunning(true)
 	next.PrevSumExec = next.SumExec
-	next.K.SetExecStart(uint64(c.execStart))
+	next.K.SetExecStart(uint64(c.execStart.Add(m.boot)))
 	if m.sink != nil {
 		m.Emit(Record{Kind: KindSwitch, CPU: c.id, Task: next.PID, A: uint64(prev.PID), B: uint64(prev.State)})
 	}

@@ -55,7 +55,7 @@ func (m *Machine) newStopper(c *cpu) {
 	t.setCPU(c.id)
 	t.K.CPUsMask().Set(int32(c.id))
 	t.K.SetNrCPUsAllowed(1)
-	t.K.SetStartTime(uint64(m.now))
+	t.K.SetStartTime(uint64(m.Uptime()))
 	t.kthread = true
 	c.stopper = t
 }

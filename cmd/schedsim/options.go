@@ -32,6 +32,7 @@ type simFlags struct {
 	topo     string
 	cpus     int
 	duration string
+	boot     time.Duration
 	seed     uint64
 	kernel   string
 	engine   string
@@ -61,6 +62,7 @@ func (f *simFlags) register(cmd *cobra.Command) {
 	fs.IntVar(&f.cpus, "cpus", 1, "machine with `N` CPUs: one node, one LLC, one thread per core")
 	fs.StringVar(&f.duration, "duration", "", "simulate for `D`, such as 500ms or 10s (default: what the workload says; if nothing,\n"+
 		"until every task has ended, or 1s if none would)")
+	fs.DurationVar(&f.boot, "boot", time.Duration(runner.DefaultBoot), "the machine has been up for `D`: what the clocks that schedulers read show at the beginning; reports begin at 0")
 	fs.Uint64Var(&f.seed, "seed", 42, "`seed` of the random draws: same seed, same run")
 	fs.StringVar(&f.kernel, "kernel", runner.DefaultKernel, "`version` of the kernel: "+strings.Join(kernels.List(), ", "))
 	fs.StringVar(&f.engine, "engine", "auto", "how BPF programs run: jit, interp, or auto for the faster one that there is;\n"+
@@ -123,6 +125,12 @@ func (a *app) options(f *simFlags, schedulers []string, workload string) (runner
 			return o, usage("--duration %q: expected a duration above 0 with a unit, such as 500ms or 10s", f.duration)
 		}
 		o.Duration = sim.Duration(d)
+	}
+	switch o.Boot = sim.Duration(f.boot); {
+	case f.boot < 0:
+		return o, usage("--boot %v: expected 0 or more", f.boot)
+	case f.boot == 0 && f.given != nil && f.given("boot"):
+		o.Boot = -1
 	}
 	k, err := kernels.Get(f.kernel)
 	if err != nil {

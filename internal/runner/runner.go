@@ -32,6 +32,9 @@ const (
 	maxLength     = 3600 * sim.Second
 )
 
+// DefaultBoot is how long the machine of a run has been up: long enough that no clock shows 0, which programs take for "never".
+const DefaultBoot = 10 * sim.Second
+
 // Options say what to simulate. Workload is required.
 type Options struct {
 	// Scheduler is the name of a built-in scheduler or the path of an object file; "" means Baseline.
@@ -64,7 +67,10 @@ type Options struct {
 	Machine   string
 	HZ        int            // ticks per second; 0: 250
 	ClockSkew []sim.Duration // how far each CPU's clock is ahead; nil: they are not
-	Turn      sim.Duration   // sim.Config.Turn
+	// Boot is how long the machine has been up when the run begins, for clocks that programs read. 0: DefaultBoot, below 0: not at
+	// all. What reports and traces say begins at 0.
+	Boot sim.Duration
+	Turn sim.Duration // sim.Config.Turn
 	// Globals are values of global variables of an object.
 	Globals map[string]any
 	// Recipe is the user-space half of an object; nil: the one that it is matched to. RecipeLog takes a line for each thing that
@@ -89,6 +95,14 @@ func (o *Options) notice(text string) {
 	if o.Notice != nil {
 		o.Notice(text)
 	}
+}
+
+// boot is how long the machine has been up.
+func (o *Options) boot() sim.Duration {
+	if o.Boot == 0 {
+		return DefaultBoot
+	}
+	return max(o.Boot, 0)
 }
 
 // Result is what a run gave.
@@ -232,7 +246,7 @@ func (r *run) build() error {
 	if err != nil {
 		return err
 	}
-	c := sim.Config{Topo: o.Topo, Costs: o.Costs, HZ: o.HZ, ClockSkew: o.ClockSkew, Turn: o.Turn, Seed: o.Seed, Sink: r, Classes: func(m *sim.Machine) []sim.Class {
+	c := sim.Config{Topo: o.Topo, Costs: o.Costs, HZ: o.HZ, Boot: o.boot(), ClockSkew: o.ClockSkew, Turn: o.Turn, Seed: o.Seed, Sink: r, Classes: func(m *sim.Machine) []sim.Class {
 		c := class.New(m)
 		r.ext = c.Ext
 		return c.List()

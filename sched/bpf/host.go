@@ -60,7 +60,7 @@ func (h *host) CPU() int32 { return int32(h.m.ThisCPU()) }
 func (h *host) NrCPUs() int32 { return int32(h.m.NrCPUs()) }
 
 // NowNS is the time since boot in nanoseconds.
-func (h *host) NowNS() uint64 { return uint64(h.m.Now()) }
+func (h *host) NowNS() uint64 { return uint64(h.m.Uptime()) }
 
 // CurrentTask is the address of the current task_struct of the processor.
 func (h *host) CurrentTask() uint64 { return h.m.Curr(h.m.ThisCPU()).K.Addr }
@@ -150,7 +150,10 @@ func (h *host) ArmTimer(key uint64, cpu int32, atNS uint64, fire func()) {
 		h.timers[key] = t
 	}
 	t.fire = fire
-	at, now := sim.Time(min(atNS, uint64(sim.Never))), h.m.Now()
+	at, now := sim.Never, h.m.Now()
+	if atNS < uint64(sim.Never) {
+		at = sim.Time(atNS).Add(-h.m.Boot())
+	}
 	if at <= now {
 		if h.at != now {
 			h.at, h.fires = now, 0

@@ -58,7 +58,7 @@ func newRig(t *testing.T, c rigConfig) *rig {
 		}
 	})
 	r.m, err = sim.New(sim.Config{
-		Topo: tp, Layout: layout, Mem: r.space, Costs: c.costs, Seed: 1,
+		Topo: tp, Layout: layout, Mem: r.space, Costs: c.costs, Seed: 1, Boot: 10 * sim.Second,
 		Classes: func(m *sim.Machine) []sim.Class {
 			c := class.New(m)
 			r.k = c.Ext

@@ -81,7 +81,7 @@ func (k *Kernel) dumpState(sch *sched, info *ops.ExitInfo, max uint32, all bool)
 		Kind:      info.Kind,
 		ExitCode:  info.ExitCode,
 		Reason:    info.Reason,
-		AtNS:      uint64(k.m.Now()),
+		AtNS:      uint64(k.m.Uptime()),
 		AtJiffies: k.jiffies(),
 	}
 	k.dump = dumper{}

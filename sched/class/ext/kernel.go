@@ -158,7 +158,7 @@ func (k *Kernel) Table() *ops.Table {
 	return &k.sch.ops
 }
 
-// jiffies is the time in ticks since boot.
+// jiffies is the time in ticks.
 func (k *Kernel) jiffies() uint64 { return k.m.Jiffies() }
 
 // jiffiesToMS follows jiffies_to_msecs.

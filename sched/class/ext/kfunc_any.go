@@ -82,7 +82,7 @@ func (k *Kernel) CPUForRQ(cpu sim.CPU) sim.CPU {
 }
 
 // Now follows scx_bpf_now: ns since boot by the clock of the running CPU's runqueue.
-func (k *Kernel) Now() uint64 { return uint64(k.m.Clock(k.m.ThisCPU())) }
+func (k *Kernel) Now() uint64 { return uint64(k.m.Clock(k.m.ThisCPU()).Add(k.m.Boot())) }
 
 // NrCPUIDs follows scx_bpf_nr_cpu_ids.
 func (k *Kernel) NrCPUIDs() uint32 { return uint32(k.m.NrCPUs()) }

@@ -31,7 +31,7 @@ func (k *Kernel) refreshWatchdog() {
 
 // armWatchdog arms the timer for the tick that is interval away, as queue_delayed_work does.
 func (k *Kernel) armWatchdog() {
-	at := (k.jiffies() + k.watchdog.interval) * uint64(k.jiffy)
+	at := (k.m.Ticks() + k.watchdog.interval) * uint64(k.jiffy)
 	k.m.Arm(&k.watchdog.timer, 0, sim.Time(at))
 }
 

@@ -119,8 +119,8 @@ func (c *Class) SetSlice(t *sim.Task, slice sim.Duration) {
 func (c *Class) now() int64              { return int64(c.m.Now()) }
 func (c *Class) clock(q *cpuQueue) int64 { return int64(c.m.Clock(q.cpu)) }
 
-// ticks is the time in ticks (jiffies).
-func (c *Class) ticks() int64 { return int64(c.m.Jiffies()) }
+// ticks is the time in ticks.
+func (c *Class) ticks() int64 { return int64(c.m.Ticks()) }
 
 // entity returns what the class knows of t. A task that it has not met is made known.
 func (c *Class) entity(t *sim.Task) *entity {

@@ -38,7 +38,7 @@ func (x *runner) builtins() starlark.StringDict {
 	add("elements", x.fnElements)
 	add("notice", x.fnNotice)
 	add("now", func(unpack func(...any) error) (starlark.Value, error) {
-		return starlark.MakeInt64(int64(x.env.Machine.Now())), unpack()
+		return starlark.MakeInt64(int64(x.env.Machine.Uptime())), unpack()
 	})
 	add("busy", x.fnBusy)
 	add("tasks", x.fnTasks)
