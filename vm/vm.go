@@ -10,7 +10,6 @@ import (
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/helpers"
 	"github.com/schedsim/schedsim/vm/interp"
-	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/jit"
 	"github.com/schedsim/schedsim/vm/link"
 	"github.com/schedsim/schedsim/vm/maps"
@@ -231,26 +230,30 @@ func (p *Program) badContext(ctx uint64) *Fault {
 	return f
 }
 
-// Release lets go of what only loading needs, and people who look at programs: what the linker knows of them beyond what
-// messages say; listings of machine code (Program.Machine); and instructions that machine code has replaced, which again
-// decodes anew for messages. It is not ok on an engine that runs instructions: those stay. The object must not be one that
-// others use (Options.Keep).
-func (s *Set) Release(again func(prog int) []ir.Insn) (ok bool) {
-	s.obj.Programs = nil
-	c, ok := s.code.(engine.Compact)
-	if ok {
+// Native tells that machine code runs, and not instructions.
+func (s *Set) Native() bool {
+	_, ok := s.code.(engine.Compact)
+	return ok
+}
+
+// Settle makes progs those of the set, by number: the same as before, but for what only loading needs, and people who look at
+// programs. In a native set their instructions may have gone (ir.Program.Again); there are no listings of its machine code
+// afterwards (Program.Machine).
+func (s *Set) Settle(progs []*link.Program) {
+	s.obj.Programs = progs
+	c, native := s.code.(engine.Compact)
+	if native {
 		c.Compact()
 		s.env.Inline = engine.Inline{}
 	}
 	for i, p := range s.progs {
-		p.link = p.link.Brief()
-		if ok {
-			ep := &s.env.Progs[i]
-			ep.Code.Insns, ep.Code.Kfuncs, ep.Kfuncs = nil, nil, nil
-			ep.Code.Again = func() []ir.Insn { return again(i) }
+		p.link = progs[i]
+		e := &s.env.Progs[i]
+		e.Info.Name, e.Info.Section = p.link.Name, p.link.Section
+		if native {
+			e.Code, e.Kfuncs = p.link.Code, nil
 		}
 	}
-	return ok
 }
 
 // Number is the program's number in its set, from 0.

@@ -198,6 +198,10 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 			return nil, err
 		}
 	}
+	// What stays for as long as the scheduler is made before what only loading needs, and not in its midst.
+	p.host = newHost(p)
+	functions := kfuncs.All(&kfuncs.Host{Machine: e.Machine, Kernel: e.Kernel, Mem: p.opt.Mem, Print: p.host.Printk, Layout: p.opt.Kernel,
+		Permissions: p.opt.Permissions})
 	linked, err := link.Link(p.obj, kernelTarget{p.opt.Kernel, e.Machine.HZ()}, link.Options{Globals: globals, FillEnums: !edit.NoEnums})
 	if err != nil {
 		return nil, p.elsewhere(err)
@@ -211,15 +215,13 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 	if err := precheck(linked); err != nil {
 		return nil, err
 	}
-	p.host = newHost(p)
 	ksyms := &ksyms{m: e.Machine, mem: p.opt.Mem, kernel: p.opt.Kernel}
 	p.kernel, err = sys.New(sys.Options{
-		Ksym:   ksyms.address,
-		PerCPU: ksyms.perCPU,
-		Mem:    p.opt.Mem,
-		Host:   p.host,
-		Kfuncs: kfuncs.All(&kfuncs.Host{Machine: e.Machine, Kernel: e.Kernel, Mem: p.opt.Mem, Print: p.host.Printk, Layout: p.opt.Kernel,
-			Permissions: p.opt.Permissions}),
+		Ksym:      ksyms.address,
+		PerCPU:    ksyms.perCPU,
+		Mem:       p.opt.Mem,
+		Host:      p.host,
+		Kfuncs:    functions,
 		BTF:       p.opt.Kernel.BTF(),
 		StructOps: p.structOps(),
 		Verify:    p.verify(),
@@ -268,6 +270,14 @@ func (p *Policy) load(linked *link.Object, edit Edit) error {
 	p.loaded, err = loader.Load(p.kernel.NewProcess(&memory), &memory, linked, loader.Options{})
 	if err != nil {
 		return err
+	}
+	// The kernel has the code now: what follows needs to know what programs there are.
+	for _, f := range p.obj.Funcs {
+		f.Code, f.Relocs, f.Core, f.Lines = nil, nil, nil, nil
+	}
+	for _, lp := range linked.Programs {
+		*lp = lp.Brief()
+		lp.Code = nil
 	}
 	if err := p.agentLoaded(edit); err != nil {
 		return err

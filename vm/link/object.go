@@ -213,8 +213,8 @@ func (p *Program) Names() []*string {
 
 // Brief is the program without what is known of its single instructions, and without types: what messages and those who run
 // it need.
-func (p *Program) Brief() *Program {
-	return &Program{Code: p.Code, Name: p.Name, Section: p.Section, Kind: p.Kind, Attach: p.Attach, Sleepable: p.Sleepable, AutoLoad: p.AutoLoad,
+func (p *Program) Brief() Program {
+	return Program{Code: p.Code, Name: p.Name, Section: p.Section, Kind: p.Kind, Attach: p.Attach, Sleepable: p.Sleepable, AutoLoad: p.AutoLoad,
 		Poison: p.Poison, CtxSize: p.CtxSize, Err: p.Err}
 }
 

@@ -3,11 +3,13 @@ package loader
 import (
 	"encoding/binary"
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
 
+	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/link"
 )
 
@@ -167,29 +169,37 @@ func (d *debug) lineInfo(p *link.Program, e *encoder) []byte {
 		return nil
 	}
 	var out []byte
-	starts := make(map[int32]bool, len(p.Code.Subs))
-	for _, s := range p.Code.Subs {
-		starts[s.Start] = true
-	}
-	last := ""
+	sub := 0 // the next subprogram
+	var last ir.Source
 	for i := range p.Code.Insns {
-		line := p.Code.Line(int32(i))
-		if line == last && !starts[int32(i)] {
+		src := sourceOf(p.Code, int32(i))
+		starts := sub < len(p.Code.Subs) && p.Code.Subs[sub].Start == int32(i)
+		if starts {
+			sub++
+		} else if src.Line == last.Line && src.File == last.File {
 			continue
 		}
-		last = line
-		file, num, n := line, "", uint64(0)
-		if c := strings.LastIndexByte(line, ':'); c >= 0 {
-			file, num = line[:c], line[c+1:]
-			n, _ = strconv.ParseUint(num, 10, 22)
-		}
-		rec := [4]uint32{uint32(e.slot[i]), 0, 0, uint32(n) << 10}
-		if line != "" {
-			rec[1] = d.str(file)
+		last = src
+		rec := [4]uint32{uint32(e.slot[i]), 0, 0, src.Line << 10}
+		if src.File != "" {
+			rec[1] = d.str(path.Base(src.File))
 		}
 		for _, w := range rec {
 			out = binary.LittleEndian.AppendUint32(out, w)
 		}
 	}
 	return out
+}
+
+// sourceOf is the file and line of an instruction; of one without Source the name of the file is what Line says.
+func sourceOf(p *ir.Program, insn int32) ir.Source {
+	if p.Source != nil {
+		return p.Source(insn)
+	}
+	file, num := p.Line(insn), ""
+	if c := strings.LastIndexByte(file, ':'); c >= 0 {
+		file, num = file[:c], file[c+1:]
+	}
+	n, _ := strconv.ParseUint(num, 10, 22)
+	return ir.Source{File: file, Line: uint32(n)}
 }

@@ -169,9 +169,12 @@ func (b *BTF) types() *btf.Spec {
 	return b.spec
 }
 
+// hasString tells whether there is a string at off of the string section.
+func (b *BTF) hasString(off uint32) bool { return uint64(off) < uint64(len(b.strings)) }
+
 // string is the string at off of the string section, not ok if off lies outside.
 func (b *BTF) string(off uint32) (string, bool) {
-	if uint64(off) >= uint64(len(b.strings)) {
+	if !b.hasString(off) {
 		return "", false
 	}
 	s := b.strings[off:]

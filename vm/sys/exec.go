@@ -9,7 +9,6 @@ import (
 	"github.com/schedsim/schedsim/vm"
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/helpers"
-	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/link"
 	"github.com/schedsim/schedsim/vm/maps"
 )
@@ -136,7 +135,6 @@ func (k *Kernel) compile(progs []*Prog) error {
 		o.Maps = append(o.Maps, &link.Map{Name: m.name})
 		list = append(list, m.m)
 	}
-	settle(progs)
 	for _, p := range progs {
 		lp := *p.link
 		lp.Refs = slices.Clone(lp.Refs)
@@ -161,14 +159,7 @@ func (k *Kernel) compile(progs []*Prog) error {
 	for i, p := range vs.Programs() {
 		progs[i].set, progs[i].run = s, p
 	}
-	decode := make([]func() []ir.Insn, len(progs))
-	for i, p := range progs {
-		decode[i] = p.decoder()
-	}
-	native := vs.Release(func(i int) []ir.Insn { return decode[i]() })
-	for _, p := range progs {
-		p.release(native)
-	}
+	vs.Settle(settle(progs, !vs.Native()))
 	return nil
 }
 

@@ -21,6 +21,7 @@ type Process struct {
 	k      *Kernel
 	mem    UserMemory
 	files  []*file // by descriptor, nil where closed
+	spare  []file  // made in advance, to lie together
 	reason error
 	exited bool
 
@@ -140,7 +141,12 @@ func (p *Process) place() int {
 
 // install opens a file for obj, whose reference (and, for a map, user reference) it takes over, also when it fails.
 func (p *Process) install(obj object, flags uint32) (int64, error) {
-	f := &file{obj: obj, read: flags&flagWronly == 0, write: flags&flagRdonly == 0, refs: 1}
+	if len(p.spare) == 0 {
+		p.spare = make([]file, 16)
+	}
+	f := &p.spare[0]
+	p.spare = p.spare[1:]
+	*f = file{obj: obj, read: flags&flagWronly == 0, write: flags&flagRdonly == 0, refs: 1}
 	if fd := p.place(); fd >= 0 && !p.exited {
 		p.files[fd] = f
 		return int64(fd), nil

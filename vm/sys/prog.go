@@ -29,6 +29,7 @@ type Prog struct {
 	modules                    []*module // whose functions it calls
 	funcInfo, lineInfo         []byte    // records of 8 and 16 bytes; see lineRecords
 	packed                     bool      // lineInfo is packed
+	odd                        []oddInsn // see decode
 	loadedNS                   uint64
 	verified                   uint32
 	result                     verifier.Result
@@ -167,8 +168,7 @@ func (c *call) progLoad() (int64, error) {
 	p.calcTag()
 	p.setIDs()
 	if p.idle {
-		settle([]*Prog{p})
-		p.release(true)
+		settle([]*Prog{p}, false)
 	} else {
 		c.k.load(p)
 	}

@@ -3,6 +3,7 @@ package sys
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/link"
@@ -12,26 +13,46 @@ import (
 // and lines, and what messages say of it. The decoded instructions have four times the size of the bytecode and are decoded
 // again for a message.
 
-// settle puts together what is kept of programs that live together. What is made while a program is loaded lies among what is
-// needed for that only, and keeps the memory around it from being used.
-func settle(progs []*Prog) {
+// settle lets go of what nobody needs once the programs were compiled, or will never be: types, what is known of their
+// instructions, and those too unless they are what runs. What is left is put together, since it lives as long: what is made while
+// a program is loaded lies among what only loading needs, and keeps the memory around it from being used.
+func settle(progs []*Prog, insns bool) []*link.Program {
+	codes, out := make([]ir.Program, len(progs)), make([]*link.Program, len(progs))
+	briefs, subs, maps := make([]link.Program, len(progs)), []ir.Sub(nil), []*Map(nil)
 	var names []*string
-	size := 0
-	for _, p := range progs {
+	bytes, nsubs, nmaps := 0, 0, 0
+	for i, p := range progs {
 		p.lineInfo, p.packed = packRecords(p.lineRecords(), lineRecord), true
+		bytes += len(p.raw) + len(p.funcInfo) + len(p.lineInfo)
+		nsubs += len(p.link.Code.Subs)
+		nmaps += len(p.maps)
+		codes[i], briefs[i] = *p.link.Code, p.link.Brief()
+	}
+	kept := make([]byte, 0, bytes)
+	subs, maps = make([]ir.Sub, 0, nsubs), make([]*Map, 0, nmaps)
+	for i, p := range progs {
+		code := &codes[i]
+		p.raw, p.funcInfo, p.lineInfo = keep(&kept, p.raw), keep(&kept, p.funcInfo), keep(&kept, p.lineInfo)
+		code.Subs, p.maps = keep(&subs, code.Subs), keep(&maps, p.maps)
+		code.Line, code.Source = p.lineOf, nil
+		if !insns {
+			p.odd = oddInsns(code.Insns)
+			code.Insns, code.Kfuncs, code.Again = nil, nil, p.decode
+			p.result.Proved, p.result.Probe, p.result.Arena, p.result.Reached = nil, nil, nil, nil
+		}
+		out[i], p.link = &briefs[i], &briefs[i]
+		p.link.Code, p.link.Poison = code, slices.Clone(p.link.Poison)
 		names = append(append(names, &p.name, &p.license), p.link.Names()...)
-		size += len(p.raw) + len(p.funcInfo) + len(p.lineInfo)
 	}
 	link.Share(names...)
-	kept := make([]byte, 0, size)
-	keep := func(b []byte) []byte {
-		n := len(kept)
-		kept = append(kept, b...)
-		return kept[n:len(kept):len(kept)]
-	}
-	for _, p := range progs {
-		p.raw, p.funcInfo, p.lineInfo = keep(p.raw), keep(p.funcInfo), keep(p.lineInfo)
-	}
+	return out
+}
+
+// keep moves what is in list behind what is in all, which has room for it.
+func keep[T any](all *[]T, list []T) []T {
+	n := len(*all)
+	*all = append(*all, list...)
+	return (*all)[n:len(*all):len(*all)]
 }
 
 const lineRecord = 16 // bytes of struct bpf_line_info
@@ -44,38 +65,33 @@ func (p *Prog) lineRecords() []byte {
 	return p.lineInfo
 }
 
-// release lets go of what nobody needs once the program was compiled, or will never be: types, what is known of its
-// instructions, and with insns those too.
-func (p *Prog) release(insns bool) {
-	if insns {
-		again := p.decoder()
-		p.link.Code.Insns, p.link.Code.Kfuncs, p.link.Code.Again = nil, nil, again
-		p.result.Proved, p.result.Probe, p.result.Arena, p.result.Reached = nil, nil, nil, nil
-	}
-	p.link = p.link.Brief()
+// oddInsn is an instruction that is not as the bytecode has it.
+type oddInsn struct {
+	at int32
+	in ir.Insn
 }
 
-// decoder returns a func that decodes the program as it was before. What was found out about instructions is not in there,
-// but for the reasons why some must not be reached.
-func (p *Prog) decoder() func() []ir.Insn {
-	type invalid struct{ at, reason int32 }
-	var bad []invalid
-	for i, in := range p.link.Code.Insns {
-		if in.Op == ir.Invalid {
-			bad = append(bad, invalid{int32(i), int32(in.Imm)})
+// oddInsns are those that messages look at: where a program must not get to, and indirect jumps.
+func oddInsns(insns []ir.Insn) []oddInsn {
+	var out []oddInsn
+	for i, in := range insns {
+		if in.Op == ir.Invalid || in.Op == ir.GotoX {
+			out = append(out, oddInsn{int32(i), in})
 		}
 	}
-	return func() []ir.Insn {
-		b, err := link.DecodeBytecode(p.raw)
-		if err != nil {
-			panic(fmt.Sprintf("BUG: program %s: %v", p.name, err))
-		}
-		for _, x := range bad {
-			in := &b.Insns[x.at]
-			in.Op, in.Imm = ir.Invalid, int64(x.reason)
-		}
-		return b.Insns
+	return slices.Clip(out)
+}
+
+// decode decodes the program as it was before. What was found out about instructions is not in there.
+func (p *Prog) decode() []ir.Insn {
+	b, err := link.DecodeBytecode(p.raw)
+	if err != nil {
+		panic(fmt.Sprintf("BUG: program %s: %v", p.name, err))
 	}
+	for _, o := range p.odd {
+		b.Insns[o.at] = o.in
+	}
+	return b.Insns
 }
 
 // setIDs makes the bytecode what user space reads back: descriptors are replaced by ids of maps. It follows

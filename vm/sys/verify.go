@@ -68,7 +68,7 @@ func (k *checker) check() error {
 		return err
 	}
 	k.lp.Code.Name = k.lp.Name
-	k.lp.Code.Line = k.lines()
+	k.lp.Code.Line = k.p.lineOf
 	for _, ps := range k.code.Pseudo {
 		if err := k.resolve(ps); err != nil {
 			return err
@@ -310,9 +310,7 @@ func (k *checker) lineInfo(b *BTF, n uint32) error {
 		if k.code.Index[off] < 0 {
 			return refuse(abi.EINVAL, "Invalid insn code at line_info[%d].insn_off", i)
 		}
-		_, ok1 := b.string(binary.LittleEndian.Uint32(r[4:]))
-		_, ok2 := b.string(binary.LittleEndian.Uint32(r[8:]))
-		if !ok1 || !ok2 {
+		if !b.hasString(binary.LittleEndian.Uint32(r[4:])) || !b.hasString(binary.LittleEndian.Uint32(r[8:])) {
 			return refuse(abi.EINVAL, "Invalid line_info[%d].line_off or .file_name_off", i)
 		}
 		if sub < len(k.lp.Code.Subs) {
@@ -332,27 +330,24 @@ func (k *checker) lineInfo(b *BTF, n uint32) error {
 	return nil
 }
 
-// lines makes Program.Line of the line records.
-func (k *checker) lines() func(int32) string {
-	p, b, code := k.p, k.p.btf, k.lp.Code
-	return func(insn int32) string {
-		in, ok := code.At(int(insn))
-		if !ok {
-			return ""
-		}
-		slot, recs := uint32(in.Orig), p.lineRecords()
-		i := sort.Search(len(recs)/16, func(i int) bool { return binary.LittleEndian.Uint32(recs[i*16:]) > slot }) - 1
-		if i < 0 {
-			return ""
-		}
-		r := recs[i*16:]
-		file, _ := b.string(binary.LittleEndian.Uint32(r[4:]))
-		line := binary.LittleEndian.Uint32(r[12:]) >> 10
-		if file == "" || line == 0 {
-			return ""
-		}
-		return path.Base(file) + ":" + strconv.FormatUint(uint64(line), 10)
+// lineOf is ir.Program.Line.
+func (p *Prog) lineOf(insn int32) string {
+	in, ok := p.link.Code.At(int(insn))
+	if !ok {
+		return ""
 	}
+	slot, recs := uint32(in.Orig), p.lineRecords()
+	i := sort.Search(len(recs)/lineRecord, func(i int) bool { return binary.LittleEndian.Uint32(recs[i*lineRecord:]) > slot }) - 1
+	if i < 0 {
+		return ""
+	}
+	r := recs[i*lineRecord:]
+	file, _ := p.btf.string(binary.LittleEndian.Uint32(r[4:]))
+	line := binary.LittleEndian.Uint32(r[12:]) >> 10
+	if file == "" || line == 0 {
+		return ""
+	}
+	return path.Base(file) + ":" + strconv.FormatUint(uint64(line), 10)
 }
 
 // resolve finds what an instruction refers to. Insns keep no addresses yet: they are what the maps and functions of this

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"math/bits"
+	"slices"
 	"unsafe"
 
 	"github.com/schedsim/schedsim/vm/abi"
@@ -277,8 +278,20 @@ func (c *Code) Listing(prog int) engine.Listing {
 
 // Compact implements engine.Compact.
 func (c *Code) Compact() {
+	n := 0
 	for i := range c.progs {
-		c.progs[i].Marks = nil
+		n += 2 * len(c.progs[i].Subs)
+	}
+	all := make([]int32, 0, n) // of what is kept, in one piece
+	keep := func(list []int32) []int32 {
+		at := len(all)
+		all = append(all, list...)
+		return all[at:len(all):len(all)]
+	}
+	c.progs, c.sites = slices.Clone(c.progs), slices.Clone(c.sites)
+	for i := range c.progs {
+		p := &c.progs[i]
+		p.Marks, p.Starts, p.Subs = nil, keep(p.Starts), keep(p.Subs)
 	}
 }
 
