@@ -46,6 +46,9 @@ func Params() []Param {
 	return []Param{
 		{"switch", UnitTime, "context switch", func(m *Machine) any { return &m.Costs.Switch }},
 		{"wakeup", UnitTime, "wakeup, on the waker's CPU", func(m *Machine) any { return &m.Costs.Wakeup }},
+		{"queue", UnitTime, "part of a wakeup by a task before the woken one is queued", func(m *Machine) any { return &m.Costs.Queue }},
+		{"select", UnitTime, "choice among several CPUs in a wakeup", func(m *Machine) any { return &m.Costs.Select }},
+		{"block", UnitTime, "from a task's wish to sleep to the switch", func(m *Machine) any { return &m.Costs.Block }},
 		{"fork", UnitTime, "creation of a task, on its parent's CPU", func(m *Machine) any { return &m.Costs.Fork }},
 		{"tick", UnitTime, "tick interrupt", func(m *Machine) any { return &m.Costs.Tick }},
 		{"timer", UnitTime, "interrupt of a timer that ends a sleep, or a slice under EEVDF", func(m *Machine) any { return &m.Costs.Timer }},

@@ -90,18 +90,21 @@ func lab() Profile {
 	return Profile{
 		Name: "lab", Title: "one CPU of the virtual machine of the recorded runs: 2 ns an instruction",
 		Machine: Machine{Name: "lab", Costs: sim.Costs{
-			Switch: 2600, Wakeup: 10_500, Fork: 195_000, Tick: 3000, Timer: 5500, IPI: 3000,
-			IdleExit: 12_000,
+			Switch: 2600, Wakeup: 650, Queue: 3250, Select: 1050, Block: 6600, Fork: 195_000, Tick: 3000, Timer: 5500, IPI: 500,
+			IdleExit: 2200,
 			InsnPS:   2000,
 		}},
 		Sources: []Source{
 			{"switch", true, "round trips of two tasks that wake each other, less the wakeup and what the player needs for an iteration"},
-			{"wakeup", true, "from waking to running, of the same tasks"},
+			{"wakeup", true, "from the time that a woken task is queued to the return of its waker, in recorded event streams"},
+			{"queue", true, "from the beginning of a wakeup to the time that the task is queued"},
+			{"select", true, "how much longer that takes on two CPUs than on one, under scx_simple"},
+			{"block", true, "from the return of a wakeup to the switch of the waker, which then sleeps"},
 			{"fork", true, "CPU time of a task that does little else than fork 100 processes a second"},
 			{"tick", false, "about what ticks of two CPUs come apart in recorded callback streams"},
 			{"timer", true, "what slices of two tasks are longer than 0.7 ms under EEVDF"},
-			{"ipi", false, "a quarter of the shortest time from a wakeup to running on an idle CPU in callback streams"},
-			{"idle-exit", false, "about that time"},
+			{"ipi", false, "the other CPU finds it when it has its turn"},
+			{"idle-exit", true, "the shortest time from a wakeup by another CPU to the switch, in event streams of two CPUs"},
 			{"insn", true, "the setting of the virtual machine"},
 		},
 	}

@@ -10,11 +10,28 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 	if !m.countStep(t) {
 		return
 	}
+	if t.blocking {
+		// It may have been woken meanwhile; then it only passes through the scheduler.
+		t.blocking = false
+		m.schedule(c, false)
+		return
+	}
 	if t.inWait {
 		t.inWait = false
 		m.traceReturn(TraceFutexWait, t, t.waitRet)
 	}
-	s := t.Prog.Next(t, m.now)
+	var s Step
+	if t.late != nil {
+		s, t.late = *t.late, nil
+	} else {
+		s = t.Prog.Next(t, m.now)
+		if s.Kind == StepWake && s.Queue != nil && s.Queue.n > 0 && m.costs.Queue > 0 {
+			late := s // only this one is allocated
+			t.late = &late
+			m.Charge(c.id, CostWakeup, m.queueCost(s.Queue.head))
+			return
+		}
+	}
 	switch s.Kind {
 	case StepRun:
 		if s.Dur > 0 {
@@ -55,7 +72,9 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 			f = WakeSync
 		}
 		m.trace(TraceFutexWake, t, nil, 0)
+		m.wakingLate = true // the first; of the others the price comes after
 		n := m.WakeQueue(s.Queue, int(s.N), f)
+		m.wakingLate = false
 		m.traceReturn(TraceFutexWake, t, int64(n))
 	case StepFork:
 		if s.Spawn == nil {
@@ -112,6 +131,11 @@ func (m *Machine) sleep(c *cpu, t *Task, at Time) {
 	if at != Never {
 		m.armTimer(&t.timer, at)
 	}
+	if m.costs.Block > 0 {
+		t.blocking = true
+		m.Charge(c.id, CostBlock, m.costs.Block)
+		return
+	}
 	m.schedule(c, false)
 }
 
@@ -133,6 +157,11 @@ func (m *Machine) fireTimer(t *Task) {
 			return
 		}
 	} else {
+		if m.turns != nil && !c.inIRQ && m.costs.Timer > 0 {
+			m.TimerInterrupt(c.id)
+			m.q.Arm(&t.timer, int64(c.from), phaseLate)
+			return
+		}
 		m.TimerInterrupt(c.id)
 		if t.waitOn != nil {
 			t.waitRet = -int64(etimedout)

@@ -37,6 +37,7 @@ type cpu struct {
 	lazy        bool // TIF_NEED_RESCHED_LAZY
 	dying       bool // on its way offline
 
+	inIRQ  bool          // with turns: in an interrupt of a timer that has been charged for
 	held   bool          // it is not its turn, see turns
 	owed   Duration      // while held: the overhead that it is still busy with
 	parked []parkedEvent // while held: what has come for it

@@ -130,8 +130,8 @@ func (t *Timer) fire() {
 
 // TimerInterrupt charges cpu for the interrupt of a timer that expires now. Those of one time, and the tick, share one.
 func (m *Machine) TimerInterrupt(cpu CPU) {
-	if c := &m.cpus[cpu]; c.irqAt != m.now {
-		c.irqAt = m.now
+	if c := &m.cpus[cpu]; !c.inIRQ && c.irqAt != m.now {
+		c.irqAt, c.inIRQ = m.now, m.turns != nil
 		m.Charge(cpu, CostTimer, m.costs.Timer)
 	}
 }
@@ -216,6 +216,9 @@ func (m *Machine) fireStep(c *cpu) {
 // pending, and has the task take steps until one needs time.
 func (m *Machine) resume(c *cpu) {
 	for m.err == nil {
+		if c.from <= m.now {
+			c.inIRQ = false
+		}
 		if c.irq.head != nil {
 			m.runIRQWork(c)
 		}
@@ -343,7 +346,7 @@ func (m *Machine) armTick() {
 func (m *Machine) schedTick(c *cpu) {
 	t := c.curr
 	m.progress(c)
-	c.irqAt = m.now
+	c.irqAt, c.inIRQ = m.now, m.turns != nil
 	c.k.SetClock(uint64(m.clock(c).Add(m.boot)))
 	if m.sink != nil {
 		m.Emit(Record{Kind: KindTick, CPU: c.id, Task: t.PID})

@@ -39,16 +39,19 @@ type Config struct {
 
 // Costs are the machine's overheads. The zero value is a machine without any ("off").
 type Costs struct {
-	Switch        Duration // context switch
-	Wakeup        Duration // try_to_wake_up on the waker's CPU
-	Fork          Duration // creation of a task, on its parent's CPU
-	Tick          Duration // tick interrupt
-	Timer         Duration // interrupt of a timer that ends a sleep or a slice of the fair class
-	IPI           Duration // from sending a reschedule interrupt to its arrival
-	Migration     Duration // cold caches after a move to another CPU of the same LLC
-	MigrationLLC  Duration // ... to another LLC
-	MigrationNode Duration // ... to another NUMA node
-	IdleExit      Duration // leaving the idle state
+	Switch Duration // context switch
+	Wakeup Duration // try_to_wake_up on the waker's CPU
+	// Queue is the part of a wakeup that comes before the woken task is queued, where a task wakes it, and not an interrupt; Select
+	// that of choosing among several CPUs. Block is what comes between a task's wish to sleep and the switch.
+	Queue, Select, Block Duration
+	Fork                 Duration // creation of a task, on its parent's CPU
+	Tick                 Duration // tick interrupt
+	Timer                Duration // interrupt of a timer that ends a sleep or a slice of the fair class
+	IPI                  Duration // from sending a reschedule interrupt to its arrival
+	Migration            Duration // cold caches after a move to another CPU of the same LLC
+	MigrationLLC         Duration // ... to another LLC
+	MigrationNode        Duration // ... to another NUMA node
+	IdleExit             Duration // leaving the idle state
 	// DeepIdleExit replaces IdleExit for a CPU that has been idle for DeepIdleAfter or longer; 0: there is no deep state.
 	DeepIdleExit, DeepIdleAfter Duration
 	// Warmup is the time that a task must have run on a CPU to pay the full price of the next migration; one that ran for
@@ -72,7 +75,8 @@ type Costs struct {
 // tick comes before timers of its time, which share its interrupt: it is the one without slack. Reschedule interrupts come
 // last, so that they find what the moment made.
 const (
-	phaseStep = iota // the end of a task's step
+	phaseLate = iota // with turns: an interrupt that waited for what the CPU was busy with
+	phaseStep        // the end of a task's step
 	phaseTick
 	phaseTimer
 	phaseTickEnd // the way back from a tick that timers followed
@@ -89,8 +93,10 @@ type Machine struct {
 	err     error
 	stopped bool
 	boot    Duration // Config.Boot
-	running bool     // Run is firing an event: pending local work is done when the handler returns
-	this    CPU
+	// wakingLate tells that Costs.Queue was charged for the wakeup at hand.
+	wakingLate bool
+	running    bool // Run is firing an event: pending local work is done when the handler returns
+	this       CPU
 
 	cpus    []cpu
 	classes []classEntry // by rank

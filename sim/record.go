@@ -86,4 +86,5 @@ const (
 	CostCallback
 	CostTimer
 	CostFork
+	CostBlock
 )

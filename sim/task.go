@@ -164,6 +164,8 @@ type taskRun struct {
 	killed         bool          // it ends when it next runs
 	toPin          int32         // calls of migrate_disable that it makes when it next runs
 	inWait         bool          // in a StepWait
+	blocking       bool          // on the way to sleep, Costs.Block
+	late           *Step         // a StepWake that comes when Costs.Queue is over
 	waitRet        int64         // what that returns: 0, or an error number
 
 	nextWoken     *Task // on the wake list of its CPU

@@ -28,6 +28,7 @@ type turns struct {
 	bound   Time         // when the timer that bounds turns comes next
 	started Time
 	limit   Time // the next timer as of the last division
+	part    Duration
 	alone   bool // nobody else wants a turn: it lasts until the next timer
 }
 
@@ -58,11 +59,17 @@ func (s *turns) admit(e *eventq.Event, phase int) bool {
 	if e.Tag < 0 {
 		return true
 	}
-	id := s.m.timerCPU(CPU(e.Tag))
+	m := s.m
+	id := m.timerCPU(CPU(e.Tag))
+	c := &m.cpus[id]
 	if id == s.holder {
-		return true
+		if phase == phaseStep || c.from <= m.now {
+			return true
+		}
+		// A CPU does one thing after the other.
+		m.q.Arm(e, int64(c.from), phaseLate)
+		return false
 	}
-	c := &s.m.cpus[id]
 	c.parked = append(c.parked, parkedEvent{e, phase})
 	s.m.q.Arm(e, parkTime, phase)
 	s.want()
@@ -161,43 +168,46 @@ func (s *turns) next() {
 		s.bound = m.now - m.now%Time(s.length) + Time(s.length)
 		s.askAll()
 	}
-	if s.pos >= n {
-		s.pos = 0
-	}
-	part := s.divide()
 	for {
+		if s.pos >= n {
+			s.pos = 0
+			s.divide()
+		}
 		if s.asked[s.pos] {
 			s.asked[s.pos] = false
-			part = s.divide()
+			s.divide()
 		}
 		if s.wants(&m.cpus[s.pos]) {
 			break
 		}
-		if s.pos++; s.pos == n {
-			s.pos, part = 0, s.divide()
-		}
+		s.pos++
 	}
+	left := s.limit.Sub(m.now)
+	if left <= 0 {
+		s.divide()
+		left = s.limit.Sub(m.now)
+	}
+	turn := min(s.part, left)
 	if s.alone = wanting == 1; s.alone {
-		part = s.limit.Sub(m.now)
+		turn = left
 		clear(s.asked)
 	}
 	s.started = m.now
-	m.q.Arm(&s.ev, int64(m.now.Add(min(part, s.limit.Sub(m.now)))), phaseStep)
+	m.q.Arm(&s.ev, int64(m.now.Add(turn)), phaseStep)
 	s.enter(&m.cpus[s.pos])
 }
 
-// divide returns the time of each CPU in this pass (icount_percpu_budget).
-func (s *turns) divide() Duration {
+// divide works out the time of each CPU in this pass (icount_percpu_budget).
+func (s *turns) divide() {
 	m := s.m
 	s.limit = s.bound
 	if at, ok := m.q.After(int64(m.now), phaseTick, phaseTimer); ok {
 		s.limit = min(s.limit, Time(at))
 	}
 	left := s.limit.Sub(m.now)
-	if part := left / Duration(len(m.cpus)); part > 0 {
-		return part
+	if s.part = left / Duration(len(m.cpus)); s.part == 0 {
+		s.part = left
 	}
-	return left
 }
 
 // enter gives c the turn: it goes on where it was, after what has come for it meanwhile.

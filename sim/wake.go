@@ -29,7 +29,18 @@ func (m *Machine) Wake(t *Task, f WakeFlags) bool {
 	}
 	// Most of what a wakeup takes comes after the task was queued: it is queued at the time of the event.
 	m.Charge(m.this, CostWakeup, m.costs.Wakeup)
+	if m.costs.Queue > 0 && !m.wakingLate {
+		m.Charge(m.this, CostWakeup, m.queueCost(t))
+	}
 	return true
+}
+
+// queueCost is what comes before t is queued when it is woken.
+func (m *Machine) queueCost(t *Task) Duration {
+	if t.K.NrCPUsAllowed() > 1 {
+		return m.costs.Queue + m.costs.Select
+	}
+	return m.costs.Queue
 }
 
 // WakeQueue wakes the first n waiters of q, all for n <= 0, in arrival order, and returns how many it woke.
@@ -41,6 +52,7 @@ func (m *Machine) WakeQueue(q *WaitQueue, n int, f WakeFlags) int {
 		if !m.Wake(q.head, f) {
 			return i
 		}
+		m.wakingLate = false
 	}
 	return n
 }

@@ -83,7 +83,7 @@ func (l *Lab) options(c *fidelity.Case, n int) (Options, error) {
 	}
 	o := Options{
 		Name: path, Workload: text, Scheduler: m.Scheduler, Case: m.Scheduler, CPUs: m.CPUs, Topo: m.Topo,
-		Costs: LabCosts(l.Costs, m), Seed: uint64(n + 1), Notice: l.Notice, Iteration: labIteration(m),
+		Costs: LabCosts(l.Costs, m), Seed: uint64(n + 1), Notice: l.Notice, Iteration: labIteration(m), Turn: labTurn(m),
 	}
 	if len(c.Runs) > 0 {
 		r := c.Runs[n%len(c.Runs)]

@@ -9,7 +9,7 @@ import (
 // what all virtual CPUs execute, so a path takes as many times longer as there are CPUs busy; the recorded workloads keep
 // all of them busy.
 func LabCosts(c sim.Costs, m *fidelity.Manifest) sim.Costs {
-	if m.Mode != "icount" || m.CPUs < 2 {
+	if m.Mode != "icount" || m.CPUs < 2 || labTurn(m) > 0 {
 		return c
 	}
 	k := sim.Duration(m.CPUs)
@@ -25,6 +25,14 @@ func LabCosts(c sim.Costs, m *fidelity.Manifest) sim.Costs {
 	c.KfuncNS *= int64(k)
 	c.Callback *= k
 	return c
+}
+
+// labTurn is how long a CPU of the lab executes at most before another has its turn, 0 for a machine whose CPUs do at once.
+func labTurn(m *fidelity.Manifest) sim.Duration {
+	if m.Mode != "icount" || m.CPUs < 2 {
+		return 0
+	}
+	return sim.Duration(m.QuantumUS) * sim.Microsecond
 }
 
 // LabThreads are the threads of the lab's kernel that ran in recorded runs beside the workload: one that comes back 40 ms or
@@ -45,6 +53,9 @@ const iteration = 1750 * sim.Nanosecond
 func labIteration(m *fidelity.Manifest) sim.Duration {
 	if m.Tools["guest"] == "" {
 		return 0 // another player
+	}
+	if labTurn(m) > 0 {
+		return iteration
 	}
 	return iteration * sim.Duration(m.CPUs)
 }

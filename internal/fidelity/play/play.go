@@ -39,6 +39,8 @@ type Options struct {
 	Seed uint64
 	// Iteration is what an iteration of a phase costs a task besides its events.
 	Iteration sim.Duration
+	// Turn is sim.Config.Turn: CPUs execute in turns of at most that time.
+	Turn sim.Duration
 	// Threads are the kernel's own; Others those of a recorded run, which are woken when they were then.
 	Threads []Thread
 	Others  []fidelity.Other
@@ -74,7 +76,7 @@ func Run(o Options) (*Result, error) {
 	p := &player{t0: t0, snapshotAt: o.SnapshotAt}
 	r := runner.Options{
 		Scheduler: o.Scheduler, Workload: w, Topo: tp, Duration: o.Length, Settle: sim.Duration(t0), ByClock: true, Iteration: o.Iteration, Seed: o.Seed, Kernel: o.Kernel,
-		Members: o.Members, Globals: o.Globals, Costs: o.Costs, Sink: p, Notice: o.Notice,
+		Members: o.Members, Globals: o.Globals, Costs: o.Costs, Turn: o.Turn, Sink: p, Notice: o.Notice,
 		Setup: func(m *sim.Machine) error {
 			p.m = m
 			return errors.Join(spawnThreads(m, o.Threads), spawnOthers(m, o.Others, t0, o.Tick))

@@ -77,6 +77,7 @@ func (c *Class) Name() string { return "fair" }
 // Hooks implements sim.Hooker.
 func (c *Class) Hooks() sim.Hooks {
 	return sim.Hooks{
+		QueueWakeup:   func(*sim.Task) bool { return true },
 		UpdateCurr:    func(cpu sim.CPU) { c.updateCurr(c.entity(c.m.Curr(cpu)).cfs) },
 		WakeupPreempt: c.wakeupPreempt,
 		Yield:         c.yield,

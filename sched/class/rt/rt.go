@@ -73,6 +73,7 @@ func (c *Class) Name() string { return "rt" }
 // Hooks implements sim.Hooker.
 func (c *Class) Hooks() sim.Hooks {
 	return sim.Hooks{
+		QueueWakeup:   func(*sim.Task) bool { return true },
 		UpdateCurr:    c.updateCurr,
 		WakeupPreempt: c.wakeupPreempt,
 		TaskWoken:     c.taskWoken,
