@@ -238,7 +238,7 @@ func (c *Collector) Record(r *sim.Record) {
 		c.cpus[r.CPU].Overhead += sim.Duration(r.A)
 		return
 	case sim.KindOpEnd, sim.KindDSQInsert, sim.KindDSQRemove, sim.KindTick, sim.KindIPI, sim.KindIdle, sim.KindKick:
-		return // most records are of these kinds
+		return
 	}
 	c.track.record(r)
 	switch r.Kind {
@@ -271,6 +271,27 @@ func (c *Collector) Record(r *sim.Record) {
 			c.t.Misses++
 			u.Misses++
 		}
+	}
+}
+
+// Wants is the set of kinds that Record must see. Of others it may be told or, at the end, hear by Untold.
+func (c *Collector) Wants() sim.KindSet {
+	return sim.AllKinds &^ sim.Kinds(sim.KindOp, sim.KindOpEnd, sim.KindDSQInsert, sim.KindDSQRemove, sim.KindTick, sim.KindIPI,
+		sim.KindIdle, sim.KindKick, sim.KindOverhead)
+}
+
+// Untold takes from t what there was of kinds that the collector does not want, if it has not been told.
+func (c *Collector) Untold(t sim.Tally) {
+	wants := c.Wants()
+	for k, n := range t.Records {
+		if !wants.Has(sim.Kind(k)) {
+			c.t.Records += n
+		}
+	}
+	c.t.Callbacks += t.Records[sim.KindOp]
+	for i, d := range t.Overhead {
+		c.t.Overhead += d
+		c.cpus[i].Overhead += d
 	}
 }
 

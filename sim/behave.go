@@ -111,9 +111,7 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 			m.fail(err)
 		}
 	case StepMark:
-		if m.sink != nil {
-			m.Emit(Record{Kind: KindMark, CPU: c.id, Task: t.PID, A: s.A, B: s.B, Aux: uint8(s.Mark)})
-		}
+		m.Emit(Record{Kind: KindMark, CPU: c.id, Task: t.PID, A: s.A, B: s.B, Aux: uint8(s.Mark)})
 	case StepExit:
 		m.exit(c, t)
 	default:

@@ -53,6 +53,7 @@ type cpu struct {
 	wakes    wakeList
 	notify   IRQWork // does nothing: the interrupt is what is wanted
 	switches uint64
+	overhead Duration // charged so far
 }
 
 func (m *Machine) initCPU(id CPU) error {
@@ -204,9 +205,7 @@ func (m *Machine) Charge(cpu CPU, kind CostKind, d Duration) {
 	} else {
 		c.from = m.clock(c).Add(d)
 	}
-	if m.sink != nil {
-		m.Emit(Record{Kind: KindOverhead, CPU: cpu, Task: c.curr.PID, A: uint64(d), B: uint64(kind)})
-	}
+	m.tellOverhead(c, c.curr.PID, d, kind)
 	if c.step.Armed() && (cpu != m.this || !m.running) {
 		m.armStep(c) // this CPU's is armed when the event has been dealt with
 	}

@@ -155,9 +155,7 @@ func (m *Machine) Resched(cpu CPU) {
 	at := m.now
 	if cpu != m.this {
 		at = at.Add(m.costs.IPI)
-		if m.sink != nil {
-			m.Emit(Record{Kind: KindIPI, CPU: m.this, A: uint64(cpu)})
-		}
+		m.Tell(KindIPI, m.this, 0, uint64(cpu), 0)
 	}
 	switch {
 	case c.curr != c.idle:
@@ -199,8 +197,8 @@ func (m *Machine) NeedResched(cpu CPU) bool { return m.cpus[cpu].needResched }
 // fireResched is a reschedule interrupt.
 func (m *Machine) fireResched(c *cpu) {
 	m.this = c.id
-	if c.curr == c.idle && c.exitCost > 0 && m.sink != nil {
-		m.Emit(Record{Kind: KindOverhead, CPU: c.id, A: uint64(c.exitCost), B: uint64(CostIdleExit)})
+	if c.curr == c.idle && c.exitCost > 0 {
+		m.tellOverhead(c, 0, c.exitCost, CostIdleExit)
 	}
 	m.resume(c)
 }
@@ -348,9 +346,7 @@ func (m *Machine) schedTick(c *cpu) {
 	m.progress(c)
 	c.irqAt, c.inIRQ = m.now, m.turns != nil
 	c.k.SetClock(uint64(m.clock(c).Add(m.boot)))
-	if m.sink != nil {
-		m.Emit(Record{Kind: KindTick, CPU: c.id, Task: t.PID})
-	}
+	m.Tell(KindTick, c.id, t.PID, 0, 0)
 	m.classes[t.rank].Tick(c.id, t)
 	m.trace(TraceTick, t, nil, 0)
 	for _, f := range m.hooked.tickAll {

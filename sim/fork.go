@@ -233,9 +233,7 @@ func (m *Machine) fork(t *Task) error {
 	}
 	t.joinCgroup(t.Cgroup)
 	m.tasks.link(t)
-	if m.sink != nil {
-		m.Emit(Record{Kind: KindFork, CPU: m.this, Task: t.PID, A: uint64(t.forker)})
-	}
+	m.Emit(Record{Kind: KindFork, CPU: m.this, Task: t.PID, A: uint64(t.forker)})
 	if m.Traced(TraceFork) {
 		m.runTracers(TraceArgs{Point: TraceFork, Task: t, Other: t.parent})
 	}
@@ -315,9 +313,7 @@ func (m *Machine) wakeUpNewTask(t *Task) {
 	cpu := m.selectTaskRQ(t, t.CPU(), &f)
 	t.setCPU(cpu) // not SetTaskCPU: nothing migrates yet
 	m.Activate(t, EnqNoClock|EnqInitial)
-	if m.sink != nil {
-		m.Emit(Record{Kind: KindWakeup, CPU: cpu, Task: t.PID, A: 1})
-	}
+	m.Emit(Record{Kind: KindWakeup, CPU: cpu, Task: t.PID, A: 1})
 	m.trace(TraceWakeupNew, t, nil, 0)
 	m.WakeupPreempt(cpu, t, f)
 	if h := m.classes[t.rank].h.TaskWoken; h != nil {
@@ -329,9 +325,7 @@ func (m *Machine) wakeUpNewTask(t *Task) {
 func (m *Machine) exit(c *cpu, t *Task) {
 	t.Exiting = true
 	t.K.SetFlags(t.K.Flags() | kobj.FlagExiting)
-	if m.sink != nil {
-		m.Emit(Record{Kind: KindExit, CPU: c.id, Task: t.PID})
-	}
+	m.Emit(Record{Kind: KindExit, CPU: c.id, Task: t.PID})
 	m.trace(TraceExit, t, nil, 0)
 	t.setState(StateDead)
 	m.schedule(c, false)

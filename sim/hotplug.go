@@ -38,9 +38,7 @@ func (m *Machine) CPUDown(cpu CPU) error {
 		f(cpu, false)
 	}
 	m.domainsChanged()
-	if m.sink != nil {
-		m.Emit(Record{Kind: KindHotplug, CPU: cpu})
-	}
+	m.Emit(Record{Kind: KindHotplug, CPU: cpu})
 	m.Resched(cpu) // the hotplug thread of the CPU preempts whatever runs
 	return nil
 }
@@ -65,9 +63,7 @@ func (m *Machine) CPUUp(cpu CPU) error {
 	for _, f := range m.hooked.rqOnline {
 		f(cpu)
 	}
-	if m.sink != nil {
-		m.Emit(Record{Kind: KindHotplug, CPU: cpu, A: 1})
-	}
+	m.Emit(Record{Kind: KindHotplug, CPU: cpu, A: 1})
 	// The CPU's hotplug thread ran, and now the CPU is idle.
 	m.ExitIdle(cpu)
 	m.EnterIdle(cpu)
@@ -120,9 +116,7 @@ func (m *Machine) takeDown(c *cpu) {
 		m.q.Cancel(&c.resched)
 	}
 	m.online.Clear(int32(c.id))
-	if m.sink != nil {
-		m.Emit(Record{Kind: KindHotplug, CPU: c.id, A: 2})
-	}
+	m.Emit(Record{Kind: KindHotplug, CPU: c.id, A: 2})
 }
 
 // timerCPU is the CPU on which a timer of cpu fires: timers of an offline CPU have moved (hrtimers_cpu_dying).

@@ -33,7 +33,7 @@ type Config struct {
 	// Turn, if not 0, has the CPUs execute one after the other, in turns of at most that time, as virtual CPUs do that one thread
 	// emulates: see turns. Recorded runs of such a machine are compared with it.
 	Turn Duration
-	// Sink takes the records; nil drops them.
+	// Sink takes the records, a Chooser those that it wants; nil drops them.
 	Sink Sink
 }
 
@@ -129,10 +129,12 @@ type Machine struct {
 	online kobj.CPUMask
 	active kobj.CPUMask // cpu_active_mask
 	tracers
-	sink  Sink
-	rec   Record // what Emit passes on
-	texts []string
-	fired uint64 // events so far
+	sink    Sink
+	wanted  KindSet         // what the sink is told
+	emitted [NrKinds]uint64 // records so far
+	rec     Record          // what the sink is handed
+	texts   []string
+	fired   uint64 // events so far
 	// momentStart is fired at the first event of the time now.
 	momentStart uint64
 }
@@ -182,13 +184,14 @@ func New(c Config) (*Machine, error) {
 		hz = 250
 	}
 	m := &Machine{
-		topo: c.Topo, layout: layout, mem: c.Mem, costs: c.Costs, seed: c.Seed, sink: c.Sink, tickOrder: c.TickOrder,
+		topo: c.Topo, layout: layout, mem: c.Mem, costs: c.Costs, seed: c.Seed, tickOrder: c.TickOrder,
 		rands: map[string]*rand.Rand{}, processes: map[string]*Task{}, tickPeriod: Second / Duration(hz),
 		cpus: make([]cpu, n), busy: make([]uint64, (n+63)/64),
 	}
 	if err := m.initBoot(c.Boot); err != nil {
 		return nil, err
 	}
+	m.setSink(c.Sink)
 	if m.mem == nil {
 		m.mem = &kobj.Heap{}
 	}
@@ -316,17 +319,6 @@ func (m *Machine) Mem() kobj.Memory { return m.mem }
 
 // Layout says where the fields of kernel objects lie.
 func (m *Machine) Layout() *kobj.Layout { return m.layout }
-
-// Emit sends a record; At is filled in.
-func (m *Machine) Emit(r Record) {
-	if m.sink == nil {
-		return
-	}
-	// Field by field: a copy of the whole would be read in larger pieces than r was just written in, and wait.
-	rec := &m.rec
-	rec.At, rec.A, rec.B, rec.Task, rec.CPU, rec.Kind, rec.Aux = m.now, r.A, r.B, r.Task, r.CPU, r.Kind, r.Aux
-	m.sink.Record(rec)
-}
 
 // Print emits a line of text that a program wrote, on ThisCPU and for its current task.
 func (m *Machine) Print(line string) {

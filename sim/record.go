@@ -49,6 +49,8 @@ const (
 	KindTimeline
 	// KindSpeed: CPU has the frequency A (1024: the highest) and works at the rate B from now on (1024: full).
 	KindSpeed
+	// NrKinds is their number.
+	NrKinds
 )
 
 // Record is one thing that happened. Every report is a fold over a run's records.

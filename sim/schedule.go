@@ -94,25 +94,19 @@ func (m *Machine) contextSwitch(c *cpu, prev, next *Task, voluntary bool) {
 	next.setRunning(true)
 	next.PrevSumExec = next.SumExec
 	next.K.SetExecStart(uint64(c.execStart.Add(m.boot)))
-	if m.sink != nil {
-		m.Emit(Record{Kind: KindSwitch, CPU: c.id, Task: next.PID, A: uint64(prev.PID), B: uint64(prev.State)})
-	}
+	m.Tell(KindSwitch, c.id, next.PID, uint64(prev.PID), uint64(prev.State))
 	switch {
 	case next == c.idle:
 		m.busy[c.id/64] &^= 1 << (c.id % 64)
 		c.idleSince = m.now
-		if m.sink != nil {
-			m.Emit(Record{Kind: KindIdle, CPU: c.id, A: 1})
-		}
+		m.Tell(KindIdle, c.id, 0, 1, 0)
 	case prev == c.idle:
 		m.busy[c.id/64] |= 1 << (c.id % 64)
 		c.busySince = m.now
 		if !m.tick.Armed() {
 			m.armTick()
 		}
-		if m.sink != nil {
-			m.Emit(Record{Kind: KindIdle, CPU: c.id})
-		}
+		m.Tell(KindIdle, c.id, 0, 0, 0)
 	}
 	if next.toPin > 0 {
 		m.SetMigrationDisabled(next, next.MigrationDisabled+next.toPin)

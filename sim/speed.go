@@ -34,9 +34,7 @@ func (m *Machine) SetSpeed(cpu CPU, speed int) error {
 	}
 	c.speed = int32(speed)
 	m.updateRate(c)
-	if m.sink != nil {
-		m.Emit(Record{Kind: KindSpeed, CPU: cpu, A: uint64(speed), B: uint64(c.capacity)})
-	}
+	m.Emit(Record{Kind: KindSpeed, CPU: cpu, A: uint64(speed), B: uint64(c.capacity)})
 	return nil
 }
 

@@ -30,9 +30,7 @@ func (m *Machine) StopCPU(cpu CPU, w *StopWork) bool {
 		m.newStopper(c)
 	}
 	if t := c.stopper; !t.OnRQ {
-		if m.sink != nil {
-			m.Emit(Record{Kind: KindWaking, CPU: m.this, Task: t.PID, A: uint64(m.cpus[m.this].curr.PID), B: uint64(cpu)})
-		}
+		m.Emit(Record{Kind: KindWaking, CPU: m.this, Task: t.PID, A: uint64(m.cpus[m.this].curr.PID), B: uint64(cpu)})
 		m.Activate(t, EnqWakeup|EnqNoClock)
 		m.WakeupPreempt(cpu, t, WakeTTWU)
 		m.ttwuDoWakeup(cpu, t)

@@ -12,9 +12,7 @@ func (m *Machine) Wake(t *Task, f WakeFlags) bool {
 	if t.timer.Armed() {
 		m.q.Cancel(&t.timer)
 	}
-	if m.sink != nil {
-		m.Emit(Record{Kind: KindWaking, CPU: m.this, Task: t.PID, A: uint64(m.cpus[m.this].curr.PID), B: uint64(t.CPU())})
-	}
+	m.Tell(KindWaking, m.this, t.PID, uint64(m.cpus[m.this].curr.PID), uint64(t.CPU()))
 	m.trace(TraceWaking, t, nil, 0)
 	if t.OnRQ {
 		m.ttwuRunnable(t, f)
@@ -92,9 +90,7 @@ func (m *Machine) ttwuDoActivate(cpu CPU, t *Task, f WakeFlags) {
 // ttwuDoWakeup follows ttwu_do_wakeup.
 func (m *Machine) ttwuDoWakeup(cpu CPU, t *Task) {
 	t.setState(StateRunning)
-	if m.sink != nil {
-		m.Emit(Record{Kind: KindWakeup, CPU: cpu, Task: t.PID})
-	}
+	m.Tell(KindWakeup, cpu, t.PID, 0, 0)
 	m.trace(TraceWakeup, t, nil, 0)
 }
 
@@ -149,9 +145,7 @@ func (m *Machine) SetTaskCPU(t *Task, cpu CPU) {
 		h(t, cpu)
 	}
 	t.setCPU(cpu)
-	if m.sink != nil {
-		m.Emit(Record{Kind: KindMigrate, CPU: old, Task: t.PID, A: uint64(cpu)})
-	}
+	m.Tell(KindMigrate, old, t.PID, uint64(cpu), 0)
 }
 
 // selectTaskRQ follows select_task_rq.

@@ -160,7 +160,8 @@ func (r *run) survive(f func() error) (err error) {
 	if r.unverified() {
 		defer func() {
 			if p := recover(); p != nil {
-				r.oops, r.exited, r.exitAt = fmt.Sprint(p), true, r.m.Now()
+				r.oops, r.exitAt = fmt.Sprint(p), r.m.Now()
+				r.deaf()
 			}
 		}()
 	}
@@ -216,7 +217,8 @@ type run struct {
 	tenures  tenures
 	failed   error // why an action of the timeline ended the run
 	exitAt   sim.Time
-	oops     string // what the machine stumbled over: see survive
+	tally    sim.Tally // when it exited
+	oops     string    // what the machine stumbled over: see survive
 }
 
 // build makes the machine.
@@ -246,6 +248,8 @@ func (r *run) build() error {
 	if err != nil {
 		return err
 	}
+	cpus := len(o.Topo.CPUs)
+	r.collect = reports.NewCollector(cpus, r.taskInfo)
 	c := sim.Config{Topo: o.Topo, Costs: o.Costs, HZ: o.HZ, Boot: o.boot(), ClockSkew: o.ClockSkew, Turn: o.Turn, Seed: o.Seed, Sink: r, Classes: func(m *sim.Machine) []sim.Class {
 		c := class.New(m)
 		r.ext = c.Ext
@@ -273,8 +277,6 @@ func (r *run) build() error {
 	if r.m, err = sim.New(c); err != nil {
 		return err
 	}
-	cpus := r.m.NrCPUs()
-	r.collect = reports.NewCollector(cpus, r.taskInfo)
 	if o.Trace != nil {
 		r.trace = reports.NewPerfetto(o.Trace, reports.PerfettoOptions{CPUs: cpus, Names: r.taskInfo, Text: func(id uint64) string { return r.m.Text(id) }})
 		r.sinks = append(r.sinks, r.trace)
@@ -375,6 +377,21 @@ func (r *run) taskInfo(pid int32) reports.TaskInfo {
 	return reports.TaskInfo{PID: pid, TGID: t.K.TGID(), Comm: t.Comm, Group: t.Group, Nice: t.Nice, Weight: t.Weight}
 }
 
+// deaf ends what is recorded: the policy has left, or is about to.
+func (r *run) deaf() {
+	if !r.exited {
+		r.exited, r.tally = true, r.m.Tally()
+	}
+}
+
+// Wants implements sim.Chooser: a summary alone needs few of the records.
+func (r *run) Wants() sim.KindSet {
+	if r.o.Trace != nil || r.o.Profile != nil || r.o.Sink != nil {
+		return sim.AllKinds
+	}
+	return r.collect.Wants()
+}
+
 // Record implements sim.Sink: it passes a record on and looks for the end.
 func (r *run) Record(rec *sim.Record) {
 	if r.exited || r.over && r.m.Now() > r.exitAt {
@@ -402,7 +419,8 @@ func (r *run) Record(rec *sim.Record) {
 		if r.enabled && ops.EnableState(rec.A) == ops.Disabled && !(r.tenures.leaving && r.ext.ExitInfo().Kind == ops.ExitUnreg) {
 			r.m.Stop()
 			if r.restarts.due = r.restartable(); !r.restarts.due {
-				r.exited, r.exitAt = true, rec.At
+				r.exitAt = rec.At
+				r.deaf()
 			}
 		}
 	}
@@ -423,6 +441,12 @@ func (r *run) finish() (*Result, error) {
 		info.Costs = r.o.Machine
 	case r.o.Costs == (sim.Costs{}):
 		info.Costs = "off"
+	}
+	if !r.exited {
+		r.tally = r.m.Tally()
+	}
+	if r.Wants() != sim.AllKinds {
+		r.collect.Untold(r.tally)
 	}
 	res := &Result{Report: r.collect.Report(info, end), Events: r.m.Events()}
 	res.Insns, res.Calls = r.restarts.insns, r.restarts.calls
@@ -451,7 +475,7 @@ func (r *run) finish() (*Result, error) {
 	}
 	// From here on nothing is recorded: the policy leaves in order, so that its last callbacks run.
 	if r.enabled && !r.exited {
-		r.exited = true
+		r.deaf()
 		if _ = r.survive(func() error { r.ext.Disable(ops.ExitUnreg); return nil }); r.oops != "" {
 			res.Report.Exit = r.exit()
 		}

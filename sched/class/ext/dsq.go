@@ -131,7 +131,7 @@ func (k *Kernel) dispatchEnqueue(sch *sched, r *rq, d *dsq, t *sim.Task, enqFlag
 	e.dsqSeq = d.seq
 	k.dsqIncNr(d, t, enqFlags)
 	e.dsq = d
-	k.m.Emit(sim.Record{Kind: sim.KindDSQInsert, CPU: t.CPU(), Task: t.PID, A: d.recordID(), B: uint64(d.nr)})
+	k.m.Tell(sim.KindDSQInsert, t.CPU(), t.PID, d.recordID(), uint64(d.nr))
 
 	if d.isLocal() {
 		k.localDSQPostEnq(sch, d, t, enqFlags)
@@ -193,7 +193,7 @@ func (k *Kernel) unlinkFromDSQ(e *entity, d *dsq) {
 	if d.firstTask == e.t {
 		d.firstTask = d.nextTask(nil, false)
 	}
-	k.m.Emit(sim.Record{Kind: sim.KindDSQRemove, CPU: e.t.CPU(), Task: e.t.PID, A: d.recordID(), B: uint64(d.nr)})
+	k.m.Tell(sim.KindDSQRemove, e.t.CPU(), e.t.PID, d.recordID(), uint64(d.nr))
 }
 
 // dispatchDequeue follows dispatch_dequeue: it takes t off whatever queue it is on or on the way to.

@@ -39,7 +39,7 @@ func (k *Kernel) enter(sch *sched, c ops.Callback, r *rq, t0, t1 *sim.Task, arg 
 	}
 	k.calls[c]++
 	k.depth++
-	k.m.Emit(sim.Record{Kind: sim.KindOp, CPU: cpu, Task: pid, A: uint64(c), B: arg})
+	k.m.Tell(sim.KindOp, cpu, pid, uint64(c), arg)
 }
 
 // leave closes the frame that enter opened.
@@ -60,7 +60,7 @@ func (k *Kernel) leave() {
 	if t0 != nil && (t0 != saved.t0 || t1 != saved.t1) {
 		pid = t0.PID
 	}
-	k.m.Emit(sim.Record{Kind: sim.KindOpEnd, CPU: cpu, Task: pid, A: uint64(callback), B: uint64(cost)})
+	k.m.Tell(sim.KindOpEnd, cpu, pid, uint64(callback), uint64(cost))
 	if sch.ops.Fault != nil {
 		if msg := sch.ops.Fault(); msg != "" {
 			sch.error("%s", msg)

@@ -11,7 +11,7 @@ func (k *Kernel) kickCPU(sch *sched, cpu sim.CPU, flags uint64) {
 	if sch.bypassing(this) {
 		return
 	}
-	k.m.Emit(sim.Record{Kind: sim.KindKick, CPU: this.cpu, A: uint64(cpu), B: flags})
+	k.m.Tell(sim.KindKick, this.cpu, 0, uint64(cpu), flags)
 	if flags&ops.KickIdle != 0 {
 		if flags&(ops.KickPreempt|ops.KickWait) != 0 {
 			sch.error("PREEMPT/WAIT cannot be used with SCX_KICK_IDLE")

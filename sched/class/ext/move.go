@@ -15,7 +15,7 @@ func (k *Kernel) moveLocalTaskToLocalDSQ(sch *sched, e *entity, enqFlags uint64,
 	}
 	k.dsqIncNr(d, e.t, enqFlags)
 	e.dsq = d
-	k.m.Emit(sim.Record{Kind: sim.KindDSQInsert, CPU: dst.cpu, Task: e.t.PID, A: d.recordID(), B: uint64(d.nr)})
+	k.m.Tell(sim.KindDSQInsert, dst.cpu, e.t.PID, d.recordID(), uint64(d.nr))
 	k.localDSQPostEnq(sch, d, e.t, enqFlags)
 }
 
