@@ -37,7 +37,7 @@ func All(h *Host) []abi.Kfunc {
 	return h.inlined(h.checkedAtRuntime(slices.Concat(
 		insertFuncs(h), dispatchFuncs(h), selectFuncs(h), idleFuncs(h), dsqFuncs(h), iterFuncs(h), taskFuncs(h), cpuFuncs(h),
 		cidFuncs(h), exitFuncs(h), commonFuncs(h), taskRefFuncs(h), cpumaskFuncs(h), dynptrFuncs(h), cgroupFuncs(h), cssFuncs(h), taskIterFuncs(h), stringFuncs(h),
-		streamFuncs(h), otherFuncs(h))))
+		streamFuncs(h), otherFuncs(h), renamedFuncs(h))))
 }
 
 // row makes a row; the name is taken from the prototype. A fault that call reports is prefixed with the name.

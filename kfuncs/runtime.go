@@ -92,7 +92,7 @@ func (h *Host) checkedAtRuntime(rows []abi.Kfunc) []abi.Kfunc {
 	for i := range rows {
 		k := &rows[i]
 		mask, unlocked := asksFor(k.Groups)
-		if mask == 0 || k.Call == nil || strings.Contains(k.Name, "_move_set_") { // which only note a value
+		if mask == 0 || k.Call == nil || strings.Contains(k.Name, "_move_set_") || strings.Contains(k.Name, "_from_dsq_set_") { // which only note a value
 			continue
 		}
 		refused := uint64(0)

@@ -228,6 +228,9 @@ func (k *Kernel) setEnableState(to ops.EnableState) {
 	k.m.Emit(sim.Record{Kind: sim.KindExtState, CPU: k.m.ThisCPU(), A: uint64(to), B: uint64(kind)})
 }
 
+// Print is printk by a kernel function.
+func (k *Kernel) Print(line string) { k.log = append(k.log, line) }
+
 // print is printk.
 func (k *Kernel) print(format string, args ...any) {
 	k.log = append(k.log, fmt.Sprintf(format, args...))
