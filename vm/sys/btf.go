@@ -20,6 +20,8 @@ type BTF struct {
 	raw     []byte
 	strings []byte    // of raw
 	spec    *btf.Spec // nil until somebody asks; see types
+	cold    *cold     // what raw was, once programs were compiled
+	nstr    int       // bytes of strings
 	module  string    // whose types they are; "": a program's
 }
 
@@ -83,6 +85,7 @@ func (c *call) parseBTF() (b *BTF, err error) {
 	if b.strings, err = checkBTF(raw); err != nil {
 		return nil, err
 	}
+	b.nstr = len(b.strings)
 	// A hostile blob may upset the reader of types, which was not made for them.
 	defer func() {
 		if p := recover(); p != nil {
@@ -157,12 +160,28 @@ func checkBTF(raw []byte) (strings []byte, err error) {
 	return raw[uint64(hdr)+strOff:], nil
 }
 
-// types are the types as Go values. They are several times as large as raw and only asked for while programs and maps are
-// made, so that they are let go of when programs have been compiled.
+// rest lets go of what is only asked for while programs and maps are made.
+func (b *BTF) rest() {
+	b.spec = nil
+	if b.cold == nil {
+		c := freeze(b.raw)
+		b.cold, b.raw, b.strings = &c, nil, nil
+	}
+}
+
+// bytes are the object's bytes.
+func (b *BTF) bytes() []byte {
+	if b.cold != nil {
+		return b.cold.bytes()
+	}
+	return b.raw
+}
+
+// types are the types as Go values. They are several times as large as the object's bytes.
 func (b *BTF) types() *btf.Spec {
 	if b.spec == nil {
 		var err error
-		if b.spec, err = btf.LoadSpecFromReader(bytes.NewReader(b.raw)); err != nil {
+		if b.spec, err = btf.LoadSpecFromReader(bytes.NewReader(b.bytes())); err != nil {
 			panic(fmt.Sprintf("BUG: BTF %d: %v", b.id, err))
 		}
 	}
@@ -170,14 +189,19 @@ func (b *BTF) types() *btf.Spec {
 }
 
 // hasString tells whether there is a string at off of the string section.
-func (b *BTF) hasString(off uint32) bool { return uint64(off) < uint64(len(b.strings)) }
+func (b *BTF) hasString(off uint32) bool { return uint64(off) < uint64(b.nstr) }
 
 // string is the string at off of the string section, not ok if off lies outside.
 func (b *BTF) string(off uint32) (string, bool) {
 	if !b.hasString(off) {
 		return "", false
 	}
-	s := b.strings[off:]
+	s := b.strings
+	if b.cold != nil {
+		raw := b.cold.bytes()
+		s = raw[len(raw)-b.nstr:]
+	}
+	s = s[off:]
 	return string(s[:bytes.IndexByte(s, 0)]), true
 }
 

@@ -111,7 +111,7 @@ func (k *Kernel) Compile() error {
 		}
 	}
 	for _, e := range k.btfs.list {
-		e.obj.spec = nil // see BTF.types
+		e.obj.rest()
 	}
 	return nil
 }

@@ -148,11 +148,12 @@ func (i *info) btf(b *BTF) error {
 	if err := i.take(btfInfoSize, btfInfoSize); err != nil {
 		return err
 	}
-	n := min(uint64(i.u32(8)), uint64(len(b.raw)))
-	if err := i.c.write(i.u64(0), b.raw[:n]); err != nil {
+	raw := b.bytes()
+	n := min(uint64(i.u32(8)), uint64(len(raw)))
+	if err := i.c.write(i.u64(0), raw[:n]); err != nil {
 		return err
 	}
-	i.set32(8, uint32(len(b.raw)))
+	i.set32(8, uint32(len(raw)))
 	i.set32(12, b.id)
 	name, room := i.u64(16), i.u32(24)
 	if (name == 0) != (room == 0) {
@@ -224,7 +225,7 @@ func (i *info) prog(p *Prog) error {
 		}
 		return i.give()
 	}
-	if err := i.bytes(20, 32, p.raw); err != nil {
+	if err := i.bytes(20, 32, p.bytecode()); err != nil {
 		return err
 	}
 	i.set32(16, 0) // no machine code to show
@@ -239,7 +240,7 @@ func (i *info) prog(p *Prog) error {
 	for _, a := range []struct {
 		cnt, ptr, size int
 		all            []byte
-	}{{104, 112, 8, addrs}, {108, 120, 4, lens}, {144, 136, 8, p.funcInfo}, {148, 152, 16, p.lineRecords()}, {168, 160, 8, nil}, {180, 184, 8, tags}} {
+	}{{104, 112, 8, addrs}, {108, 120, 4, lens}, {144, 136, 8, p.funcRecords()}, {148, 152, 16, p.lineRecords()}, {168, 160, 8, nil}, {180, 184, 8, tags}} {
 		if err := i.array(a.cnt, a.ptr, a.size, a.all); err != nil {
 			return err
 		}

@@ -78,6 +78,7 @@ func (k *Kernel) LoadModule(m *Module) error {
 	if l.btf.strings, err = checkBTF(raw); err != nil {
 		return fmt.Errorf("module %s: %w", m.Name, err)
 	}
+	l.btf.nstr = len(l.btf.strings)
 	if l.btf.spec, err = btf.LoadSpecFromReader(bytes.NewReader(raw)); err != nil {
 		return fmt.Errorf("module %s: %w", m.Name, err)
 	}

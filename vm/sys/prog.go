@@ -22,13 +22,14 @@ type Prog struct {
 	license                    string
 	gpl, sleepable             bool
 	idle                       bool   // see Options.Idle
-	raw                        []byte // as loaded, once it was accepted as user space reads it back
+	raw                        []byte // see bytecode
 	tag                        [8]byte
 	maps                       []*Map
 	btf                        *BTF
 	modules                    []*module // whose functions it calls
-	funcInfo, lineInfo         []byte    // records of 8 and 16 bytes; see lineRecords
-	packed                     bool      // lineInfo is packed
+	funcInfo, lineInfo         []byte    // records of 8 and 16 bytes
+	cold                       *cold     // what these three were, once the program was compiled: from at on
+	at                         [4]int
 	odd                        []oddInsn // see decode
 	loadedNS                   uint64
 	verified                   uint32

@@ -22,7 +22,7 @@ func settle(progs []*Prog, insns bool) []*link.Program {
 	var names []*string
 	bytes, nsubs, nmaps := 0, 0, 0
 	for i, p := range progs {
-		p.lineInfo, p.packed = packRecords(p.lineRecords(), lineRecord), true
+		p.lineInfo = packRecords(p.lineInfo, lineRecord)
 		bytes += len(p.raw) + len(p.funcInfo) + len(p.lineInfo)
 		nsubs += len(p.link.Code.Subs)
 		nmaps += len(p.maps)
@@ -32,7 +32,12 @@ func settle(progs []*Prog, insns bool) []*link.Program {
 	subs, maps = make([]ir.Sub, 0, nsubs), make([]*Map, 0, nmaps)
 	for i, p := range progs {
 		code := &codes[i]
-		p.raw, p.funcInfo, p.lineInfo = keep(&kept, p.raw), keep(&kept, p.funcInfo), keep(&kept, p.lineInfo)
+		for n, b := range [][]byte{p.raw, p.funcInfo, p.lineInfo} {
+			p.at[n] = len(kept)
+			kept = append(kept, b...)
+		}
+		p.at[3] = len(kept)
+		p.raw, p.funcInfo, p.lineInfo = nil, nil, nil
 		code.Subs, p.maps = keep(&subs, code.Subs), keep(&maps, p.maps)
 		code.Line, code.Source = p.lineOf, nil
 		if !insns {
@@ -45,6 +50,10 @@ func settle(progs []*Prog, insns bool) []*link.Program {
 		names = append(append(names, &p.name, &p.license), p.link.Names()...)
 	}
 	link.Share(names...)
+	c := freeze(kept)
+	for _, p := range progs {
+		p.cold = &c
+	}
 	return out
 }
 
@@ -57,12 +66,28 @@ func keep[T any](all *[]T, list []T) []T {
 
 const lineRecord = 16 // bytes of struct bpf_line_info
 
+// bytecode is the program as user space reads it back, which differs from what it loaded by ids in the place of descriptors.
+func (p *Prog) bytecode() []byte {
+	if p.cold == nil {
+		return p.raw
+	}
+	return p.cold.bytes()[p.at[0]:p.at[1]]
+}
+
+// funcRecords are the records of the program's functions.
+func (p *Prog) funcRecords() []byte {
+	if p.cold == nil {
+		return p.funcInfo
+	}
+	return p.cold.bytes()[p.at[1]:p.at[2]]
+}
+
 // lineRecords are the records of the program's lines.
 func (p *Prog) lineRecords() []byte {
-	if p.packed {
-		return unpackRecords(p.lineInfo, lineRecord)
+	if p.cold == nil {
+		return p.lineInfo
 	}
-	return p.lineInfo
+	return unpackRecords(p.cold.bytes()[p.at[2]:p.at[3]], lineRecord)
 }
 
 // oddInsn is an instruction that is not as the bytecode has it.
@@ -84,7 +109,7 @@ func oddInsns(insns []ir.Insn) []oddInsn {
 
 // decode decodes the program as it was before. What was found out about instructions is not in there.
 func (p *Prog) decode() []ir.Insn {
-	b, err := link.DecodeBytecode(p.raw)
+	b, err := link.DecodeBytecode(p.bytecode())
 	if err != nil {
 		panic(fmt.Sprintf("BUG: program %s: %v", p.name, err))
 	}
