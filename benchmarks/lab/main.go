@@ -28,7 +28,7 @@ func main() {
 	}
 }
 
-const usage = "expected run JOB.json, record, or list"
+const usage = "expected run JOB.json, record, kfuncs, or list"
 
 func command(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -39,6 +39,8 @@ func command(ctx context.Context, args []string) error {
 		return runCommand(ctx, args[1:])
 	case "record":
 		return recordCommand(ctx, args[1:])
+	case "kfuncs":
+		return kfuncsCommand(ctx, args[1:])
 	case "list":
 		return listCommand()
 	}

@@ -151,6 +151,11 @@ func (l *lab) build() (*guestFiles, error) {
 	return g, nil
 }
 
+// loader is the program that loads what package permissions plans, made anew.
+func (l *lab) loader(out string) error {
+	return tool(nil, "gcc", "-O1", "-static", "-o", out, filepath.Join(l.root, "benchmarks", "lab", "native", "loads.c"))
+}
+
 // tool runs a program and returns what it said if it failed.
 func tool(env []string, argv ...string) error {
 	cmd := exec.Command(argv[0], argv[1:]...)

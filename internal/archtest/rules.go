@@ -100,6 +100,7 @@ var Rules = []Rule{
 	{Path: "benchmarks/lab", May: []string{"benchmarks/lab/...", "internal/fidelity", "sim", "workloads"}},
 	{Path: "benchmarks/lab/job", May: []string{"internal/fidelity"}},
 	{Path: "benchmarks/lab/plan", May: []string{"sim", "workloads", "workloads/..."}},
+	{Path: "benchmarks/lab/permissions"},
 	{Path: "benchmarks/lab/qemu"},
 	{Path: "benchmarks/lab/guest", May: []string{"benchmarks/lab/job", "internal/fidelity"}, TestAlso: []string{"benchmarks/lab/plan", "sim"}},
 	{Path: "internal/hostbpf", TestAlso: []string{"vm/...", "kfuncs", "ops/kernels", "sched/bpf/attach"}},
