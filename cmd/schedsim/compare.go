@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -144,33 +145,52 @@ func guarded(o runner.Options) (res *runner.Result, err error) {
 	return runner.Run(o)
 }
 
-// progress is a line on a terminal that says how many runs are done.
+// progress is a line on a terminal that says how many runs are done and, where that takes long, for how long it will go on.
 type progress struct {
 	a     *app
 	mu    sync.Mutex
 	on    bool
 	n, of int
 	what  string
+	// part is how much of the work is done, 0 to 1; it is n of of unless somebody knows better.
+	part    float64
+	started time.Time
 }
 
 // progress starts a line for so many things, of which what is done.
 func (a *app) progress(of int, what string) *progress {
 	_, tty := terminal(a.err)
-	p := &progress{a: a, on: tty && !a.quiet, of: of, what: what}
+	p := &progress{a: a, on: tty && !a.quiet, of: of, what: what, started: time.Now()}
 	p.show()
 	return p
 }
 
 func (p *progress) show() {
 	if p.on {
-		fmt.Fprintf(p.a.err, "\rschedsim: %d of %d %s", p.n, p.of, p.what)
+		fmt.Fprintf(p.a.err, "\rschedsim: %d of %d %s%s\x1b[K", p.n, p.of, p.what, remaining(time.Since(p.started), p.part))
 	}
 }
 
-func (p *progress) done() {
+// remaining is for how long it will go on, after a time in which a part of it was done; "" as long as nobody can tell.
+func remaining(spent time.Duration, part float64) string {
+	if spent < 10*time.Second || part < 0.02 || part >= 1 {
+		return ""
+	}
+	left := time.Duration(float64(spent) * (1 - part) / part)
+	if left < 2*time.Minute {
+		return fmt.Sprintf(", some %d s left", max(5, int(left.Seconds()+2.5)/5*5))
+	}
+	return fmt.Sprintf(", some %d min left", int(left.Minutes()+0.5))
+}
+
+func (p *progress) done() { p.doneOf(1 / float64(max(p.of, 1))) }
+
+// doneOf is done for one that is that part of the whole work.
+func (p *progress) doneOf(part float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.n++
+	p.part += part
 	p.show()
 }
 

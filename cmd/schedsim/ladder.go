@@ -177,7 +177,8 @@ func (a *app) ladder(ctx context.Context, f *ladderFlags, paths []string) error 
 	defer stop()
 	o.Do = func(ctx context.Context, j ladder.Job) ladder.Outcome { return inProcess(ctx, self, f.timeout, j) }
 	progress := a.progress(o.Count(objects), "runs done")
-	o.Done = func(ladder.Outcome) { progress.done() }
+	whole := o.Effort(objects)
+	o.Done = func(out ladder.Outcome) { progress.doneOf(out.Job.Effort() / whole) }
 	table, stopped := ladder.Climb(ctx, objects, o)
 	stop() // a second interrupt ends the process
 	progress.end()

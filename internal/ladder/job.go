@@ -90,8 +90,11 @@ type Measured struct {
 	// CPU is the CPU time of the process while it ran, those of the garbage collector's threads included. On a machine that does
 	// something else too it says more than Run. 0 where the system does not say.
 	CPU time.Duration `json:"run_cpu_ns"`
-	// Peak is the most memory that the process had resident, in bytes; 0 where the system does not say.
-	Peak uint64 `json:"peak_bytes"`
+	// Peak is the most memory that the process had resident, in bytes: most of it when the object was verified. End is what it had at
+	// the end of the run, Space the part of that which is the memory of the simulated machine. 0 where the system does not say.
+	Peak  uint64 `json:"peak_bytes"`
+	End   uint64 `json:"end_bytes"`
+	Space uint64 `json:"space_bytes"`
 }
 
 // Outcome is what is known of a job after it was done.
@@ -136,13 +139,15 @@ func Run(j Job) Outcome {
 			seen.machine = e.Machine
 		}
 	}
+	var last memory
+	o.Ended = func() { last = readMemory() }
 	start := time.Now()
 	r, err := runner.Run(o)
 	end := time.Now()
 	if opened.IsZero() {
 		opened = end
 	}
-	out.Measured = Measured{Load: opened.Sub(start), Run: end.Sub(opened), CPU: cpuTime() - used, Peak: peak()}
+	out.Measured = Measured{Load: opened.Sub(start), Run: end.Sub(opened), CPU: cpuTime() - used, Peak: readMemory().peak, End: last.now, Space: last.space}
 	if err != nil {
 		res.Stage, res.Reason = stageOf(err, opened != end), oneLine(err)
 		return out
@@ -238,20 +243,33 @@ func oneLine(err error) string {
 	return text
 }
 
-// peak is the most memory that this process has had resident, 0 where the system does not say.
-func peak() uint64 {
+// memory is what this process has resident in bytes, 0 where the system does not say: at most so far, now, and of that what is
+// shared memory, in which the simulated machine lies.
+type memory struct{ peak, now, space uint64 }
+
+func readMemory() (m memory) {
 	f, err := os.Open("/proc/self/status")
 	if err != nil {
-		return 0
+		return m
 	}
 	defer f.Close()
 	for s := bufio.NewScanner(f); s.Scan(); {
-		if kb, ok := strings.CutPrefix(s.Text(), "VmHWM:"); ok {
-			n, _ := strconv.ParseUint(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kb), "kB")), 10, 64)
-			return n << 10
+		name, text, _ := strings.Cut(s.Text(), ":")
+		var n *uint64
+		switch name {
+		case "VmHWM":
+			n = &m.peak
+		case "VmRSS":
+			n = &m.now
+		case "RssShmem":
+			n = &m.space
+		default:
+			continue
 		}
+		kb, _ := strconv.ParseUint(strings.TrimSpace(strings.TrimSuffix(text, "kB")), 10, 64)
+		*n = kb << 10
 	}
-	return 0
+	return m
 }
 
 // baseName is the name of an object without folder and endings: "scx_simple".

@@ -217,23 +217,39 @@ func sample() *Table {
 	good := func(topo, workload string) Outcome {
 		return Outcome{Job: Job{Topo: topo, Workload: workload},
 			Result:   Result{Scheduler: "good", Stage: StageDone, Simulated: 10 * sim.Second, Callbacks: 4_000_000, Insns: 900_000_000},
-			Measured: Measured{Load: 200 * time.Millisecond, Run: 4 * time.Second, CPU: 2 * time.Second, Peak: 64 << 20}}
+			Measured: Measured{Load: 200 * time.Millisecond, Run: 4 * time.Second, CPU: 2 * time.Second, Peak: 64 << 20, End: 24 << 20, Space: 10 << 20}}
 	}
 	bad := func(topo, workload string, stage Stage, exit, reason string) Outcome {
 		return Outcome{Job: Job{Topo: topo, Workload: workload}, Result: Result{Stage: stage, Exit: exit, Reason: reason}}
 	}
+	late := good("1n2l8c2t", "saturated")
+	late.Measured.CPU = 20 * time.Second
 	var t Table
 	t.Options = o
 	t.Rows = []Row{
 		{Object{Label: "x/good", Rung: 1}, []Outcome{good("1n1l4c1t", "saturated"), good("1n1l4c1t", "forkstorm"), good("1n2l8c2t", "saturated"),
 			good("1n2l8c2t", "forkstorm"), {Job: Job{Check: "vtime"}, Result: Result{Stage: StageDone, Finding: &Finding{OK: true, Figure: "within 1.0 %"}}}}},
-		{Object{Label: "x/ends", Rung: 3}, []Outcome{good("1n1l4c1t", "saturated"), good("1n1l4c1t", "forkstorm"), good("1n2l8c2t", "saturated"),
+		{Object{Label: "x/ends", Rung: 3}, []Outcome{good("1n1l4c1t", "saturated"), good("1n1l4c1t", "forkstorm"), late,
 			bad("1n2l8c2t", "forkstorm", StageRun, "SCX_EXIT_ERROR_STALL", "runnable task stall: cc|1 failed"),
 			{Job: Job{Check: "central"}, Result: Result{Stage: StageCheck, Reason: "1 of 9", Finding: &Finding{Figure: "11 %"}}}}},
 		{Object{Label: "x/refused", Rung: -1}, []Outcome{bad("1n1l4c1t", "saturated", StageVerify, "", "R1 is bad"), bad("1n1l4c1t", "forkstorm", StageVerify, "", "R1 is bad"),
 			bad("1n2l8c2t", "saturated", StageVerify, "", "R1 is bad"), bad("1n2l8c2t", "forkstorm", StageVerify, "", "R1 is bad")}},
 	}
 	return &t
+}
+
+func TestEffort(t *testing.T) {
+	small := Job{Topo: "1n1l4c1t", Workload: "saturated", Length: sim.Second}
+	large, longer, check := small, small, Job{Check: "cells"}
+	large.Topo, longer.Length = "2n4l8c2t", 2*sim.Second
+	for name, j := range map[string]Job{"a larger machine": large, "longer": longer} {
+		if j.Effort() <= small.Effort() {
+			t.Errorf("%s: effort %v, of a small one %v", name, j.Effort(), small.Effort())
+		}
+	}
+	if check.Effort() <= loadEffort {
+		t.Errorf("a check: effort %v, of loading alone %v", check.Effort(), loadEffort)
+	}
 }
 
 func TestTable(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/schedsim/schedsim/internal/runner"
 	"github.com/schedsim/schedsim/sim"
+	"github.com/schedsim/schedsim/sim/topo"
 	"github.com/schedsim/schedsim/vm/elf"
 )
 
@@ -209,6 +210,37 @@ func (o *Options) Count(objects []Object) int {
 		n += len(o.Plan(obj))
 	}
 	return n
+}
+
+// Effort is how long a job takes, roughly and in no unit: what a machine does grows with its CPUs, and there is an object to load.
+func (j Job) Effort() float64 {
+	shape, length := j.Topo, j.Length
+	if c := CheckByName(j.Check); c != nil {
+		shape, length = c.Topo, c.Length
+	}
+	cpus := 1
+	if tp, err := topo.Parse(shape); err == nil {
+		cpus = len(tp.CPUs)
+	}
+	e := float64(cpus) * length.Seconds()
+	if j.Workload == "interactive" {
+		e *= 5 // it wakes most
+	}
+	return e + loadEffort
+}
+
+// loadEffort is the effort of loading an object: half a second, in which 32 CPUs are simulated for about a second.
+const loadEffort = 32
+
+// Effort is that of all jobs for these objects.
+func (o *Options) Effort(objects []Object) float64 {
+	var e float64
+	for _, obj := range objects {
+		for _, j := range o.Plan(obj) {
+			e += j.Effort()
+		}
+	}
+	return e
 }
 
 // Named tells whether an object is meant by a name: that of its file, with or without "scx_", or its label.

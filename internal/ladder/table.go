@@ -160,20 +160,20 @@ func (t *Table) largest() string {
 func (t *Table) speeds() ([]string, [][]string) {
 	head := []string{"object", "load"}
 	head = append(head, t.Options.workloads()...)
-	head = append(head, "callbacks/s", "instructions/s", "memory", "wall")
+	head = append(head, "callbacks/s", "instructions/s", "memory", "at the end", "wall")
 	shape := t.largest()
 	var rows [][]string
 	for _, r := range t.Rows {
 		row := []string{r.Object.Label, "-"}
 		var load, wall time.Duration
-		var peak, calls, insns uint64
+		var peak, last, calls, insns uint64
 		var busy Measured
 		for _, w := range t.Options.workloads() {
 			cell := "-"
 			for _, o := range r.Outcomes {
 				if o.Job.Check == "" && o.Job.Topo == shape && o.Job.Workload == w && o.Result.Stage == StageDone {
 					cell = figure(o.Measured.PerSecond(o.Result.Simulated.Seconds()))
-					load, peak = max(load, o.Measured.Load), max(peak, o.Measured.Peak)
+					load, peak, last = max(load, o.Measured.Load), max(peak, o.Measured.Peak), max(last, o.Measured.End)
 					wall += o.Measured.Load + o.Measured.Run
 					busy.Run += o.Measured.Run
 					busy.CPU += o.Measured.CPU
@@ -184,13 +184,37 @@ func (t *Table) speeds() ([]string, [][]string) {
 		}
 		if wall > 0 {
 			row[1] = seconds(load)
-			row = append(row, count(busy.PerSecond(float64(calls))), count(busy.PerSecond(float64(insns))), megabytes(peak), seconds(wall))
+			row = append(row, count(busy.PerSecond(float64(calls))), count(busy.PerSecond(float64(insns))), megabytes(peak), megabytes(last), seconds(wall))
 		} else {
-			row = append(row, "-", "-", "-", "-")
+			row = append(row, "-", "-", "-", "-", "-")
 		}
 		rows = append(rows, row)
 	}
 	return head, rows
+}
+
+// slow says which runs took longer than what they simulated.
+func (t *Table) slow() string {
+	var list []string
+	runs := 0
+	for _, r := range t.Rows {
+		for _, o := range r.Outcomes {
+			if o.Job.Check != "" || o.Result.Stage != StageDone {
+				continue
+			}
+			runs++
+			if x := o.Measured.PerSecond(o.Result.Simulated.Seconds()); x > 0 && x < 1 {
+				list = append(list, fmt.Sprintf("%s %s on %s (%s)", r.Object.Label, o.Job.Workload, o.Job.Topo, figure(x)))
+			}
+		}
+	}
+	switch {
+	case runs == 0:
+		return ""
+	case list == nil:
+		return "No run was slower than real time."
+	}
+	return "Slower than real time: " + strings.Join(list, ", ") + "."
 }
 
 // figure is a number with three digits.
@@ -242,7 +266,14 @@ func (t *Table) WriteText(w io.Writer, o reports.TextOptions) error {
 	if _, err := fmt.Fprintf(w, "\nmeasured on %s: simulated seconds per second of CPU time for each workload, then of all\n\n", t.largest()); err != nil {
 		return err
 	}
-	return writeList(w, o, head, rows, head[1:]...)
+	if err := writeList(w, o, head, rows, head[1:]...); err != nil {
+		return err
+	}
+	if slow := t.slow(); slow != "" {
+		_, err := fmt.Fprintf(w, "\n%s", o.Wrap("", slow))
+		return err
+	}
+	return nil
 }
 
 func writeList(w io.Writer, o reports.TextOptions, head []string, rows [][]string, right ...string) error {
@@ -273,9 +304,12 @@ func (t *Table) WriteMarkdown(w io.Writer) error {
 		markdown(&b, []string{"object", "where", "how far", "why no further"}, rows)
 	}
 	if !t.Options.OnlyChecks {
-		fmt.Fprintf(&b, "\n### Measured on %s\n\nSimulated seconds per second of CPU time (of the process, garbage collection included) for each workload; callbacks and instructions per second of all three; the most memory that a run had resident; load and wall are wall time, the latter of all runs.\n\n", t.largest())
+		fmt.Fprintf(&b, "\n### Measured on %s\n\nSimulated seconds per second of CPU time (of the process, garbage collection included) for each workload; callbacks and instructions per second of all three; the most memory that a run had resident, most of it when the object was verified, and what it had at the end; load and wall are wall time, the latter of all runs.\n\n", t.largest())
 		head, rows = t.speeds()
 		markdown(&b, head, rows)
+		if slow := t.slow(); slow != "" {
+			fmt.Fprintf(&b, "\n%s\n", slow)
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -51,6 +51,9 @@ type Options struct {
 	// Settle is how long the tasks of the workload are there, asleep, before it begins; Duration does not count it. 0: they
 	// are forked when the workload begins, and that is at once.
 	Settle sim.Duration
+	// MadeAt is when in the run, with Settle, a thread begins to make the tasks one after the other, as a program does that starts
+	// them; 0: all are there at once.
+	MadeAt sim.Duration
 	// ByClock and Iteration are those of workloads.RunOptions.
 	ByClock   bool
 	Iteration sim.Duration
@@ -87,6 +90,8 @@ type Options struct {
 	Setup func(m *sim.Machine) error
 	// Tap may replace callbacks of a policy's table before it is attached, to see them being called. Nil for none.
 	Tap func(e sched.Env, t *ops.Table)
+	// Ended is called when the simulation is over and nothing of it has been given up yet. Nil for none.
+	Ended func()
 	// Notice takes remarks that are no results: what was set in an object, what a program printed. Nil drops them.
 	Notice func(text string)
 }
@@ -346,6 +351,13 @@ func (r *run) begin(t *ops.Table) error {
 	if err := r.attachSubs(); err != nil {
 		return err
 	}
+	if r.o.MadeAt > 0 && len(r.load.Specs) > 0 {
+		if _, err := r.m.Spawn(sim.TaskSpec{Comm: "operator", KThread: true, Behavior: &maker{at: sim.Time(r.o.MadeAt), specs: r.load.Specs}}); err != nil {
+			return err
+		}
+		r.started = true
+		return nil
+	}
 	r.live = len(r.load.Specs)
 	r.over = r.live == 0 && !r.load.SpawnsLeft()
 	for _, s := range r.load.Specs {
@@ -428,6 +440,9 @@ func (r *run) Record(rec *sim.Record) {
 
 // finish folds the reports.
 func (r *run) finish() (*Result, error) {
+	if r.o.Ended != nil {
+		r.o.Ended()
+	}
 	end := sim.Time(r.length)
 	if r.over || r.exited {
 		end = r.exitAt
