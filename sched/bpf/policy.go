@@ -189,6 +189,9 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.leaveOut(); err != nil {
+		return nil, err
+	}
 	globals := maps.Clone(sub)
 	if globals == nil {
 		globals = map[string]any{}

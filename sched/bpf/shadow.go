@@ -3,6 +3,7 @@ package bpf
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -150,22 +151,47 @@ func setShadow(obj *elf.Object, t *elf.StructOps, m *elf.Member, k *kernels.Kern
 }
 
 func setCallback(obj *elf.Object, m *elf.Member, value string) error {
+	prog := value
 	if value == "NULL" || value == "0" {
-		m.Prog = ""
-		return nil
+		prog = ""
+	} else {
+		var names []string
+		for _, p := range obj.Programs {
+			if p.Kind == elf.KindStructOps {
+				names = append(names, p.Name)
+			}
+		}
+		if !slices.Contains(names, value) {
+			return fmt.Errorf("%q is neither NULL nor a struct_ops program of the object%s", value, elf.DidYouMean(value, names))
+		}
 	}
-	var names []string
 	for _, p := range obj.Programs {
-		if p.Kind != elf.KindStructOps {
+		if p.Name == m.Prog && prog != m.Prog {
+			p.AutoLoad = false // unless another member wants it
+		}
+	}
+	m.Prog = prog
+	return nil
+}
+
+// lateMembers are callbacks that came after the first kernels with sched_ext. Loaders set them to NULL where a kernel does not have them
+// (SCX_OPS_OPEN in include/scx/compat.h of the SCX project); any other is refused then.
+var lateMembers = [...]string{"cgroup_set_bandwidth", "cgroup_set_idle", "sub_attach", "sub_detach"}
+
+// leaveOut does that.
+func (p *Policy) leaveOut() error {
+	base, _, _ := strings.Cut(p.tbl.Type.Name, "___")
+	for i := range p.tbl.Members {
+		m := &p.tbl.Members[i]
+		if _, _, ok := p.opt.Kernel.Field(base + "." + m.Name); ok || m.Prog == "" || !slices.Contains(lateMembers[:], m.Name) {
 			continue
 		}
-		if p.Name == value {
-			m.Prog = value
-			return nil
+		p.notice(fmt.Sprintf("%s: kernel %s has no ops.%s, which is left out as its loader does", p.file, p.opt.Kernel.Version, m.Name))
+		if err := setCallback(p.obj, m, "NULL"); err != nil {
+			return err
 		}
-		names = append(names, p.Name)
 	}
-	return fmt.Errorf("%q is neither NULL nor a struct_ops program of the object%s", value, elf.DidYouMean(value, names))
+	return nil
 }
 
 // number reads a number, or enumerators of the kernel.

@@ -10,7 +10,7 @@ import (
 
 // structOps matches the members of struct_ops tables with the kernel's struct, following bpf_map__init_kern_struct_ops, and
 // decides which programs load by themselves, following bpf_object_adjust_struct_ops_autoload: those that a table wants, be
-// they optional or not, and not those that only an optional table or an unknown member wants.
+// they optional or not, and not those that only an optional table wants.
 func (l *linker) structOps() error {
 	for _, p := range l.in.Programs {
 		l.autoLoad[p.Name] = p.AutoLoad
@@ -25,6 +25,11 @@ func (l *linker) structOps() error {
 				return err
 			}
 			l.out.Warnings = append(l.out.Warnings, err.Error())
+			for _, m := range so.Members {
+				if m.Prog != "" {
+					wanted[m.Prog] = wanted[m.Prog]
+				}
+			}
 			continue
 		}
 		if err := reuse(places, out); err != nil {
@@ -107,9 +112,7 @@ func (l *linker) member(so *elf.StructOps, m *elf.Member, kernel *btf.Struct) (M
 			}
 		}
 		if m.Prog != "" {
-			// As libbpf does: a program that only an unknown member wants is not loaded.
-			l.out.Warnings = append(l.out.Warnings, fmt.Sprintf("struct_ops %q: member %q is not known to the kernel, program %q is dropped", so.Name, m.Name, m.Prog))
-			l.autoLoad[m.Prog] = false
+			return out, false, fmt.Errorf("the kernel's struct has no such member, and it is not NULL%s", elf.DidYouMean(m.Name, names))
 		}
 		return out, false, nil
 	}
