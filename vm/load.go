@@ -313,6 +313,9 @@ func (l *loader) address(n int, p *link.Program, r link.Ref) (uint64, error) {
 		if a, ok := m.(*maps.Arena); ok && r.Kind == link.RefArena {
 			return a.DataAddr() + uint64(r.Off), nil
 		}
+		if a, ok := m.(*maps.InsnArray); ok {
+			return a.Jumps + uint64(r.Off), nil
+		}
 		a, ok := m.(*maps.Array)
 		if !ok {
 			return 0, fmt.Errorf("map %q of type %s has no data", m.Info().Name, m.Info().Type)

@@ -25,6 +25,8 @@ type Bytecode struct {
 	Index []int32
 	// Poison are the reasons of instructions of kind ir.Invalid, by their Imm.
 	Poison []string
+	// Gotos are the indirect jumps, which Insns has as searches.
+	Gotos []Goto
 }
 
 // Numbers of helpers that stand for instructions which must not be reached: libbpf's mark for failed CO-RE relocations,
@@ -36,7 +38,11 @@ const (
 
 // DecodeBytecode decodes a whole program. The error says where it is malformed. Targets of jumps are indices of
 // instructions; subprograms are not told apart.
-func DecodeBytecode(raw []byte) (*Bytecode, error) {
+func DecodeBytecode(raw []byte) (*Bytecode, error) { return DecodeJumps(raw, nil) }
+
+// DecodeJumps is DecodeBytecode for programs with indirect jumps: targets are the slots to which the one in a slot may lead, in
+// order, each the start of an instruction. Where there are none the jump becomes an instruction that must not be reached.
+func DecodeJumps(raw []byte, targets func(slot int32) []int32) (*Bytecode, error) {
 	b := &Bytecode{Index: make([]int32, len(raw)/8), Insns: make([]ir.Insn, 0, len(raw)/8)}
 	type jump struct{ insn, slot int32 }
 	var jumps []jump
@@ -54,6 +60,23 @@ func DecodeBytecode(raw []byte) (*Bytecode, error) {
 			d.hi = binary.LittleEndian.Uint32(s[12:])
 			slot++
 			b.Index[slot] = -1
+		}
+		if d.op == opGotoX && targets != nil {
+			if d.src != 0 || d.off != 0 || d.imm != 0 || d.dst > 10 {
+				return nil, fmt.Errorf("instruction %d: %w", here, d.reserved(false))
+			}
+			to := targets(here)
+			if len(to) == 0 {
+				b.Insns = append(b.Insns, b.poison(here, NoTarget))
+				continue
+			}
+			g := Goto{Insn: len(b.Insns)}
+			for _, slot := range to {
+				g.Jumps = append(g.Jumps, ir.Jump{Value: slot})
+			}
+			b.Gotos = append(b.Gotos, g)
+			dispatch(&b.Insns, &b.Poison, ir.Insn{Orig: here, Dst: ir.Reg(d.dst)}, to, func(slot int32) { jumps = append(jumps, jump{int32(len(b.Insns)), slot}) })
+			continue
 		}
 		if err := d.decode(&in); err != nil {
 			return nil, fmt.Errorf("instruction %d: %w", here, err)
@@ -81,6 +104,11 @@ func DecodeBytecode(raw []byte) (*Bytecode, error) {
 			return nil, fmt.Errorf("instruction %d: jump into the middle of ldimm64 insn %d", b.Insns[j.insn].Orig, j.slot-1)
 		}
 		b.Insns[j.insn].Target = b.Index[j.slot]
+	}
+	for _, g := range b.Gotos {
+		for i := range g.Jumps {
+			g.Jumps[i].Target = b.Index[g.Jumps[i].Value]
+		}
 	}
 	return b, nil
 }

@@ -89,7 +89,7 @@ func (l *linker) decode(n int) (*code, error) {
 				return nil, fmt.Errorf("instruction %d: %w", here, d.reserved(false))
 			}
 			c.gotos = append(c.gotos, len(c.insns))
-			c.dispatch(ir.Insn{Orig: here, Dst: ir.Reg(d.dst)}, targets, func(slot int32) { jumps = append(jumps, jump{int32(len(c.insns)), slot}) })
+			dispatch(&c.insns, &c.poison, ir.Insn{Orig: here, Dst: ir.Reg(d.dst)}, targets, func(slot int32) { jumps = append(jumps, jump{int32(len(c.insns)), slot}) })
 			continue
 		}
 		if err := d.decode(&in); err != nil {

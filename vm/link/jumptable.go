@@ -83,19 +83,19 @@ func (l *linker) jumpTargets(f *elf.Func, slots int32) ([]int32, error) {
 
 // dispatch appends code that jumps to the slot whose number is in the register in.Dst, one of targets. It calls jump for each
 // jump to a slot before it is appended.
-func (c *code) dispatch(in ir.Insn, targets []int32, jump func(slot int32)) {
+func dispatch(insns *[]ir.Insn, poison *[]string, in ir.Insn, targets []int32, jump func(slot int32)) {
 	if len(targets) > 1 {
 		mid := len(targets) / 2
-		branch := len(c.insns)
+		branch := len(*insns)
 		in.Op, in.Imm = ir.JGe64K, int64(targets[mid])
-		c.insns = append(c.insns, in)
-		c.dispatch(in, targets[:mid], jump)
-		c.insns[branch].Target = int32(len(c.insns))
-		c.dispatch(in, targets[mid:], jump)
+		*insns = append(*insns, in)
+		dispatch(insns, poison, in, targets[:mid], jump)
+		(*insns)[branch].Target = int32(len(*insns))
+		dispatch(insns, poison, in, targets[mid:], jump)
 		return
 	}
 	jump(targets[0])
 	in.Op, in.Imm = ir.JEq64K, int64(targets[0])
-	c.insns = append(c.insns, in, ir.Insn{Op: ir.Invalid, Orig: in.Orig, Imm: int64(len(c.poison))})
-	c.poison = append(c.poison, NoTarget)
+	*insns = append(*insns, in, ir.Insn{Op: ir.Invalid, Orig: in.Orig, Imm: int64(len(*poison))})
+	*poison = append(*poison, NoTarget)
 }

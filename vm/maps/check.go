@@ -30,6 +30,7 @@ var allowed = map[Type]uint32{
 	TypeTaskStorage:    FlagNoPrealloc | FlagClone,
 	TypeCgrpStorage:    FlagNoPrealloc | FlagClone,
 	TypeArena:          FlagMmapable | FlagSegvOnFault,
+	TypeInsnArray:      0,
 }
 
 const hashFlags = FlagNoPrealloc | FlagNoCommonLRU | FlagNumaNode | flagAccess | FlagZeroSeed
@@ -80,6 +81,8 @@ func (s *Spec) check() error {
 		err = s.checkStorage(refuse)
 	case TypeArena:
 		err = s.checkArena(refuse)
+	case TypeInsnArray:
+		err = s.checkInsnArray(refuse)
 	}
 	if err == nil && s.Type.ofMaps() {
 		err = s.checkInner(refuse)
@@ -222,8 +225,8 @@ func (s *Spec) checkInner(refuse refusal) error {
 		return refuse(abi.EINVAL, "a map of type %s needs a template", s.Type)
 	case s.Inner.Type.ofMaps():
 		return refuse(abi.EINVAL, "the template is a map of maps itself")
-	case s.Inner.Type == TypeProgArray:
-		return refuse(abi.ENOTSUPP, "the template is of type prog_array")
+	case s.Inner.Type == TypeProgArray, s.Inner.Type == TypeInsnArray:
+		return refuse(abi.ENOTSUPP, "the template is of type %s", s.Inner.Type)
 	}
 	if err := s.Inner.check(); err != nil {
 		return fmt.Errorf("map %q: %w", s.Name, err)

@@ -27,6 +27,7 @@ const (
 	TypeUserRingBuf    Type = 31
 	TypeCgrpStorage    Type = 32
 	TypeArena          Type = 33
+	TypeInsnArray      Type = 34
 	TypeRHash          Type = 35
 )
 

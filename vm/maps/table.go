@@ -150,6 +150,8 @@ func (h Head) create() (Map, error) {
 		return newRingBuf(h)
 	case TypeArena:
 		return newArena(h)
+	case TypeInsnArray:
+		return newInsnArray(h)
 	}
 	return newStorage(h), nil
 }

@@ -261,6 +261,8 @@ func checkKey(m *Map, key, value btf.Type) error {
 	switch m.spec.Type {
 	case maps.TypeProgArray, maps.TypePerfEventArray, maps.TypeArrayOfMaps, maps.TypeHashOfMaps:
 		return refuse(abi.ENOTSUPP, "maps of type %s have no types", m.spec.Type)
+	case maps.TypeInsnArray: // whose values are larger than the 64-bit numbers that they have to be
+		ok = false
 	case maps.TypeArray:
 		_, section := value.(*btf.Datasec)
 		ok = i32 || key == nil && m.spec.MaxEntries == 1 && section

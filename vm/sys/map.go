@@ -215,6 +215,7 @@ func (c *call) newMap() (*Map, error) {
 	m.id = c.k.maps.add(m)
 	if m.m != nil {
 		m.m.Info().ID = m.id
+		m.flags |= m.m.Info().Flags & maps.FlagRdonlyProg // which some types have by themselves
 	}
 	return m, nil
 }

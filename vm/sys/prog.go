@@ -5,6 +5,7 @@ import (
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/elf"
 	"github.com/schedsim/schedsim/vm/link"
+	"github.com/schedsim/schedsim/vm/maps"
 	"github.com/schedsim/schedsim/vm/verifier"
 )
 
@@ -31,6 +32,8 @@ type Prog struct {
 	cold                       *cold     // what these three were, once the program was compiled: from at on
 	at                         [4]int
 	odd                        []oddInsn // see decode
+	arrays                     []*maps.InsnArray
+	tables                     []jumpTable
 	loadedNS                   uint64
 	verified                   uint32
 	result                     verifier.Result
@@ -163,9 +166,11 @@ func (c *call) progLoad() (int64, error) {
 		err = p.checkTailCall()
 	}
 	if err != nil {
+		p.unuseArrays()
 		p.drop()
 		return 0, err
 	}
+	k.readyArrays()
 	p.calcTag()
 	p.setIDs()
 	if p.idle {

@@ -109,7 +109,7 @@ func oddInsns(insns []ir.Insn) []oddInsn {
 
 // decode decodes the program as it was before. What was found out about instructions is not in there.
 func (p *Prog) decode() []ir.Insn {
-	b, err := link.DecodeBytecode(p.bytecode())
+	b, err := link.DecodeJumps(p.bytecode(), p.targets)
 	if err != nil {
 		panic(fmt.Sprintf("BUG: program %s: %v", p.name, err))
 	}

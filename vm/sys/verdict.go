@@ -119,6 +119,9 @@ func (m *Map) verifierView() *link.Map {
 	if a, ok := m.m.(*maps.Array); ok && m.frozen && m.flags&maps.FlagRdonlyProg != 0 && m.spec.MaxEntries == 1 && a.Stride == 0 {
 		out.Frozen, out.Data = true, a.Data()
 	}
+	if a, ok := m.m.(*maps.InsnArray); ok {
+		jumpView(out, a)
+	}
 	if m.btf == nil {
 		return out
 	}

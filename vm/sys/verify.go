@@ -55,11 +55,14 @@ func (k *checker) check() error {
 		return err
 	}
 	var err error
-	if k.code, err = link.DecodeBytecode(k.p.raw); err != nil {
+	if err = k.jumpTables(); err != nil {
+		return err
+	}
+	if k.code, err = link.DecodeJumps(k.p.raw, k.p.targets); err != nil {
 		return err
 	}
 	k.lp = &link.Program{Name: k.p.name, Section: k.section(), Kind: k.p.kind(), Sleepable: k.p.sleepable || k.p.typ == ProgTypeSyscall,
-		AutoLoad: true, Poison: k.code.Poison, Code: &ir.Program{Insns: k.code.Insns}}
+		AutoLoad: true, Poison: k.code.Poison, Gotos: k.code.Gotos, Code: &ir.Program{Insns: k.code.Insns}}
 	k.p.link = k.lp
 	if err := k.subprograms(); err != nil {
 		return err
@@ -159,6 +162,11 @@ func (k *checker) useMap(m *Map) (int, error) {
 	}
 	m.hold()
 	k.p.maps = append(k.p.maps, m)
+	if a, ok := m.m.(*maps.InsnArray); ok {
+		if err := k.insnArray(a); err != nil {
+			return 0, err
+		}
+	}
 	return len(k.p.maps) - 1, nil
 }
 
@@ -420,6 +428,12 @@ func (m *Map) direct(off uint32) (link.RefKind, int64, error) {
 			return 0, 0, refuse(abi.ERANGE, "invalid access to map value pointer, value_size=%d off=%d", m.spec.ValueSize, off)
 		}
 		return link.RefArena, int64(a.Mem.User()+uint64(off)) - int64(a.DataAddr()), nil
+	}
+	if a, ok := m.m.(*maps.InsnArray); ok {
+		if off%8 != 0 || uint64(off) >= a.JumpsSize() {
+			return 0, 0, refuse(abi.EACCES, "invalid access to map value pointer, value_size=%d off=%d", m.spec.ValueSize, off)
+		}
+		return link.RefMapValue, int64(off), nil
 	}
 	a, ok := m.m.(*maps.Array)
 	switch {

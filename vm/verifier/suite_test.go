@@ -21,6 +21,7 @@ import (
 
 var (
 	suiteRecord = flag.String("suite-record", "", "output of the recording guest: rewrite the recorded verdicts")
+	suiteAsked  = flag.String("suite-asked", "", "output of the recording guest: compare the recorded verdicts with it")
 	suiteFile   = flag.String("suite-data", "testdata/suite.jsonl.gz", "the recorded verdicts")
 	suiteUpdate = flag.Bool("suite-update", false, "rewrite the list of known disagreements, keeping reasons")
 )
@@ -100,8 +101,9 @@ func lastLine(log string) string {
 	return last
 }
 
-// recordSuite makes the data of the guest's output and of the annotations in the objects.
-func recordSuite(t *testing.T, l *lab, from string) {
+// guestSuite reads what the guest wrote: the output of veristat of an object, a line each.
+func guestSuite(t *testing.T, from string) []suiteLine {
+	t.Helper()
 	f, err := os.Open(from)
 	if err != nil {
 		t.Fatal(err)
@@ -111,25 +113,25 @@ func recordSuite(t *testing.T, l *lab, from string) {
 	in := bufio.NewScanner(f)
 	in.Buffer(nil, 1<<30)
 	for in.Scan() {
-		var step struct{ Out string }
+		var step struct{ Output string }
 		if err := json.Unmarshal(in.Bytes(), &step); err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(step.Out, "Failed to prepare") { // the programs were loaded without their maps
+		if strings.Contains(step.Output, "Failed to prepare") { // the programs were loaded without their maps
 			continue
 		}
-		at := progRE.FindAllStringSubmatchIndex(step.Out, -1)
+		at := progRE.FindAllStringSubmatchIndex(step.Output, -1)
 		for i, m := range at {
-			end := len(step.Out)
+			end := len(step.Output)
 			if i+1 < len(at) {
 				end = at[i+1][0]
 			}
-			log := step.Out[m[1]:end]
+			log := step.Output[m[1]:end]
 			s := statsRE.FindStringSubmatch(log)
-			if v := step.Out[m[6]:m[7]]; s == nil || v != "success" && v != "failure" { // the loader gave up before the kernel's verifier saw the program
+			if v := step.Output[m[6]:m[7]]; s == nil || v != "success" && v != "failure" { // the loader gave up before the kernel's verifier saw the program
 				continue
 			}
-			line := suiteLine{File: step.Out[m[2]:m[3]], Prog: step.Out[m[4]:m[5]], Verdict: step.Out[m[6]:m[7]]}
+			line := suiteLine{File: step.Output[m[2]:m[3]], Prog: step.Output[m[4]:m[5]], Verdict: step.Output[m[6]:m[7]]}
 			line.Insns, _ = strconv.Atoi(s[1])
 			line.States, _ = strconv.Atoi(s[2])
 			if line.Verdict == "failure" {
@@ -146,6 +148,41 @@ func recordSuite(t *testing.T, l *lab, from string) {
 	if err := in.Err(); err != nil {
 		t.Fatal(err)
 	}
+	return out
+}
+
+// askedSuite compares the recorded verdicts and counts with those of a guest that was asked again, of some objects or all.
+func askedSuite(t *testing.T, from string) {
+	was := map[string]suiteLine{}
+	for _, s := range readSuite(t) {
+		was[s.name()] = s
+	}
+	files, equal := map[string]bool{}, 0
+	for _, is := range guestSuite(t, from) {
+		files[is.File] = true
+		old, ok := was[is.name()]
+		delete(was, is.name())
+		switch {
+		case !ok:
+			t.Errorf("%s: not recorded, is %s", is.name(), is.Verdict)
+		case old.Verdict != is.Verdict || old.Insns != is.Insns || old.States != is.States || old.Last != is.Last:
+			t.Errorf("%s: %s %d %d %q was recorded, is %s %d %d %q", is.name(), old.Verdict, old.Insns, old.States, old.Last, is.Verdict, is.Insns,
+				is.States, is.Last)
+		default:
+			equal++
+		}
+	}
+	for name, s := range was {
+		if files[s.File] {
+			t.Errorf("%s: recorded, the kernel was not asked", name)
+		}
+	}
+	t.Logf("%d programs of %d objects: verdict, instructions, states and last line as recorded", equal, len(files))
+}
+
+// recordSuite makes the data of the guest's output and of the annotations in the objects.
+func recordSuite(t *testing.T, l *lab, from string) {
+	out := guestSuite(t, from)
 	annotate(t, l, out)
 	var b bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
@@ -248,6 +285,10 @@ func TestSuite(t *testing.T) {
 	dir := os.Getenv("SCHEDSIM_SUITE")
 	if dir == "" {
 		t.Skip("SCHEDSIM_SUITE is not set: the directory with the objects that scripts/verifier-suite makes")
+	}
+	if *suiteAsked != "" {
+		askedSuite(t, *suiteAsked)
+		return
 	}
 	l := newLab(t)
 	if *suiteRecord != "" {
