@@ -253,6 +253,36 @@ func TestBoot(t *testing.T) {
 	}
 }
 
+// TestOperations plays a file with every action of the timeline that the player knows, CPUs that go and come among them: the kernel
+// refuses none.
+func TestOperations(t *testing.T) {
+	l := needLab(t)
+	j := &job.Job{CPUs: 2, Mode: "mttcg", SettleMS: 1, Steps: []job.Step{
+		{Do: "play", Workloads: []string{"testdata/operations.json"}, Schedulers: []string{"eevdf"}},
+	}}
+	if err := j.Check(); err != nil {
+		t.Fatal(err)
+	}
+	o, err := boot(context.Background(), l, j, nil, nil, nil)
+	if err != nil || len(o.problems) > 0 {
+		t.Fatal(err, o)
+	}
+	r, err := fidelity.Read(bytes.NewReader(o.files["operations/eevdf-2cpu-s1.json"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Manifest.Note != "" {
+		t.Errorf("%s", r.Manifest.Note)
+	}
+	groups := map[string]int{}
+	for _, task := range r.Tasks {
+		groups[task.Group]++
+	}
+	if groups["late"] != 3 || groups["child"] != 5 || len(groups) != 12 {
+		t.Errorf("%v", groups)
+	}
+}
+
 // TestRepeats: with counted instructions a boot repeats bit by bit.
 func TestRepeats(t *testing.T) {
 	l := needLab(t)

@@ -25,7 +25,7 @@ type Job struct {
 	MemoryMB  int  `json:"memory_mb,omitempty"`  // 1500
 	TimeoutS  int  `json:"timeout_s,omitempty"`  // 900: of the host's time
 	// StepTimeoutS is how long a step may take, the boot being part of the first. A guest that hangs ends then; what it did is kept.
-	StepTimeoutS int `json:"step_timeout_s,omitempty"` // 240: of the host's time
+	StepTimeoutS int `json:"step_timeout_s,omitempty"` // 600: of the host's time
 	// Kernel is the series of the kernel.
 	Kernel string `json:"kernel,omitempty"` // 7.2
 	Steps  []Step `json:"steps"`
@@ -74,7 +74,7 @@ func (j *Job) Check() error {
 	def(&j.SettleMS, 2000)
 	def(&j.MemoryMB, 1500)
 	def(&j.TimeoutS, 900)
-	def(&j.StepTimeoutS, 240)
+	def(&j.StepTimeoutS, 600)
 	if j.Shift == nil {
 		one := 1
 		j.Shift = &one

@@ -261,7 +261,14 @@ func (c *compiler) action(a *rtapp.Action) error {
 		}
 		put("spawn %d %d", slices.Index(c.out.Tasks, a.Task), a.Value)
 		return nil
-	case rtapp.DoPin, rtapp.DoUnpin, rtapp.DoSpeed, rtapp.DoAttach, rtapp.DoDetach, rtapp.DoReplace, rtapp.DoFairServer, rtapp.DoExtServer:
+	case rtapp.DoFairServer, rtapp.DoExtServer:
+		for _, cpu := range a.CPUs.CPUs {
+			for _, f := range serverFiles(a) {
+				put("write %s/%s/cpu%d/%s", servers, a.Do, cpu, f)
+			}
+		}
+		return nil
+	case rtapp.DoPin, rtapp.DoUnpin, rtapp.DoSpeed, rtapp.DoAttach, rtapp.DoDetach, rtapp.DoReplace:
 		return fmt.Errorf("not known to the player")
 	}
 	who, err := c.who(a.Task)
@@ -285,6 +292,26 @@ func (c *compiler) action(a *rtapp.Action) error {
 		panic("BUG: action " + a.Do.String())
 	}
 	return nil
+}
+
+// servers is where the kernel has the files of the deadline servers.
+const servers = "/sys/kernel/debug/sched"
+
+// serverFiles are the files of a server and what is written to them. The kernel refuses a runtime above the period, so that one which is
+// longer than the period that a server has at first is written after the period, any other before it.
+func serverFiles(a *rtapp.Action) []string {
+	const period = sim.Second
+	var files []string
+	if a.Runtime != nil {
+		files = append(files, fmt.Sprintf("runtime %d", *a.Runtime))
+	}
+	if a.Period != nil {
+		files = append(files, fmt.Sprintf("period %d", *a.Period))
+	}
+	if a.Runtime != nil && *a.Runtime > period {
+		slices.Reverse(files)
+	}
+	return files
 }
 
 // who writes the tasks that a name stands for: the number of a task, and "-" or the suffix of one instance.
