@@ -90,7 +90,7 @@ func lab() Profile {
 	return Profile{
 		Name: "lab", Title: "one CPU of the virtual machine of the recorded runs: 2 ns an instruction",
 		Machine: Machine{Name: "lab", Costs: sim.Costs{
-			Switch: 2600, Wakeup: 650, Queue: 3250, Select: 1050, Block: 6600, Fork: 195_000, Tick: 3000, Timer: 5500, IPI: 500,
+			Switch: 2600, Wakeup: 650, Queue: 3250, Select: 1050, Block: 6600, Fork: 99_000, Tick: 3000, Timer: 5500, IPI: 500,
 			IdleExit: 2200,
 			InsnPS:   2000,
 		}},
@@ -100,7 +100,7 @@ func lab() Profile {
 			{"queue", true, "from the beginning of a wakeup to the time that the task is queued"},
 			{"select", true, "how much longer that takes on two CPUs than on one, under scx_simple"},
 			{"block", true, "from the return of a wakeup to the switch of the waker, which then sleeps"},
-			{"fork", true, "CPU time of a task that does little else than fork 100 processes a second"},
+			{"fork", true, "from the switch to a task that forks to the first wakeup, and from one to the next"},
 			{"tick", false, "about what ticks of two CPUs come apart in recorded callback streams"},
 			{"timer", true, "what slices of two tasks are longer than 0.7 ms under EEVDF"},
 			{"ipi", false, "the other CPU finds it when it has its turn"},

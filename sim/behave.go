@@ -16,6 +16,10 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 		m.schedule(c, false)
 		return
 	}
+	if t.wakes.n > 0 {
+		m.wakeUpQ(c, t)
+		return
+	}
 	if t.inWait {
 		t.inWait = false
 		m.traceReturn(TraceFutexWait, t, t.waitRet)
@@ -67,15 +71,10 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 			m.fail(fmt.Errorf("task %s: wake without a queue", t))
 			return
 		}
-		var f WakeFlags
-		if s.Sync {
-			f = WakeSync
-		}
+		t.wakeSync, t.woke = s.Sync, 0
 		m.trace(TraceFutexWake, t, nil, 0)
-		m.wakingLate = true // the first; of the others the price comes after
-		n := m.WakeQueue(s.Queue, int(s.N), f)
-		m.wakingLate = false
-		m.traceReturn(TraceFutexWake, t, int64(n))
+		s.Queue.moveTo(&t.wakes, int(s.N))
+		m.wakeUpQ(c, t)
 	case StepFork:
 		if s.Spawn == nil {
 			m.fail(fmt.Errorf("task %s: fork without a task", t))
@@ -117,6 +116,31 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 	default:
 		m.fail(fmt.Errorf("task %s: unknown step %d", t, s.Kind))
 	}
+}
+
+// wakeUpQ has t, the current task of c, wake those that it took from a queue (wake_up_q). Where one of them is to run at once, t is
+// preempted between two wakeups and does the rest when it runs again. A lazy request to reschedule waits until t is done.
+func (m *Machine) wakeUpQ(c *cpu, t *Task) {
+	var f WakeFlags
+	if t.wakeSync {
+		f = WakeSync
+	}
+	for t.wakes.n > 0 {
+		m.wakingLate = t.woke == 0 // of the first Costs.Queue was charged before
+		if w := t.wakes.head; m.Wake(w, f) {
+			t.woke++
+		} else {
+			t.wakes.remove(w)
+		}
+		m.wakingLate = false
+		if c.irq.head != nil {
+			m.runIRQWork(c)
+		}
+		if c.needResched && t.wakes.n > 0 {
+			return
+		}
+	}
+	m.traceReturn(TraceFutexWake, t, t.woke)
 }
 
 // sleep blocks t until the time at, on a timer of its CPU. It does not block if that time has come.

@@ -172,10 +172,10 @@ func (m *Machine) Resched(cpu CPU) {
 }
 
 // ReschedLazy makes cpu call its scheduler when it returns to its task from the next interrupt or system call, whatever
-// that is for (resched_curr_lazy with PREEMPT_LAZY). On the CPU that code runs on that is at once, and an idle CPU is
-// not left waiting.
+// that is for (resched_curr_lazy with PREEMPT_LAZY). On the CPU that code runs on that is as soon as the present one is over, and an
+// idle CPU is not left waiting.
 func (m *Machine) ReschedLazy(cpu CPU) {
-	if c := &m.cpus[cpu]; cpu != m.this && c.curr != c.idle {
+	if c := &m.cpus[cpu]; c.curr != c.idle && (cpu != m.this || m.running) {
 		c.lazy = true
 		return
 	}

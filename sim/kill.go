@@ -32,6 +32,9 @@ func (m *Machine) Kill(t *Task) error {
 // die is the end of the killed t, the current task of c (do_group_exit in get_signal).
 func (m *Machine) die(c *cpu, t *Task) {
 	t.work, t.doing = nil, doNext
+	for t.wakes.n > 0 { // it ends when it is back from the kernel
+		m.wakeUpQ(c, t)
+	}
 	if k, ok := t.Prog.(Killable); ok {
 		k.Killed(t)
 	}

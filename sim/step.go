@@ -109,6 +109,18 @@ func (q *WaitQueue) remove(t *Task) {
 	q.n--
 }
 
+// moveTo moves the first n tasks, all for n <= 0, to the end of to.
+func (q *WaitQueue) moveTo(to *WaitQueue, n int) {
+	if n <= 0 || n > q.n {
+		n = q.n
+	}
+	for range n {
+		t := q.head
+		q.remove(t)
+		to.add(t)
+	}
+}
+
 // SchedulerGroup is TaskSpec.Group of the processes of a scheduler: reports show them, but they are no work to be shared fairly.
 const SchedulerGroup = "(scheduler)"
 

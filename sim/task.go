@@ -168,6 +168,10 @@ type taskRun struct {
 	late           *Step         // a StepWake that comes when Costs.Queue is over
 	waitRet        int64         // what that returns: 0, or an error number
 
+	wakes    WaitQueue // those that it is about to wake, see wakeUpQ
+	wakeSync bool
+	woke     int64
+
 	nextWoken     *Task // on the wake list of its CPU
 	wakeQueued    bool
 	wokenRemotely bool // sched_remote_wakeup

@@ -50,7 +50,6 @@ func (m *Machine) WakeQueue(q *WaitQueue, n int, f WakeFlags) int {
 		if !m.Wake(q.head, f) {
 			return i
 		}
-		m.wakingLate = false
 	}
 	return n
 }

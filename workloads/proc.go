@@ -17,6 +17,7 @@ type Instance struct {
 
 	b        *Bound
 	zero     sim.Time
+	operator sim.Duration
 	asleep   bool
 	byClock  bool
 	extra    sim.Duration
@@ -60,13 +61,24 @@ type RunOptions struct {
 	// is nothing to attach to.
 	Attach func(a Attach) error
 	Detach func(cgroup string) error
+	// Before tells of each task, by its name in the file and the number of its instance, when it was made and woken before it sleeps
+	// until its time comes, in order, and how long it then ran: what a recorded task did. With Asleep only; nil, or none: nothing.
+	Before func(task string, instance int) []Awake
+	// Operator is how long after its time somebody who does the timeline comes to an action.
+	Operator sim.Duration
+}
+
+// Awake is a time at which a task is woken, and how long it then runs.
+type Awake struct {
+	At  sim.Time
+	Run sim.Duration
 }
 
 // New makes the tasks of one run.
 func (b *Bound) New(o RunOptions) *Instance {
 	n := &b.w.objects
 	r := &Instance{
-		b: b, zero: o.Zero, asleep: o.Asleep, byClock: o.ByClock, extra: o.Iteration, rand: o.Rand,
+		b: b, zero: o.Zero, operator: o.Operator, asleep: o.Asleep, byClock: o.ByClock, extra: o.Iteration, rand: o.Rand,
 		attach: o.Attach, detach: o.Detach,
 		mutexes: make([]mutex, len(n.mutex)), conds: make([]cond, len(n.cond)), sems: make([]sem, len(n.sem)),
 		barriers: make([]barrier, len(n.barrier)), timers: make([]timer, len(n.timer)),
@@ -87,13 +99,19 @@ func (b *Bound) New(o RunOptions) *Instance {
 		r.timers[i].absolute = b.w.absolute[i]
 	}
 	for _, t := range b.w.tasks {
-		for range t.instances {
+		for i := range t.instances {
 			suffix := "-" + strconv.Itoa(r.threads)
 			p := r.newProc(t, t.name+suffix)
 			p.release = o.Zero.Add(t.delay)
 			start := p.release
 			if o.Asleep {
 				start = 0
+				if o.Before != nil {
+					p.before = o.Before(t.name, i)
+				}
+				if len(p.before) > 0 {
+					start = p.before[0].At
+				}
 			}
 			r.Specs = append(r.Specs, p.spec(suffix, start))
 		}
@@ -134,6 +152,7 @@ type proc struct {
 	at      sim.Time // when an iteration last ended
 	spins   int      // iterations in a row that ended at that time
 
+	before   []Awake
 	samplers []*gen.Sampler
 	uniques  []timer
 }
@@ -242,6 +261,16 @@ func (p *proc) begin(s *sim.Step, now sim.Time) bool {
 		if len(p.prog.phases) == 0 || p.prog.loop >= 0 && p.round >= p.prog.loop {
 			p.ended = true
 			return false
+		}
+		if len(p.before) > 0 {
+			w := &p.before[0]
+			if now < w.At {
+				s.Kind, s.At = sim.StepSleepUntil, w.At
+				return true
+			}
+			s.Kind, s.Dur = sim.StepRun, w.Run
+			p.before = p.before[1:]
+			return true
 		}
 		p.prep = 1
 		if first := p.round == 0 && p.phase == 0 && p.iter == 0; first && (p.forked || p.r.asleep) {

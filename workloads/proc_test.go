@@ -329,3 +329,29 @@ func BenchmarkNext(b *testing.B) {
 		now = now.Add(s.Dur)
 	}
 }
+
+// TestBefore: a task that was there before its time is made, runs and is woken as it was told, and then sleeps until its time comes.
+func TestBefore(t *testing.T) {
+	w, err := Parse("w.json", []byte(`{"tasks": {"a": {"instance": 2, "loop": 1, "run": 10}}}`), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := w.Bind(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const us = sim.Microsecond
+	r := b.New(RunOptions{Rand: stream, Zero: sim.Time(1000 * us), Asleep: true, Before: func(task string, instance int) []Awake {
+		if task != "a" || instance != 1 {
+			return nil
+		}
+		return []Awake{{At: sim.Time(100 * us), Run: 20 * us}, {At: sim.Time(300 * us), Run: 5 * us}}
+	}})
+	if r.Specs[0].Start != 0 {
+		t.Errorf("the first starts at %v", r.Specs[0].Start)
+	}
+	want := "100 run 20µs\n120 until 300\n300 run 5µs\n305 until 1000\n1000 run 10µs\n1010 work 10\n1010 exit\n"
+	if got := alone(r.Specs[1], 20, 0); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}

@@ -103,7 +103,7 @@ func (r *Instance) Prepare(m *sim.Machine) error {
 	r.events = make([]event, len(r.b.w.actions))
 	for i, a := range r.b.w.actions {
 		e := &r.events[i]
-		e.action, e.left, e.next = a, a.Times, r.zero.Add(a.Time)
+		e.action, e.left, e.next = a, a.Times, r.zero.Add(a.Time+r.operator)
 		e.timer.Fire = func(now sim.Time) { r.fire(e, now) }
 		m.Arm(&e.timer, 0, e.next)
 	}

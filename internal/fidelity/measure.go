@@ -10,12 +10,14 @@ type EventKind uint8
 
 // The kinds of events. The first four are the kernel's tracepoints, the others what the workload's player notes.
 const (
-	EventSwitch  EventKind = iota + 1 // sched_switch: CPU switches to Task from Other, whose state is State (0: preempted)
-	EventWaking                       // sched_waking of Task
-	EventWakeup                       // sched_wakeup or sched_wakeup_new of Task
-	EventMigrate                      // sched_migrate_task of Task
-	EventUnit                         // Task did a unit of work; Value is its response time in ns
-	EventMiss                         // a timer of Task had expired before it came to it
+	// sched_switch: CPU switches to Task from Other, whose state is State (0: preempted); Value is Other's CPU time so far as the kernel
+	// accounts it, 0 if it is not known.
+	EventSwitch  EventKind = iota + 1
+	EventWaking            // sched_waking of Task
+	EventWakeup            // sched_wakeup or sched_wakeup_new of Task
+	EventMigrate           // sched_migrate_task of Task
+	EventUnit              // Task did a unit of work; Value is its response time in ns
+	EventMiss              // a timer of Task had expired before it came to it
 )
 
 // Event is one thing that happened, At ns after T0 (before it if negative). Tasks are named by PID, 0 is idle.
@@ -29,7 +31,8 @@ type Event struct {
 }
 
 // Measure folds events, in order of time, into the numbers of r: of r.Tasks, found by PID, and of r.Totals, in the window
-// [0, r.Window.LengthNS]. Events before T0 tell where tasks run then; what began before T0 counts from T0.
+// [0, r.Window.LengthNS]. Events before T0 tell where tasks run then, and how the workload came to be (Task.Before); what
+// began before T0 counts from T0.
 func (r *Run) Measure(events []Event) {
 	f := fold{r: r, byPID: map[int32]*taskFold{}, curr: make([]current, r.Manifest.CPUs)}
 	f.tasks = make([]taskFold, len(r.Tasks))
@@ -37,6 +40,7 @@ func (r *Run) Measure(events []Event) {
 		r.Tasks[i].Usage = Usage{}
 		t := &f.tasks[i]
 		*t = taskFold{u: &r.Tasks[i].Usage, lastCPU: -1, woken: -1}
+		r.Tasks[i].Before = nil
 		f.byPID[r.Tasks[i].PID] = t
 	}
 	r.Totals, r.Others = Totals{}, nil
@@ -48,6 +52,7 @@ func (r *Run) Measure(events []Event) {
 		f.off(int32(cpu), r.Window.LengthNS)
 	}
 	for _, o := range f.others {
+		o.Wakes = slices.DeleteFunc(o.Wakes, func(w [2]int64) bool { return w[0] < 0 && w[1] == 0 })
 		r.Others = append(r.Others, o.Other)
 	}
 	slices.SortFunc(r.Others, func(a, b Other) int { return int(a.PID) - int(b.PID) })
@@ -55,6 +60,7 @@ func (r *Run) Measure(events []Event) {
 	var slice, wake, response []int64
 	for i := range f.tasks {
 		k := &f.tasks[i]
+		r.Tasks[i].Before = k.before
 		k.u.Slice, k.u.Wake, k.u.Response = Summarize(k.slice), Summarize(k.wake), Summarize(k.response)
 		slice, wake, response = append(slice, k.slice...), append(wake, k.wake...), append(response, k.response...)
 		t.CPUNS += k.u.CPUNS
@@ -87,6 +93,9 @@ type fold struct {
 	curr  []current
 
 	others map[int32]*otherFold
+	// begun says that the workload's first task was made, begunAt when.
+	begun   bool
+	begunAt int64
 }
 
 type otherFold struct {
@@ -116,13 +125,15 @@ type taskFold struct {
 	lastCPU               int32
 	woken                 int64 // sched_waking that has not been answered, -1 for none
 	running               bool
+	before                [][2]int64
+	used                  int64 // CPU time before the last of these
 	slice, wake, response []int64
 }
 
 // ran adds to the time since the last wakeup.
-func (o *otherFold) ran(d int64) {
-	if n := len(o.Wakes); n > 0 {
-		o.Wakes[n-1][1] += d
+func ran(wakes [][2]int64, d int64) {
+	if n := len(wakes); n > 0 && d > 0 {
+		wakes[n-1][1] += d
 	}
 }
 
@@ -132,26 +143,54 @@ func (f *fold) off(cpu int32, now int64) {
 	if !c.known || c.pid == 0 {
 		return
 	}
+	t := f.byPID[c.pid]
+	if t != nil {
+		ran(t.before, min(now, 0)-c.since)
+	} else if f.begun {
+		ran(f.other(c.pid).Wakes, min(now, f.r.Window.LengthNS)-max(c.since, f.begunAt))
+	}
 	if d := min(now, f.r.Window.LengthNS) - max(c.since, 0); d > 0 {
-		if t := f.byPID[c.pid]; t != nil {
+		if t != nil {
 			t.u.CPUNS += d
 		} else {
 			f.r.Totals.OtherCPUNS += d
 			f.other(c.pid).CPUNS += d
-			f.other(c.pid).ran(d)
 		}
+	}
+}
+
+// begin notes that the workload's first task was made. Who runs then is its maker.
+func (f *fold) begin(e *Event) {
+	f.begun, f.begunAt = true, min(e.At, 0)
+	if int(e.CPU) >= len(f.curr) {
+		return
+	}
+	if c := &f.curr[e.CPU]; e.At < 0 && c.known && c.pid != 0 && f.byPID[c.pid] == nil {
+		o := f.other(c.pid)
+		o.awake, o.Wakes = true, append(o.Wakes, [2]int64{e.At, 0})
 	}
 }
 
 func (f *fold) event(e *Event) {
 	in := e.At >= 0 && e.At <= f.r.Window.LengthNS
 	t := f.byPID[e.Task]
+	if !f.begun && (t != nil || e.At >= 0) {
+		f.begin(e)
+	}
 	switch e.Kind {
 	case EventSwitch:
 		f.switchTo(e, t, in)
+	case EventWakeup:
+		if t != nil && e.At < 0 && len(t.before) == 0 {
+			t.before = append(t.before, [2]int64{e.At, 0})
+		}
 	case EventWaking:
+		if t != nil && e.At < 0 && len(t.before) > 0 {
+			t.used += t.before[len(t.before)-1][1]
+			t.before = append(t.before, [2]int64{e.At, 0})
+		}
 		switch {
-		case t == nil && e.Task != 0 && in:
+		case t == nil && e.Task != 0 && f.begun && e.At <= f.r.Window.LengthNS:
 			if o := f.other(e.Task); !o.awake {
 				o.awake = true
 				o.Wakes = append(o.Wakes, [2]int64{e.At, 0})
@@ -182,6 +221,9 @@ func (f *fold) switchTo(e *Event, next *taskFold, in bool) {
 	}
 	if prev := f.byPID[e.Other]; prev != nil {
 		prev.running = false
+		if n := len(prev.before); n > 0 && e.At < 0 && e.Value > 0 {
+			prev.before[n-1][1] = e.Value - prev.used // better than what events say
+		}
 		if in && e.State == 0 {
 			prev.u.Preemptions++
 			if c.known && c.pid == e.Other {
@@ -190,6 +232,11 @@ func (f *fold) switchTo(e *Event, next *taskFold, in bool) {
 		}
 	}
 	*c = current{e.Task, e.At, true}
+	if f.begun && next == nil && e.Task != 0 && e.At <= f.r.Window.LengthNS {
+		if o := f.other(e.Task); !o.awake { // since before all that is known
+			o.awake, o.Wakes = true, append(o.Wakes, [2]int64{e.At, 0})
+		}
+	}
 	if in {
 		f.r.Totals.AllSwitches++
 		switch {

@@ -107,19 +107,25 @@ type Task struct {
 	Nice     int    `json:"nice"`
 	Policy   string `json:"policy,omitempty"` // as rt-app writes it; "": SCHED_OTHER
 	Cgroup   string `json:"cgroup,omitempty"` // "/web"; "": the root
+	// Before are the times before T0 at which the task was made and woken, each with the CPU time that it then used.
+	Before [][2]int64 `json:"before,omitempty"`
 	Usage
 }
 
-// Other is a thread that is not the workload's. Measure leaves Name and CPUs to its caller.
+// Other is a thread that is not the workload's. Measure leaves Name, Nice, Policy and CPUs to its caller.
 type Other struct {
 	Name     string `json:"name"`
 	PID      int32  `json:"pid"`
 	Switches int64  `json:"switches"` // to it
 	CPUNS    int64  `json:"cpu_ns"`
+	Nice     int    `json:"nice,omitempty"`
+	Policy   string `json:"policy,omitempty"` // as of tasks
+	RTPrio   int    `json:"rtprio,omitempty"`
 	// CPUs are the CPUs that it may use; none: all.
 	CPUs []int `json:"cpus,omitempty"`
-	// Wakes are the times, from T0, at which it was woken, each with how long it then ran until it slept again: what a
-	// simulator needs to have the same disturbances.
+	// Wakes are the times at which it was woken since the workload's first task was made, so that some lie before T0, each with
+	// how long it then ran until it slept again: what a simulator needs to have the same disturbances. Who makes the tasks is
+	// taken for woken when the first is there.
 	Wakes [][2]int64 `json:"wakes,omitempty"`
 }
 

@@ -122,3 +122,33 @@ func TestSummarize(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// TestBefore: what the tasks did before T0 is kept of them, with the CPU time that the kernel tells, and so is who made them.
+func TestBefore(t *testing.T) {
+	r := sample()
+	r.Measure([]Event{
+		{Kind: EventSwitch, At: -90, Task: 50},
+		{Kind: EventWakeup, At: -80, Task: 7},
+		{Kind: EventWakeup, At: -70, Task: 8},
+		{Kind: EventSwitch, At: -60, Task: 7, Other: 50, State: 1},
+		{Kind: EventWaking, At: -55, Task: 60},
+		{Kind: EventSwitch, At: -50, Task: 8, Other: 7, State: 1, Value: 11},
+		{Kind: EventSwitch, At: -45, Task: 60, Other: 8, State: 1},
+		{Kind: EventWaking, At: -44, Task: 7},
+		{Kind: EventSwitch, At: -43, Task: 7, Other: 60, State: 1},
+		{Kind: EventSwitch, At: -30, Task: 0, Other: 7, State: 1, Value: 25},
+		{Kind: EventWaking, At: 5, Task: 50},
+		{Kind: EventSwitch, At: 6, Task: 50},
+		{Kind: EventSwitch, At: 10, Task: 0, Other: 50, State: 1},
+	})
+	if d := cmp.Diff([][][2]int64{{{-80, 11}, {-44, 14}}, {{-70, 5}}}, [][][2]int64{r.Tasks[0].Before, r.Tasks[1].Before}); d != "" {
+		t.Errorf("tasks (-want +got):\n%s", d)
+	}
+	want := []Other{{PID: 50, Switches: 1, CPUNS: 4, Wakes: [][2]int64{{-80, 20}, {5, 4}}}, {PID: 60, Wakes: [][2]int64{{-55, 2}}}}
+	if d := cmp.Diff(want, r.Others); d != "" {
+		t.Errorf("others (-want +got):\n%s", d)
+	}
+	if r.Tasks[0].CPUNS != 0 || r.Totals.OtherCPUNS != 4 {
+		t.Errorf("%+v: what was before T0 counts", r.Totals)
+	}
+}

@@ -57,8 +57,11 @@ type Options struct {
 	// ByClock and Iteration are those of workloads.RunOptions.
 	ByClock   bool
 	Iteration sim.Duration
-	Seed      uint64
-	Kernel    string // "": DefaultKernel
+	// Before and Operator are those of workloads.RunOptions.
+	Before   func(task string, instance int) []workloads.Awake
+	Operator sim.Duration
+	Seed     uint64
+	Kernel   string // "": DefaultKernel
 	// Engine runs BPF programs: "jit", "interp", or "" for the faster that there is.
 	Engine string
 	// Members, Checked, NoVerify and Permissions are those of bpf.Options.
@@ -293,7 +296,7 @@ func (r *run) build() error {
 	if o.Sink != nil {
 		r.sinks = append(r.sinks, o.Sink)
 	}
-	r.load = bound.New(workloads.RunOptions{Rand: r.m.Rand, Zero: sim.Time(o.Settle), Asleep: o.Settle > 0, ByClock: o.ByClock, Iteration: o.Iteration,
+	r.load = bound.New(workloads.RunOptions{Rand: r.m.Rand, Zero: sim.Time(o.Settle), Asleep: o.Settle > 0, ByClock: o.ByClock, Iteration: o.Iteration, Before: o.Before, Operator: o.Operator,
 		Attach: r.attach, Detach: r.detach})
 	r.name = Baseline
 	if r.policy != nil {

@@ -2,6 +2,7 @@ package class_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/schedsim/schedsim/ops"
@@ -531,5 +532,50 @@ func TestSetSchedulerMoves(t *testing.T) {
 		if r.c.DL.TotalBW() != int64(50)<<20/1000 {
 			t.Errorf("bandwidth left behind: %d", r.c.DL.TotalBW())
 		}
+	}
+}
+
+// TestPreemptedWaker: one that wakes several is preempted between two of them if the first is of a higher class, and wakes the
+// others when it runs again. For one that is only better off it goes on.
+func TestPreemptedWaker(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		first sim.TaskSpec // of three that are woken
+		want  string
+	}{
+		{"of a higher class", sim.TaskSpec{Comm: "first", Policy: sim.PolicyFIFO, RTPrio: 1}, "wake first, run first, run waker, wake second, wake third"},
+		{"of the same", sim.TaskSpec{Comm: "first", Nice: -20}, "wake first, wake second, wake third"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t, 1)
+			q := &sim.WaitQueue{}
+			wait := func() *steps {
+				return &steps{list: []sim.Step{{Kind: sim.StepWait, Queue: q}, {Kind: sim.StepRun, Dur: 10 * sim.Microsecond}}}
+			}
+			names := map[int32]string{}
+			spawn := func(s sim.TaskSpec) { names[r.spawn(s).PID] = s.Comm }
+			tc.first.Behavior = wait()
+			spawn(tc.first)
+			spawn(sim.TaskSpec{Comm: "second", Behavior: wait()})
+			spawn(sim.TaskSpec{Comm: "third", Behavior: wait()})
+			spawn(sim.TaskSpec{Comm: "waker", Start: sim.Time(5 * sim.Millisecond), Behavior: &steps{list: []sim.Step{
+				{Kind: sim.StepRun, Dur: sim.Microsecond}, {Kind: sim.StepWake, Queue: q}, {Kind: sim.StepRun, Dur: 100 * sim.Microsecond}}}})
+			r.run(5*sim.Millisecond + 500*sim.Nanosecond)
+			r.recs = nil
+			r.run(5*sim.Millisecond + 20*sim.Microsecond)
+			var got []string
+			for _, rec := range r.recs {
+				comm := names[rec.Task]
+				switch rec.Kind {
+				case sim.KindWakeup:
+					got = append(got, "wake "+comm)
+				case sim.KindSwitch:
+					got = append(got, "run "+comm)
+				}
+			}
+			if s := strings.Join(got, ", "); !strings.HasPrefix(s, tc.want) {
+				t.Errorf("%s, want %s", s, tc.want)
+			}
+		})
 	}
 }

@@ -58,7 +58,7 @@ func (g *guest) play(p *job.Play, cpus int) error {
 	if err = errors.Join(err, e); err != nil {
 		return err
 	}
-	return g.report(a, p, cpus, exit, events)
+	return g.report(a, p, cpus, int32(cmd.Process.Pid), exit, events)
 }
 
 // attach brings the scheduler into charge.
@@ -177,8 +177,11 @@ func removeCgroups() {
 	os.WriteFile(cgroupRoot+"/cgroup.subtree_control", []byte("-cpu -cpuset"), 0)
 }
 
-// report measures the run and emits it.
-func (g *guest) report(a *agent, p *job.Play, cpus int, exit *fidelity.Exit, counters []fidelity.Counter) error {
+// operatorPrio is the player's, while it operates.
+const operatorPrio = 98
+
+// report measures the run and emits it. The player's first process was player.
+func (g *guest) report(a *agent, p *job.Play, cpus int, player int32, exit *fidelity.Exit, counters []fidelity.Counter) error {
 	if _, err := a.do("events %s", eventsFile); err != nil {
 		return err
 	}
@@ -210,7 +213,12 @@ func (g *guest) report(a *agent, p *job.Play, cpus int, exit *fidelity.Exit, cou
 	run.Measure(events)
 	for i := range run.Others {
 		o := &run.Others[i]
+		if o.PID == player {
+			o.Name, o.Policy, o.RTPrio = "operator", policies[1], operatorPrio
+			continue
+		}
 		o.Name, o.CPUs = threadOf(o.PID, cpus)
+		o.Nice, o.RTPrio, o.Policy = policyOf(o.PID)
 	}
 	if err := run.Check(); err != nil {
 		return fmt.Errorf("what was recorded cannot be: %w", err)
@@ -267,4 +275,17 @@ func threadOf(pid int32, cpus int) (string, []int) {
 		set = nil
 	}
 	return name, set
+}
+
+// policyOf tells nice value, priority and policy of a thread that still lives.
+func policyOf(pid int32) (nice, prio int, policy string) {
+	_, rest, _ := strings.Cut(read(fmt.Sprintf("/proc/%d/stat", pid)), ") ")
+	f := strings.Fields(rest) // from the state on, the third field
+	if len(f) < 39 {
+		return 0, 0, ""
+	}
+	nice, _ = strconv.Atoi(f[16])
+	prio, _ = strconv.Atoi(f[37])
+	n, _ := strconv.Atoi(f[38])
+	return nice, prio, policies[n]
 }

@@ -77,7 +77,7 @@ func schedEvents(records []record, zero int64) []fidelity.Event {
 		e := fidelity.Event{At: int64(r.At) - zero, Task: r.PID, CPU: int32(r.CPU)}
 		switch r.Kind {
 		case evSwitch:
-			e.Kind, e.Other, e.State = fidelity.EventSwitch, r.Other, r.State
+			e.Kind, e.Other, e.State, e.Value = fidelity.EventSwitch, r.Other, r.State, int64(r.A)
 		case evWaking:
 			e.Kind = fidelity.EventWaking
 		case evWakeup:

@@ -83,12 +83,12 @@ func (l *Lab) options(c *fidelity.Case, n int) (Options, error) {
 	}
 	o := Options{
 		Name: path, Workload: text, Scheduler: m.Scheduler, Case: m.Scheduler, CPUs: m.CPUs, Topo: m.Topo,
-		Costs: LabCosts(l.Costs, m), Seed: uint64(n + 1), Notice: l.Notice, Iteration: labIteration(m), Turn: labTurn(m),
+		Costs: LabCosts(l.Costs, m), Seed: uint64(n + 1), Notice: l.Notice, Iteration: labIteration(m), Operator: labOperator(m), Turn: labTurn(m),
 	}
 	if len(c.Runs) > 0 {
 		r := c.Runs[n%len(c.Runs)]
 		// With its seed random durations are those that the recorded tasks had.
-		o.Tick, o.Others, o.Seed = sim.Duration(max(0, r.Window.TickNS)), r.Others, r.Manifest.Seed
+		o.Tick, o.Others, o.Tasks, o.Seed = labTick(r), r.Others, r.Tasks, r.Manifest.Seed
 	} else {
 		o.Threads = LabThreads(m)
 		o.Tick = sim.Duration(n) * tickPeriod / 2 % tickPeriod

@@ -59,3 +59,24 @@ func labIteration(m *fidelity.Manifest) sim.Duration {
 	}
 	return iteration * sim.Duration(m.CPUs)
 }
+
+// labTick is the time from T0 to the first tick of a recorded run. The lab has T0 at a whole multiple of 100 us after a tick; what is
+// above one is the way from the interrupt to where ticks are noted.
+func labTick(r *fidelity.Run) sim.Duration {
+	tick := sim.Duration(max(0, r.Window.TickNS))
+	if r.Manifest.Tools["guest"] != "" {
+		tick -= tick % (100 * sim.Microsecond)
+	}
+	return tick
+}
+
+// operatorDelay is what the thread that does the timeline needs from the time of an action until it does it: its wakeup, the switch,
+// which comes 11 to 13 us after that time, and the call.
+const operatorDelay = 15 * sim.Microsecond
+
+func labOperator(m *fidelity.Manifest) sim.Duration {
+	if m.Tools["guest"] == "" {
+		return 0
+	}
+	return operatorDelay
+}

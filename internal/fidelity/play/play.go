@@ -39,11 +39,15 @@ type Options struct {
 	Seed uint64
 	// Iteration is what an iteration of a phase costs a task besides its events.
 	Iteration sim.Duration
+	// Operator is how long after its time an action of the timeline is done.
+	Operator sim.Duration
 	// Turn is sim.Config.Turn: CPUs execute in turns of at most that time.
 	Turn sim.Duration
 	// Threads are the kernel's own; Others those of a recorded run, which are woken when they were then.
 	Threads []Thread
 	Others  []fidelity.Other
+	// Tasks are those of a recorded run: before T0 they do what they did then.
+	Tasks []fidelity.Task
 	// Stream asks for the callbacks. SnapshotAt, above 0, is the number of the callback, from 1, at which Result.Snapshot is taken.
 	Stream     bool
 	SnapshotAt int
@@ -55,7 +59,9 @@ const settle = 400 * sim.Millisecond
 
 // Result is what a run gave.
 type Result struct {
-	Run    *fidelity.Run
+	Run *fidelity.Run
+	// Events are those that Run was measured from.
+	Events []fidelity.Event
 	Stream *fidelity.Stream // nil unless asked for, or if no policy was in charge
 	Report *reports.Report  // of the whole run, the time before T0 included
 	// Snapshot is how things stood at the callback that was asked for.
@@ -75,7 +81,8 @@ func Run(o Options) (*Result, error) {
 	t0 := sim.Time(settle - o.Tick%tickPeriod)
 	p := &player{t0: t0, snapshotAt: o.SnapshotAt}
 	r := runner.Options{
-		Scheduler: o.Scheduler, Workload: w, Topo: tp, Duration: o.Length, Settle: sim.Duration(t0), ByClock: true, Iteration: o.Iteration, Seed: o.Seed, Kernel: o.Kernel,
+		Scheduler: o.Scheduler, Workload: w, Topo: tp, Duration: o.Length, Settle: sim.Duration(t0), ByClock: true, Iteration: o.Iteration,
+		Before: before(o.Tasks, t0, o.Costs), Operator: o.Operator, Seed: o.Seed, Kernel: o.Kernel,
 		Members: o.Members, Globals: o.Globals, Costs: o.Costs, Turn: o.Turn, Sink: p, Notice: o.Notice,
 		Setup: func(m *sim.Machine) error {
 			p.m = m
@@ -99,7 +106,7 @@ func Run(o Options) (*Result, error) {
 			run.Others[i].Name = t.Comm
 		}
 	}
-	out := &Result{Run: run, Report: res.Report, Snapshot: p.snapshot}
+	out := &Result{Run: run, Events: p.events, Report: res.Report, Snapshot: p.snapshot}
 	if p.stream != nil && p.tapped {
 		p.stream.Until = run.Window.LengthNS
 		for _, t := range run.Tasks {

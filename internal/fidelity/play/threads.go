@@ -2,10 +2,12 @@ package play
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/schedsim/schedsim/internal/fidelity"
 	"github.com/schedsim/schedsim/sim"
+	"github.com/schedsim/schedsim/workloads"
 )
 
 // Thread is a thread of the kernel that runs now and then, as every machine has some: it sleeps for Every, then until the next
@@ -15,6 +17,9 @@ type Thread struct {
 	Every sim.Duration
 	Run   sim.Duration
 }
+
+// leadTime is how long the lab's tasks are there before T0, at least.
+const leadTime = 300 * sim.Millisecond
 
 // tickPeriod is that of the reference kernel, HZ=250.
 const tickPeriod = 4 * sim.Millisecond
@@ -43,26 +48,51 @@ const softirq = 40 * sim.Microsecond
 
 // atTicks moves wakeups by timers of a jiffy to the tick, whose first after T0 comes at the time tick, and takes from their
 // runs what the machine adds to each: the switch.
-func atTicks(wakes [][2]int64, tick, change sim.Duration) [][2]int64 {
+func atTicks(wakes [][2]int64, tick sim.Duration, costs sim.Costs) [][2]int64 {
 	out := make([][2]int64, len(wakes))
 	for i, w := range wakes {
 		if late := ((sim.Duration(w[0])-tick)%tickPeriod + tickPeriod) % tickPeriod; late < softirq {
 			w[0] -= int64(late)
 		}
 		if w[1] > 0 {
-			w[1] = max(w[1]-int64(change), 1)
+			w[1] = int64(replayRun(w[1], costs))
 		}
 		out[i] = w
 	}
 	return out
 }
 
+// replayRun is how long a thread computes that a recorded one ran for d: less what the machine adds.
+func replayRun(d int64, c sim.Costs) sim.Duration { return max(sim.Duration(d)-c.Switch-c.Block, 1) }
+
+// before tells what the tasks of a recorded run did before T0.
+func before(tasks []fidelity.Task, t0 sim.Time, costs sim.Costs) func(task string, instance int) []workloads.Awake {
+	return func(task string, instance int) []workloads.Awake {
+		i := slices.IndexFunc(tasks, func(t fidelity.Task) bool { return t.Group == task && t.Instance == instance })
+		if i < 0 {
+			return nil
+		}
+		var out []workloads.Awake
+		for _, w := range tasks[i].Before {
+			if at := t0.Add(sim.Duration(w[0])); at > 0 {
+				out = append(out, workloads.Awake{At: at, Run: replayRun(w[1], costs)})
+			}
+		}
+		return out
+	}
+}
+
+// maker is the thread that made the workload's tasks and then operates; makerPrio its priority then. It was there before the first
+// task.
+const (
+	maker     = "operator"
+	makerPrio = 98
+	makerLead = sim.Millisecond
+)
+
 // spawnOthers creates the threads that a recorded run had beside the workload.
 func spawnOthers(m *sim.Machine, list []fidelity.Other, t0 sim.Time, tick sim.Duration) error {
 	for _, o := range list {
-		if len(o.Wakes) == 0 {
-			continue
-		}
 		name := o.Name
 		if name == "" {
 			name = "pid-" + strconv.Itoa(int(o.PID))
@@ -73,7 +103,30 @@ func spawnOthers(m *sim.Machine, list []fidelity.Other, t0 sim.Time, tick sim.Du
 				cpus = append(cpus, sim.CPU(c))
 			}
 		}
-		s := sim.TaskSpec{Comm: name, CPUs: cpus, Behavior: &replayed{wakes: atTicks(o.Wakes, tick, m.Costs().Switch), t0: t0}}
+		list := o.Wakes
+		if name != maker {
+			list = slices.DeleteFunc(slices.Clone(list), func(w [2]int64) bool { return w[0] < 0 })
+		}
+		if len(list) == 0 {
+			continue
+		}
+		wakes := atTicks(list, tick, m.Costs())
+		b := &replayed{wakes: wakes, t0: t0}
+		s := sim.TaskSpec{Comm: name, CPUs: cpus, Nice: o.Nice, Behavior: b}
+		if o.Policy == "SCHED_FIFO" {
+			s.Policy, s.RTPrio = sim.PolicyFIFO, o.RTPrio
+		}
+		if name == maker {
+			s.Policy, s.RTPrio = sim.PolicyFIFO, makerPrio
+			if w := &wakes[0]; w[0] < -int64(leadTime) { // an ordinary task until it has made the others
+				s.Policy, s.RTPrio, b.then = sim.PolicyNormal, 0, &sim.SchedParams{Policy: sim.PolicyFIFO, RTPrio: makerPrio}
+				w[0], w[1] = w[0]-int64(makerLead), w[1]+int64(makerLead)
+			}
+			if _, err := m.Spawn(s); err != nil {
+				return fmt.Errorf("thread %s: %w", name, err)
+			}
+			continue
+		}
 		var cpu int
 		if n, _ := fmt.Sscanf(name, "migration/%d", &cpu); n == 1 && cpu < m.NrCPUs() { // above all others, on its CPU
 			s.Policy, s.RTPrio, s.CPUs = sim.PolicyFIFO, 99, []sim.CPU{sim.CPU(cpu)}
@@ -123,10 +176,16 @@ type replayed struct {
 	wakes [][2]int64
 	t0    sim.Time
 	slept bool
+	then  *sim.SchedParams // from its second run on
+	runs  int
 }
 
 // Next implements sim.Behavior.
 func (t *replayed) Next(_ *sim.Task, now sim.Time) sim.Step {
+	if p := t.then; p != nil && t.runs > 0 {
+		t.then = nil
+		return sim.Step{Kind: sim.StepSetScheduler, Sched: p}
+	}
 	for len(t.wakes) > 0 {
 		w := t.wakes[0]
 		if at := t.t0.Add(sim.Duration(w[0])); !t.slept && now < at {
@@ -135,6 +194,7 @@ func (t *replayed) Next(_ *sim.Task, now sim.Time) sim.Step {
 		}
 		t.wakes, t.slept = t.wakes[1:], false
 		if w[1] > 0 {
+			t.runs++
 			return sim.Step{Kind: sim.StepRun, Dur: sim.Duration(w[1])}
 		}
 	}
