@@ -123,6 +123,7 @@ func (a *Arena) Map(page, n uint32) error {
 	for a.table[a.low/PageSize] != 0 {
 		a.low += PageSize
 	}
+	a.s.changed()
 	return nil
 }
 
@@ -134,6 +135,7 @@ func (a *Arena) Unmap(page, n uint32) {
 		t[i] = 0
 	}
 	a.low = min(a.low, a.start+uint64(page)*PageSize)
+	a.s.changed()
 	b := a.host[uint64(page)*PageSize:][:uint64(n)*PageSize]
 	if n <= 4 {
 		clear(b) // cheaper than a system call

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"unsafe"
 )
 
@@ -33,8 +34,10 @@ type Space struct {
 	host  []byte // the whole reservation
 	below []byte // the page before it
 	limit uint64 // bytes handed out so far
-	free  map[uint64][]uint64
-	at    *host
+	// watchers are told of changes of limit and of Arena.low.
+	watchers []*func()
+	free     map[uint64][]uint64
+	at       *host
 
 	arenas     []*Arena
 	arenaLimit uint64
@@ -78,6 +81,19 @@ func (s *Space) Close() error {
 
 // Limit is the number of bytes from Base that may be accessed.
 func (s *Space) Limit() uint64 { return s.limit }
+
+// Watch has f called each time that Limit, or Arena.Low of an arena, has changed, until stop is called.
+func (s *Space) Watch(f func()) (stop func()) {
+	w := &f
+	s.watchers = append(s.watchers, w)
+	return func() { s.watchers = slices.DeleteFunc(s.watchers, func(o *func()) bool { return o == w }) }
+}
+
+func (s *Space) changed() {
+	for _, f := range s.watchers {
+		(*f)()
+	}
+}
 
 // View returns all accessible bytes: the byte at Base+i is element i. The slice goes stale when Alloc or Close is called;
 // it lets an engine check and access memory without a call.
@@ -136,6 +152,7 @@ func (s *Space) Alloc(size, align uint64) (uint64, []byte, error) {
 		return 0, nil, fmt.Errorf("simulated memory: %d bytes wanted, %d of %d are left", size, uint64(len(s.host))-s.limit, len(s.host))
 	}
 	s.limit = start + c
+	s.changed()
 	return Base + start, s.host[start : start+size : start+size], nil
 }
 

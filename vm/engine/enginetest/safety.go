@@ -114,6 +114,7 @@ func PanicInKfunc(t *testing.T, e engine.Engine) {
 func WorldWith(tb testing.TB, e engine.Engine, p *ir.Program, k abi.Func) *World {
 	w := New(tb, e, Options{}, p)
 	w.Env.Progs[0].Kfuncs = []abi.Func{k}
+	w.Env.Inline.Params = map[string]int{p.Kfuncs[0]: 2}
 	code, err := e.Compile(w.Env)
 	if err != nil {
 		tb.Fatal(err)

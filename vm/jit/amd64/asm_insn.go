@@ -360,10 +360,10 @@ func (a *Asm) ZeroHelpers() {
 // CountHelper adds one.
 func (a *Asm) CountHelper() { a.emit(0x66, 0x0f, 0xfb, 0xc1) } // psubq xmm0, xmm1
 
-// StoreHelpers is [m] = the count.
+// StoreHelpers is the 4 bytes at m = the count.
 func (a *Asm) StoreHelpers(m Mem) {
 	a.emit(0x66)
-	a.opRM(W32, []byte{0x0f, 0xd6}, 0, m, false) // movq m, xmm0
+	a.opRM(W32, []byte{0x0f, 0x7e}, 0, m, false) // movd m, xmm0
 }
 
 // LoadX is the low half of XMM register x = 8 bytes at m; the upper half becomes zero.

@@ -101,7 +101,7 @@ func TestEncoding(t *testing.T) {
 		{"int3", func(a *Asm) { a.Trap() }, "cc"},
 		{"pxor xmm0, xmm0; pcmpeqd xmm1, xmm1", func(a *Asm) { a.ZeroHelpers() }, "660fefc0660f76c9"},
 		{"psubq xmm0, xmm1", func(a *Asm) { a.CountHelper() }, "660ffbc1"},
-		{"movq qword ptr [r10 + 64], xmm0", func(a *Asm) { a.StoreHelpers(At(R10, 64)) }, "66410fd64240"},
+		{"movd dword ptr [r10 + 64], xmm0", func(a *Asm) { a.StoreHelpers(At(R10, 64)) }, "66410f7e4240"},
 		{"jmp r11", func(a *Asm) { a.JmpR(R11) }, "41ffe3"},
 		{"jmp rax", func(a *Asm) { a.JmpR(RAX) }, "ffe0"},
 		{"jmp qword ptr [r12 + r10 + 64]", func(a *Asm) { a.JmpM(AtIndex(R12, R10, 64)) }, "43ff641440"},

@@ -1,6 +1,8 @@
 package amd64
 
 import (
+	"slices"
+
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
@@ -30,7 +32,7 @@ type lowering struct {
 	sites    []native.Site
 
 	// The common ends of all programs; see runtime.
-	done, call, leave, yield Label
+	done, leave, yield Label
 
 	// The program being lowered.
 	number  int
@@ -61,6 +63,8 @@ type lowering struct {
 	known     *flow.Sub
 	subNumber int         // its number in the set
 	known0    []*flow.Sub // those of the program, by number of the subprogram
+	volatile  bool        // the program reads a word that a call makes stale
+	plain     plain
 }
 
 // lower compiles all programs of env for a context in the given slot. CallReg leaves the number of a helper in number.
@@ -106,9 +110,9 @@ func (l *lowering) subAt(addr uint64) (at int32, ok bool) {
 
 // later puts code behind the program, which belongs to the subprogram that is being lowered now.
 func (l *lowering) later(f func()) {
-	known, saved, called, loops, leaf, at := l.known, l.saved, l.called, l.loops, l.leaf, l.at
+	known, saved, called, loops, leaf, plain, at := l.known, l.saved, l.called, l.loops, l.leaf, l.plain, l.at
 	l.stubs = append(l.stubs, func() {
-		l.known, l.saved, l.called, l.loops, l.leaf = known, saved, called, loops, leaf
+		l.known, l.saved, l.called, l.loops, l.leaf, l.plain = known, saved, called, loops, leaf, plain
 		l.mark(at)
 		f()
 	})
@@ -154,12 +158,14 @@ func (l *lowering) program(number int, p *engine.Prog) {
 			l.analyses = append(l.analyses, l.set.Analyze(p.Code, s, l.callees || called[s.Start]))
 		}
 	}
-	l.known0 = l.analyses[l.subNumber:]
+	l.known0 = l.analyses[l.subNumber : l.subNumber+len(p.Code.Subs)]
+	l.volatile = slices.ContainsFunc(l.known0, (*flow.Sub).Volatile)
 	for i := range p.Code.Subs {
 		s := &p.Code.Subs[i]
 		l.called, l.leaf = l.callees || called[s.Start], leaf{}
 		if i == 0 {
 			l.leaf = l.leafOf()
+			l.plain = l.plainOf()
 		}
 		l.sub(s)
 	}
@@ -285,6 +291,14 @@ func (l *lowering) prologue(s *ir.Sub) {
 func (l *lowering) start1() {
 	a := l.a
 	a.Bind(l.thunk)
+	l.fromGo()
+	switch {
+	case !l.leaf.is:
+		l.takeStack()
+	case l.leaf.frame:
+		a.MovToX(xBP, RBP)
+		a.Load(8, RBP, l.field(native.OffFP))
+	}
 	for r := ir.Reg(0); r <= 9; r++ {
 		switch {
 		case !l.known.Reads(r):
@@ -294,15 +308,11 @@ func (l *lowering) start1() {
 			a.Zero(hostReg[r])
 		}
 	}
-	if !l.leaf.is || l.leaf.counts {
-		a.ZeroHelpers()
-	}
 	switch {
-	case !l.leaf.is:
-		l.takeStack()
-	case l.leaf.frame:
-		a.MovToX(3, RBP)
-		a.Load(8, RBP, l.field(native.OffFP))
+	case l.plain.countless:
+		a.StoreImm(4, l.field(native.OffCalls), 0)
+	case !l.leaf.is || l.leaf.counts:
+		a.ZeroHelpers()
 	}
 	if l.called {
 		a.LeaLabel(regT1, l.done)
@@ -319,7 +329,7 @@ func (l *lowering) epilogue() {
 		l.doneLeaf()
 		return
 	case !l.called:
-		a.Jmp(l.done) // which leaves the private stack as a whole
+		l.leaveBy(l.done) // which leaves the private stack as a whole
 		return
 	}
 	if l.loops {
@@ -357,7 +367,7 @@ func (l *lowering) fault(i int32, kind int32) Label { return l.faultAfter(i, kin
 // faultAfter is fault with n instructions still to count.
 func (l *lowering) faultAfter(i int32, kind, n int32) Label {
 	a, label := l.a, l.a.NewLabel()
-	code := (l.base+i)<<native.ExitBits | kind
+	code := ^((l.base+i)<<native.ExitBits | kind)
 	l.later(func() {
 		a.Bind(label)
 		l.subtract(n)
@@ -365,7 +375,7 @@ func (l *lowering) faultAfter(i int32, kind, n int32) Label {
 			l.takeStack()
 		}
 		a.MovRI(regT1, int64(code))
-		a.Jmp(l.leave)
+		l.leaveBy(l.leave)
 	})
 	return label
 }

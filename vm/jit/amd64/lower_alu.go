@@ -11,6 +11,9 @@ import (
 // address has an index. Instructions that want the value of R10 make it.
 var hostReg = [11]Reg{RAX, RDI, RSI, RDX, RCX, R8, RBX, R13, R14, R15, RBP}
 
+// args are those of R1-R5.
+var args = hostReg[1:6]
+
 // The registers that have no BPF register.
 const (
 	regBias = R12 // host address of simulated address 0

@@ -276,16 +276,78 @@ func (l *lowering) addresses() {
 // callHost leaves for Go, which calls fn and comes back. What the program wants back stays on the private stack, so that
 // another program can run below.
 func (l *lowering) callHost(i int32, fn abi.Func) {
-	a, back := l.a, l.a.NewLabel()
-	n := int64(len(l.sites))
-	l.sites = append(l.sites, native.Site{Fn: fn, Insn: l.base + i})
-	keep := l.push(i, func(ir.Reg) bool { return true })
+	a, back, in := l.a, l.a.NewLabel(), &l.prog.Code.Insns[i]
+	l.sites = append(l.sites, native.Site{Fn: fn, Insn: l.base + i, Keeps: -1})
+	site := &l.sites[len(l.sites)-1]
+	var kept []Reg
+	if l.called {
+		kept = l.push(i, func(ir.Reg) bool { return true })
+		a.Store(8, l.field(native.OffSP), RSP)
+		a.Store(8, l.field(native.OffCallFP), RBP)
+	} else {
+		// Where the private stack of a program ends is known. What is kept lies behind: signals have a stack of their own.
+		site.Keeps = 0
+		if l.loops {
+			site.Keeps += 8
+		}
+		kept = l.kept(i, func(ir.Reg) bool { return true })
+		for k, r := range kept {
+			a.Store(8, At(RSP, int32(-8*(k+1))), r)
+		}
+		site.Keeps += int32(8 * len(kept))
+	}
+	for k, r := range args[:l.set.Params(l.prog.Code, in)] {
+		a.Store(8, l.field(native.OffArgs+int32(8*k)), r)
+	}
 	a.LeaLabel(regT1, back)
-	a.MovRI(regT2, n<<native.ExitBits|native.ExitCall)
-	a.Jmp(l.call)
+	a.Store(8, l.field(native.OffBack), regT1)
+	a.StoreImm(4, l.field(native.OffExit), int32(len(l.sites))*native.ExitCall)
+	a.Store(8, l.field(native.OffLeft), regLeft)
+	if !l.plain.countless {
+		a.StoreHelpers(l.field(native.OffCalls))
+	}
+	if l.volatile {
+		a.StoreImm(8, l.field(native.OffFresh), 0)
+	}
+	if !l.plain.frameless {
+		a.MovFromX(RBP, xBP)
+	}
+	a.MovFromX(RSP, xSP)
+	a.Ret()
+
 	a.Bind(back)
-	l.pop(keep)
-	if in := &l.prog.Code.Insns[i]; l.called && in.Op == ir.CallHelper && in.Imm == l.tailCall {
+	a.MovToX(xSP, RSP)
+	if !l.plain.frameless {
+		a.MovToX(xBP, RBP)
+	}
+	l.fromGo()
+	if l.called {
+		a.Load(8, RBP, At(RAX, native.OffCallFP))
+		a.Load(8, RSP, At(RAX, native.OffSP))
+	} else {
+		if !l.plain.frameless {
+			a.Load(8, RBP, At(RAX, native.OffFP))
+		}
+		a.Load(8, RSP, At(RAX, native.OffBase))
+		if l.loops {
+			a.Lea(W64, RSP, At(RSP, -8))
+		}
+	}
+	tail := l.called && in.Op == ir.CallHelper && in.Imm == l.tailCall
+	if l.known.Live(i, 0) || tail {
+		a.Load(8, RAX, At(RAX, native.OffR0))
+	}
+	if !l.plain.countless {
+		a.ZeroHelpers()
+	}
+	if l.called {
+		l.pop(kept)
+	} else {
+		for k, r := range kept {
+			a.Load(8, r, At(RSP, int32(-8*(k+1))))
+		}
+	}
+	if tail {
 		l.leaveNow()
 	}
 	l.zeroArgs(i)
@@ -306,14 +368,22 @@ func (l *lowering) leaveNow() {
 	})
 }
 
-// push saves those of R6-R9 that are lost and whose values are needed after instruction i, and returns them.
-func (l *lowering) push(i int32, lost func(ir.Reg) bool) (kept []Reg) {
+// kept are those of R6-R9 that are lost and whose values are needed after instruction i.
+func (l *lowering) kept(i int32, lost func(ir.Reg) bool) (kept []Reg) {
 	for r := ir.Reg(6); r <= 9; r++ {
 		// A subprogram gives those that it does not write back as it got them.
 		if lost(r) && (l.known.Live(i, r) || l.called && !slices.Contains(l.saved, hostReg[r])) {
 			kept = append(kept, hostReg[r])
-			l.a.Push(hostReg[r])
 		}
+	}
+	return kept
+}
+
+// push saves those that are kept and returns them.
+func (l *lowering) push(i int32, lost func(ir.Reg) bool) []Reg {
+	kept := l.kept(i, lost)
+	for _, r := range kept {
+		l.a.Push(r)
 	}
 	return kept
 }
@@ -329,16 +399,25 @@ func (l *lowering) pop(kept []Reg) {
 // when the slice of the budget is used up: Go makes a fault of it or comes back. All instructions are counted.
 func (l *lowering) exhausted(i int32, to Label) Label {
 	a, label := l.a, l.a.NewLabel()
-	code := (l.base+i)<<native.ExitBits | native.ExitBudget
+	code := ^((l.base+i)<<native.ExitBits | native.ExitBudget)
 	l.later(func() {
 		a.Bind(label)
-		if !l.leaf.is {
+		back := a.NewLabel()
+		switch {
+		case l.plain.frameless:
+			a.MovRI(regT1, int64(code))
+			a.LeaLabel(regT2, back)
+			l.leaveBy(l.yield)
+			a.Bind(back)
+			a.MovFromX(RBP, xBP)
+			a.Jmp(to)
+			return
+		case !l.leaf.is:
 			a.MovRI(regT1, int64(code))
 			a.LeaLabel(regT2, to)
-			a.Jmp(l.yield)
+			l.leaveBy(l.yield)
 			return
 		}
-		back := a.NewLabel()
 		l.takeStack()
 		a.MovRI(regT1, int64(code))
 		a.LeaLabel(regT2, back)
@@ -357,11 +436,13 @@ func (l *lowering) exhausted(i int32, to Label) Label {
 // right.
 func (l *lowering) runtime() (entry, again int32) {
 	a := l.a
-	l.done, l.call, l.leave, l.yield = a.NewLabel(), a.NewLabel(), a.NewLabel(), a.NewLabel()
-	args := [5]Reg{RDI, RSI, RDX, RCX, R8}
+	l.done, l.leave, l.yield = a.NewLabel(), a.NewLabel(), a.NewLabel()
 
 	// A new activation of the subprogram at context.value.
 	entry = a.Pos()
+	l.leaf, l.plain = leaf{}, plain{}
+	l.fromGo()
+	l.takeStack()
 	for i, r := range args {
 		a.Load(8, r, l.field(native.OffArgs+8*int32(i)))
 	}
@@ -369,8 +450,6 @@ func (l *lowering) runtime() (entry, again int32) {
 		a.Zero(r)
 	}
 	a.ZeroHelpers()
-	l.leaf = leaf{}
-	l.takeStack()
 	a.LeaLabel(regT1, l.done)
 	a.Push(regT1)
 	a.JmpM(l.field(native.OffValue))
@@ -381,22 +460,7 @@ func (l *lowering) runtime() (entry, again int32) {
 	a.Store(8, At(regT2, native.OffR0), RAX)
 	a.Store(8, At(regT2, native.OffLeft), regLeft)
 	a.StoreHelpers(At(regT2, native.OffCalls))
-	a.StoreImm(8, At(regT2, native.OffExit), native.ExitDone)
-	l.toGo()
-
-	// A call: regT1 is where to come back to, regT2 the reason. The arguments lie on the top of the private stack. Go comes
-	// back by resume, in assembly.
-	a.Bind(l.call)
-	a.Push(regT1)
-	a.Push(RBP)
-	for i := len(args) - 1; i >= 0; i-- {
-		a.Push(args[i])
-	}
-	a.Lea(W64, regT1, l.field(0))
-	a.Store(8, At(regT1, native.OffExit), regT2)
-	a.Store(8, At(regT1, native.OffLeft), regLeft)
-	a.StoreHelpers(At(regT1, native.OffCalls))
-	a.Store(8, At(regT1, native.OffSP), RSP)
+	a.StoreImm(4, At(regT2, native.OffExit), native.ExitDone)
 	l.toGo()
 
 	// The end of a slice: regT1 is the reason, regT2 where to go on.
@@ -406,12 +470,13 @@ func (l *lowering) runtime() (entry, again int32) {
 		a.Push(r)
 	}
 	a.Lea(W64, regT2, l.field(0))
-	a.Store(8, At(regT2, native.OffExit), regT1)
+	a.Store(4, At(regT2, native.OffExit), regT1)
 	a.Store(8, At(regT2, native.OffLeft), regLeft)
 	a.StoreHelpers(At(regT2, native.OffCalls))
 	a.Store(8, At(regT2, native.OffSP), RSP)
 	l.toGo()
 	again = a.Pos()
+	l.fromGo()
 	l.takeStack()
 	for i := len(all) - 1; i >= 0; i-- {
 		a.Pop(all[i])
@@ -421,7 +486,7 @@ func (l *lowering) runtime() (entry, again int32) {
 
 	// A fault: regT1 is the reason, regT2 the detail.
 	a.Bind(l.leave)
-	a.Store(8, l.field(native.OffExit), regT1)
+	a.Store(4, l.field(native.OffExit), regT1)
 	a.Store(8, l.field(native.OffLeft), regLeft)
 	a.Store(8, l.field(native.OffValue), regT2)
 	a.Store(8, l.field(native.OffFaultFP), RBP)
@@ -430,9 +495,22 @@ func (l *lowering) runtime() (entry, again int32) {
 	return entry, again
 }
 
-// toGo returns to Go, whose stack and frame pointer takeStack and resume have left in X2 and X3.
+// The XMM registers in which Go's stack pointer and frame pointer are kept while machine code uses those: in memory each way
+// back would wait for the store.
+const (
+	xSP = 2
+	xBP = 3
+)
+
+// fromGo begins what Go enters, with the context in rax.
+func (l *lowering) fromGo() {
+	l.a.Load(8, regBias, At(RAX, native.OffBias))
+	l.a.Load(8, regLeft, At(RAX, native.OffLeft))
+}
+
+// toGo returns to Go.
 func (l *lowering) toGo() {
-	l.a.MovFromX(RSP, 2)
-	l.a.MovFromX(RBP, 3)
+	l.a.MovFromX(RBP, xBP)
+	l.a.MovFromX(RSP, xSP)
 	l.a.Ret()
 }

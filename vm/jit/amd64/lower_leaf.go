@@ -41,12 +41,49 @@ func (l *lowering) leafOf() (f leaf) {
 	return f
 }
 
+// plain says what a program does without that is a single function and no leaf, so that its calls of Go cost less. It is false for
+// all others.
+type plain struct {
+	frameless bool // it has no use for R10, so that rbp is Go's all the time
+	countless bool // it does no function's work in place: none is counted, and Calls of the context stays 0
+}
+
+// plainOf tells what the program being lowered does without.
+func (l *lowering) plainOf() plain {
+	p := l.prog.Code
+	if l.leaf.is || l.called || len(p.Subs) > 1 {
+		return plain{}
+	}
+	f := plain{true, true}
+	for i := range p.Insns {
+		in := &p.Insns[i]
+		if in.Dst == 10 || in.Src == 10 {
+			f.frameless = false
+		}
+		if _, inPlace := l.known0[0].InPlace(int32(i)); inPlace || in.Op == ir.CallReg {
+			f.countless = false
+		}
+	}
+	return f
+}
+
+// leaveBy goes to one of the common ends of all programs, with what they expect.
+func (l *lowering) leaveBy(end Label) {
+	if l.plain.frameless {
+		l.a.MovToX(xBP, RBP)
+	}
+	if l.plain.countless {
+		l.a.ZeroHelpers()
+	}
+	l.a.Jmp(end)
+}
+
 // takeStack goes to the private stack, leaving the goroutine's.
 func (l *lowering) takeStack() {
 	a := l.a
-	a.MovToX(2, RSP)
-	if !l.leaf.is || !l.leaf.frame {
-		a.MovToX(3, RBP)
+	a.MovToX(xSP, RSP)
+	if !l.leaf.frame && !l.plain.frameless {
+		a.MovToX(xBP, RBP)
 		a.Load(8, RBP, l.field(native.OffFP))
 	}
 	if l.leaf.is && !l.leaf.counts {
@@ -57,9 +94,9 @@ func (l *lowering) takeStack() {
 
 // leaveStack goes back from the private stack to the straight way of a leaf.
 func (l *lowering) leaveStack() {
-	l.a.MovFromX(RSP, 2)
+	l.a.MovFromX(RSP, xSP)
 	if !l.leaf.frame {
-		l.a.MovFromX(RBP, 3)
+		l.a.MovFromX(RBP, xBP)
 	}
 }
 
@@ -77,12 +114,12 @@ func (l *lowering) doneLeaf() {
 	a.Store(8, At(regT2, native.OffLeft), regLeft)
 	if l.leaf.counts {
 		a.StoreHelpers(At(regT2, native.OffCalls))
-	} else {
-		a.StoreImm(8, At(regT2, native.OffCalls), 0)
+		a.StoreImm(4, At(regT2, native.OffExit), native.ExitDone)
+	} else { // and no calls
+		a.StoreImm(8, At(regT2, native.OffExit), native.ExitDone)
 	}
-	a.StoreImm(8, At(regT2, native.OffExit), native.ExitDone)
 	if l.leaf.frame {
-		a.MovFromX(RBP, 3)
+		a.MovFromX(RBP, xBP)
 	}
 	a.Ret()
 }

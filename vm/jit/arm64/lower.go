@@ -85,7 +85,7 @@ func lower(env *engine.Env, far bool, number *uint64) (native.Unit, error) {
 func (l *lowering) pass(env *engine.Env) native.Unit {
 	l.sites, l.base, l.subNumber = nil, 0, 0
 	u := native.Unit{}
-	u.Entry, u.Resume, u.Again = l.runtime()
+	u.Entry, u.Again = l.runtime()
 	for i := range env.Progs {
 		p := &env.Progs[i]
 		l.program(i, p)
@@ -334,7 +334,7 @@ func (l *lowering) fault(i int32, kind uint64) Label { return l.faultAfter(i, ki
 // faultAfter is fault with n instructions still to count.
 func (l *lowering) faultAfter(i int32, kind uint64, n int32) Label {
 	a, label := l.a, l.a.NewLabel()
-	code := uint64(l.base+i)<<native.ExitBits | kind
+	code := ^(uint64(l.base+i)<<native.ExitBits | kind)
 	l.later(func() {
 		a.Bind(label)
 		l.subtract(n, false)
@@ -348,7 +348,7 @@ func (l *lowering) faultAfter(i int32, kind uint64, n int32) Label {
 // up; if it is only a slice, the program goes on at next.
 func (l *lowering) budget(i int32, next Label) Label {
 	a, label := l.a, l.a.NewLabel()
-	code := uint64(l.base+i)<<native.ExitBits | native.ExitBudget
+	code := ^(uint64(l.base+i)<<native.ExitBits | native.ExitBudget)
 	l.later(func() {
 		a.Bind(label)
 		a.Adr(regT1, next)

@@ -256,10 +256,10 @@ func (l *lowering) addresses() {
 // callHost leaves for Go, which calls fn and comes back.
 func (l *lowering) callHost(i int32, fn abi.Func) {
 	a, back := l.a, l.a.NewLabel()
-	n := uint64(len(l.sites))
-	l.sites = append(l.sites, native.Site{Fn: fn, Insn: l.base + i})
+	l.sites = append(l.sites, native.Site{Fn: fn, Insn: l.base + i, Keeps: -1})
+	n := uint64(len(l.sites)) * uint64(native.ExitCall)
 	a.Adr(regT1, back)
-	a.MovRI(regT2, n<<native.ExitBits|native.ExitCall)
+	a.MovRI(regT2, n)
 	a.B(l.call)
 	a.Bind(back)
 	if in := &l.prog.Code.Insns[i]; l.called && in.Op == ir.CallHelper && in.Imm == l.tailCall {
@@ -273,10 +273,9 @@ func (l *lowering) callHost(i int32, fn abi.Func) {
 	}
 }
 
-// What a call of Go puts on the private stack: the arguments, R10, R9 to R6, and where to go on.
+// What a call of Go puts on the private stack: R10, R9 to R6, and where to go on.
 const (
-	callFP    = native.CallFP
-	callSaved = callFP + 8
+	callSaved = 8
 	callBack  = callSaved + 4*8
 	callSize  = callBack + 8
 )
@@ -285,7 +284,7 @@ const (
 const spentSize = 12 * 8
 
 // runtime emits what all programs of a set share and returns the offsets where Go enters. It enters with regContext alone.
-func (l *lowering) runtime() (entry, resume, again int32) {
+func (l *lowering) runtime() (entry, again int32) {
 	a := l.a
 	l.done, l.call, l.leave, l.spent = a.NewLabel(), a.NewLabel(), a.NewLabel(), a.NewLabel()
 	fp, r0 := hostReg[10], hostReg[0]
@@ -306,10 +305,11 @@ func (l *lowering) runtime() (entry, resume, again int32) {
 	a.Br(regT2)
 
 	// After a call, with context.r0: what the call put on the stack comes back, and R1 to R5 become zero.
-	resume = a.Pos()
+	resume := a.NewLabel()
+	a.Bind(resume)
 	a.Load(8, regStack, field(native.OffSP))
 	a.Load(8, r0, field(native.OffR0))
-	a.LoadPair(fp, hostReg[9], regStack, callFP)
+	a.LoadPair(fp, hostReg[9], regStack, 0)
 	l.constants()
 	a.LoadPair(hostReg[8], hostReg[7], regStack, callSaved+8)
 	a.LoadPair(hostReg[6], regT1, regStack, callSaved+24)
@@ -333,20 +333,25 @@ func (l *lowering) runtime() (entry, resume, again int32) {
 	// The end of an activation.
 	a.Bind(l.done)
 	a.Store(8, field(native.OffR0), r0)
-	a.Store(8, field(native.OffExit), XZR)
+	a.Store(4, field(native.OffExit), XZR)
 	l.toGo()
 
 	// A call: regT1 is where to come back to, regT2 the reason. The private stack keeps what the program wants back, so
 	// that another program can run below; the arguments lie on its top.
 	a.Bind(l.call)
-	a.PushPair(regStack, callSize, hostReg[1], hostReg[2])
-	a.StorePair(regStack, 16, hostReg[3], hostReg[4])
-	a.StorePair(regStack, 32, hostReg[5], fp)
-	a.StorePair(regStack, callSaved, hostReg[9], hostReg[8])
-	a.StorePair(regStack, callSaved+16, hostReg[7], hostReg[6])
+	a.StorePair(regContext, native.OffArgs, hostReg[1], hostReg[2])
+	a.StorePair(regContext, native.OffArgs+16, hostReg[3], hostReg[4])
+	a.Store(8, field(native.OffArgs+32), hostReg[5])
+	a.PushPair(regStack, callSize, fp, hostReg[9])
+	a.StorePair(regStack, callSaved+8, hostReg[8], hostReg[7])
+	a.Store(8, At(regStack, callSaved+24), hostReg[6])
+	a.Store(8, field(native.OffCallFP), fp)
 	a.Store(8, At(regStack, callBack), regT1)
 	a.Store(8, field(native.OffSP), regStack)
-	a.Store(8, field(native.OffExit), regT2)
+	a.Adr(regT1, resume)
+	a.Store(8, field(native.OffBack), regT1)
+	a.Store(8, field(native.OffFresh), XZR)
+	a.Store(4, field(native.OffExit), regT2)
 	l.toGo()
 
 	// A slice of the budget is used up: regT1 is where to go on, regT2 the reason.
@@ -357,16 +362,16 @@ func (l *lowering) runtime() (entry, resume, again int32) {
 	}
 	a.StorePair(regStack, spentSize-16, fp, regT1)
 	a.Store(8, field(native.OffSP), regStack)
-	a.Store(8, field(native.OffExit), regT2)
+	a.Store(4, field(native.OffExit), regT2)
 	l.toGo()
 
 	// A fault: regT1 is the detail, regT2 the reason.
 	a.Bind(l.leave)
-	a.Store(8, field(native.OffExit), regT2)
+	a.Store(4, field(native.OffExit), regT2)
 	a.Store(8, field(native.OffValue), regT1)
 	a.Store(8, field(native.OffFaultFP), fp)
 	l.toGo()
-	return entry, resume, again
+	return entry, again
 }
 
 // begin begins an activation but for its arguments.
@@ -392,6 +397,6 @@ func (l *lowering) constants() {
 // toGo returns to Go.
 func (l *lowering) toGo() {
 	l.a.Store(8, At(regContext, native.OffLeft), regLeft)
-	l.a.Store(8, At(regContext, native.OffCalls), regInlined)
+	l.a.Store(4, At(regContext, native.OffCalls), regInlined)
 	l.a.Ret()
 }

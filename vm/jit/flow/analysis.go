@@ -22,6 +22,8 @@ type Sub struct {
 	reads map[int32]uint16
 	// inPlace are the calls that need not leave machine code, with the word that they ask for.
 	inPlace map[int32]*abi.Word
+	// volatile: one of these words is.
+	volatile bool
 }
 
 // After widenPasses passes over a subprogram, facts about accessible bytes no longer survive changes at loop heads, so that
@@ -81,6 +83,9 @@ func (an *Sub) InPlace(i int32) (w *abi.Word, ok bool) {
 	w, ok = an.inPlace[i]
 	return w, ok
 }
+
+// Volatile tells whether the subprogram may read in machine code a word that is volatile.
+func (an *Sub) Volatile() bool { return an.volatile }
 
 // Start is the first instruction of the subprogram.
 func (an *Sub) Start() int32 { return an.start }
@@ -167,6 +172,7 @@ func (an *Sub) calls(p *ir.Program) {
 			an.reads[i] = an.set.reads(&f, p, in)
 			if w, ok := an.set.inPlace(&f, p, in); ok {
 				an.inPlace[i] = w
+				an.volatile = an.volatile || w != nil && w.Volatile
 			}
 		}
 		if in.Op.IsJump() {

@@ -158,7 +158,7 @@ func (s *Set) IsCPUID(in *ir.Insn) bool {
 
 // reads are the registers, as bits, whose values matter to the call in of a helper or kfunc, when f holds before it.
 func (s *Set) reads(f *Facts, p *ir.Program, in *ir.Insn) uint16 {
-	const r1, r2, r3, r4, all = 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1<<6 - 2
+	const r2, r3, r4 = 1 << 2, 1 << 3, 1 << 4
 	// The key of a lookup need not be looked for where it is known to be.
 	key := func(size int) uint16 {
 		if place, _ := s.PlaceOf(f, 2, 0, size); place == Frame || place == Fixed {
@@ -188,12 +188,7 @@ func (s *Set) reads(f *Facts, p *ir.Program, in *ir.Insn) uint16 {
 	if t := s.CodeOf(p, in); t != nil {
 		return codeReads(t)
 	}
-	if in.Op == ir.CallKfunc {
-		if n, ok := s.inline.Params[p.Kfuncs[in.Imm]]; ok {
-			return 1<<(n+1) - 2
-		}
-	}
-	return all
+	return 1<<(s.Params(p, in)+1) - 2
 }
 
 // inPlace tells whether the call in need not leave machine code, and which word it reads.
@@ -205,6 +200,16 @@ func (s *Set) inPlace(f *Facts, p *ir.Program, in *ir.Insn) (w *abi.Word, ok boo
 		return t.Word, true
 	}
 	return nil, false
+}
+
+// Params is how many of R1-R5 the function looks at that in, an instruction of p, calls.
+func (s *Set) Params(p *ir.Program, in *ir.Insn) int {
+	if in.Op == ir.CallKfunc {
+		if n, ok := s.inline.Params[p.Kfuncs[in.Imm]]; ok {
+			return n
+		}
+	}
+	return len(abi.Args{})
 }
 
 // codeReads are the arguments that t reads.

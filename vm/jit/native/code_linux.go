@@ -37,7 +37,7 @@ type Options struct {
 const sliceInsns = 200_000
 
 // bytesPerFrame is the room on the private stack for one BPF frame: a return address, four registers and a counter of its
-// own, what a loop around a callback keeps (eight words), and what a call to Go (11 words) and a new activation (one) put
+// own, what a loop around a callback keeps (eight words), and what a call to Go (six words) and a new activation (one) put
 // there. The end of a slice takes 12 words instead.
 const bytesPerFrame = 8 * 28
 
@@ -67,8 +67,8 @@ func Compile(env *engine.Env, o Options) (*Code, error) {
 		}
 		insns += len(env.Progs[i].Code.Insns)
 	}
-	if insns >= math.MaxInt32>>ExitBits {
-		return nil, fmt.Errorf("%d instructions in a set, at most %d are possible", insns, math.MaxInt32>>ExitBits)
+	if most := math.MaxInt32/int(ExitCall) - 1; insns > most {
+		return nil, fmt.Errorf("%d instructions in a set, at most %d are possible", insns, most)
 	}
 	if env.StackSize > 1<<30 {
 		return nil, fmt.Errorf("stack region of %d bytes, at most %d are possible", env.StackSize, 1<<30)
@@ -87,7 +87,6 @@ func Compile(env *engine.Env, o Options) (*Code, error) {
 		c.hosted = uint64(bias)
 	}
 	c.first = min(int64(c.budget), c.slice)
-	c.later = int64(c.budget) - c.first
 	c.cramped = c.top-c.low < engine.FrameSize
 	u, err := o.Lower(env, slot, &x.value)
 	if err == nil {
@@ -103,22 +102,27 @@ func Compile(env *engine.Env, o Options) (*Code, error) {
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	c.progs, c.sites, c.words = u.Progs, u.Sites, u.Words
+	c.progs, c.words = u.Progs, u.Words
 	at := address(c.text)
+	c.sites = make([]site, 1, 1+len(u.Sites))
+	for _, s := range u.Sites {
+		c.sites = append(c.sites, site{s.Fn, s.Insn, s.Keeps})
+	}
 	c.textAt, c.entryAt, c.againAt = at, at+uintptr(u.Entry), at+uintptr(u.Again)
 	// Safety: the address stays inside of the mapping, so that it is nothing of the garbage collector's.
 	stackEnd := unsafe.Add(unsafe.Pointer(unsafe.SliceData(c.stack)), len(c.stack)-64)
-	*x = context{used: 1, base: stackEnd, fp: env.StackTop + c.hosted, bias: bias, host: host, resume: at + uintptr(u.Resume),
-		callLow: c.callLow(env.StackTop, 0)}
+	*x = context{used: 1, base: stackEnd, fp: env.StackTop + c.hosted, bias: bias, host: host,
+		sites: unsafe.Pointer(unsafe.SliceData(c.sites)), callLow: c.callLow(env.StackTop, 0)}
 	for i := range c.progs {
 		p := &c.progs[i]
 		c.entries = append(c.entries, entry{at + uintptr(p.Thunk), env.Progs[i].Info, p.NeedCPU, p.Words, p.NeedCPU || p.Words != 0})
 	}
-	if env.Arena != nil {
+	if c.arena = env.Arena; c.arena != nil {
 		// Safety: the table lies outside of the heap, and the programs of a set end before its arena.
 		x.arenaTable = unsafe.Pointer(unsafe.SliceData(env.Arena.Table()))
-		x.setArena(env.Arena.Low())
 	}
+	c.refresh()
+	c.unwatch = c.mem.Watch(c.refresh)
 	env.Call.Sub = c.callback
 	if o.PerfMap != nil {
 		if err := c.perfMap(o.PerfMap); err != nil {
@@ -132,9 +136,11 @@ func Compile(env *engine.Env, o Options) (*Code, error) {
 type Code struct {
 	env         *engine.Env
 	mem         *mem.Space
+	arena       *mem.Arena // nil: there is none
+	unwatch     func()
 	arch        string
 	progs       []Prog
-	sites       []Site
+	sites       []site // none, and then the others
 	words       []func() uint64
 	text, stack []byte
 	// textAt is where the code is; entryAt and againAt are Unit.Entry and Again there.
@@ -144,13 +150,11 @@ type Code struct {
 	hosted                   uint64 // what machine code has added to R10, and to what is compared with it
 	budget                   uint64
 	slice                    int64 // the size of a slice of the budget
-	first, later             int64 // the first slice of an invocation, and the rest
+	first                    int64 // the first slice of an invocation
 	cramped                  bool  // the stack region has no room for a frame
 	entries                  []entry
-	// rest is what remains of the budget without the slice that machine code has.
-	rest int64
 	// prog is the number of the program that runs. top is the end of the first frame of the current activation, before the
-	// number of frames that the program had without it. While Go is in a helper, x.sp is where the private stack goes on.
+	// number of frames that the program had without it. While Go is in a helper, x.callAt says where the private stack goes on.
 	prog, before int
 	top          uint64
 	// inCallback: the activation is one of a callback.
@@ -171,25 +175,23 @@ type entry struct {
 }
 
 // Sites is the number of places that call a helper or kfunc.
-func (c *Code) Sites() int { return len(c.sites) }
+func (c *Code) Sites() int { return len(c.sites) - 1 }
 
 // Run runs a program; see engine.Code.
 func (c *Code) Run(prog int, ctx uint64) (uint64, *engine.Fault) {
 	x, e, st := c.x, &c.entries[prog], &c.env.State
-	x.args[0], x.pc = ctx, e.pc
 	if st.Depth != 0 || c.cramped {
-		return c.invoke(prog, 0, false)
+		args := x.args
+		x.args[0], x.pc = ctx, e.pc
+		r0, f := c.invoke(prog, 0, false)
+		x.args = args
+		return r0, f
 	}
+	x.args[0], x.pc = ctx, e.pc
 	if e.asks {
 		st.Depth = 1
 		c.ask(e)
 		st.Depth = 0
-	}
-	if n := c.mem.Limit(); n != x.space {
-		x.setLimit(n)
-	}
-	if a := c.env.Arena; a != nil && a.Low() != x.arenaLow {
-		x.setArena(a.Low())
 	}
 	// What is the same for all runs stays in the context as it is: read back from where it was stored just now, it would make
 	// one run wait for the one before.
@@ -199,7 +201,7 @@ func (c *Code) Run(prog int, ctx uint64) (uint64, *engine.Fault) {
 		return c.left(prog)
 	}
 	st.Insns += uint64(c.first - x.left)
-	c.env.Call.Calls += x.calls
+	c.env.Call.Calls += uint64(x.calls)
 	return x.r0, nil
 }
 
@@ -218,7 +220,7 @@ func (c *Code) begin(prog int) {
 	st.Limit = st.Insns + c.budget
 	st.Depth = 1
 	call.Prog, call.Tails, c.tails = c.entries[prog].info, c.tails, 0
-	c.prog, c.rest = prog, c.later
+	c.prog, c.x.until = prog, st.Insns+uint64(c.first)
 }
 
 // ask asks the host for what the programs of e want to know.
@@ -234,8 +236,10 @@ func (c *Code) ask(e *entry) {
 // Tail runs a program after tail calls; see engine.Code.
 func (c *Code) Tail(prog int, ctx uint64, tails int32) (uint64, int32, *engine.Fault) {
 	c.tails, c.tailed = tails, tails
+	args := c.x.args
 	c.x.args[0], c.x.pc = ctx, c.entries[prog].pc
 	r0, f := c.invoke(prog, 0, false)
+	c.x.args = args
 	c.tails = 0 // it could not start
 	return r0, c.tailed, f
 }
@@ -246,8 +250,11 @@ func (c *Code) RunSub(fn uint64, a abi.Args) (uint64, *engine.Fault) {
 	if target == 0 {
 		return 0, &engine.Fault{Msg: engine.TargetFault(fn)}
 	}
+	args := c.x.args
 	c.start(target, &a)
-	return c.invoke(p, at, true)
+	r0, f := c.invoke(p, at, true)
+	c.x.args = args
+	return r0, f
 }
 
 // start makes machine code start with the subprogram at target and the arguments a.
@@ -262,6 +269,9 @@ func (c *Code) start(target int32, a *abi.Args) {
 func (c *Code) Close() error {
 	if c.x == nil {
 		return nil
+	}
+	if c.unwatch != nil {
+		c.unwatch()
 	}
 	if c.mem.Control() != nil { // else the context went away with the address space
 		c.x.used = 0
@@ -366,9 +376,12 @@ func (c *Code) callback(fn uint64, a abi.Args) uint64 {
 		c.env.Call.Fault = engine.TargetFault(fn)
 		return 0
 	}
+	_, fp := c.x.callAt()
+	args := c.x.args
 	c.start(target, &a)
 	c.x.fresh = 0
-	r0, f := c.activate(p, at, c.frames(c.x.callFP()-c.hosted), true)
+	r0, f := c.activate(p, at, c.frames(fp-c.hosted), true)
+	c.x.args = args
 	if f != nil {
 		c.inner, c.env.Call.Fault = f, f.Msg
 	}
@@ -386,7 +399,8 @@ func (c *Code) callLow(top uint64, before int) uint64 {
 
 // activate runs machine code on a frame below that of a call that Go is in; its program has frames others.
 func (c *Code) activate(p int, at int32, frames int, callback bool) (uint64, *engine.Fault) {
-	below := c.x.callFP() - c.hosted
+	_, below := c.x.callAt()
+	below -= c.hosted
 	if frames >= engine.MaxFrames || below-engine.FrameSize-c.low < engine.FrameSize {
 		return 0, noFrame(p, at, frames)
 	}
@@ -395,16 +409,16 @@ func (c *Code) activate(p int, at int32, frames int, callback bool) (uint64, *en
 
 // runAt runs machine code, during a call that Go is in, on a frame that ends at top; its program has frames others.
 func (c *Code) runAt(top uint64, frames int, callback bool) (uint64, *engine.Fault) {
-	x, st := c.x, &c.env.State
-	base, sp, fp, callLow, loop := x.base, x.sp, x.fp, x.callLow, x.loopFP
+	x := c.x
+	exit, calls, base, sp, back, fp, callFP, callLow, loop := x.exit, x.calls, x.base, x.sp, x.back, x.fp, x.callFP, x.callLow, x.loopFP
+	below, _ := x.callAt()
 	oldTop, before, inCallback := c.top, c.before, c.inCallback
 	c.top, c.before, c.inCallback = top, frames, callback
-	x.base, x.fp, x.callLow, x.loopFP = sp, top+c.hosted, c.callLow(top, frames), 0
-	c.rest = int64(st.Limit - st.Insns)
+	x.base, x.fp, x.callLow, x.loopFP = below, top+c.hosted, c.callLow(top, frames), 0
 	c.nextSlice()
 	r0, f := c.run()
 	c.top, c.before, c.inCallback = oldTop, before, inCallback
-	x.base, x.sp, x.fp, x.callLow, x.loopFP = base, sp, fp, callLow, loop
+	x.exit, x.calls, x.base, x.sp, x.back, x.fp, x.callFP, x.callLow, x.loopFP = exit, calls, base, sp, back, fp, callFP, callLow, loop
 	return r0, f
 }
 

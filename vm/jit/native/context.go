@@ -3,6 +3,7 @@ package native
 import (
 	"unsafe"
 
+	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
 	"github.com/schedsim/schedsim/vm/mem"
@@ -13,40 +14,63 @@ import (
 //
 // A set of programs has a context of its own, so that programs of different sets can nest too.
 type context struct {
-	// base is where the private stack begins when machine code starts, sp its end when machine code left for a call. pc is
-	// where machine code starts.
+	// base is where the private stack begins when machine code starts, sp its end when machine code left for a call (see
+	// Site.Keeps). pc is where machine code starts.
 	base, sp unsafe.Pointer
 	pc       uintptr
-	left     int64 // instructions left of the slice of the budget; see Code.rest
+	left     int64 // instructions left of the slice of the budget
 	r0       uint64
-	bias     uintptr // host address of simulated address 0
-	host     uintptr // and of mem.Base
-	resume   uintptr // where machine code goes on after a call
-	exit     uint64  // why machine code stopped: kind and number
-	value    uint64  // detail of a fault: offset of the address in the space, or call target; where Entry leads to
-	fp       uint64  // R10 at the start of machine code; here and below as that has it, see Code.hosted
-	faultFP  uint64  // and where a fault happened
-	callLow  uint64  // a call is possible while R10 is above this
-	args     [5]uint64
+	bias     uintptr  // host address of simulated address 0
+	host     uintptr  // and of mem.Base
+	back     uintptr  // where machine code goes on after a call
+	exit     uint32   // why machine code stopped; see ExitDone
+	calls    uint32   // the number of functions that did their work in machine code since Go entered
+	value    uint64   // detail of a fault: offset of the address in the space, or call target; where Entry leads to
+	fp       uint64   // R10 at the start of machine code; here and below as that has it, see Code.hosted
+	faultFP  uint64   // and where a fault happened
+	callFP   uint64   // and at a call of Go
+	callLow  uint64   // a call is possible while R10 is above this
+	args     abi.Args // of an activation that begins, and of a call of Go
 	// limit has the number of accessible bytes less 1, 2, 4 and 8: the last offset of an access of that size.
 	limit [4]uint64
-	space uint64 // the limit that limit was made of
 	used  uint64 // 1: a set has this context
-	// calls is the number of functions that did their work in machine code since Go entered; cpu is the processor.
-	calls uint64
-	cpu   uint64
+	cpu   uint64 // the processor
 	// words are the values of abi.Word, by the numbers that a WordSet gave them; fresh: the volatile ones are right.
 	words [NrWords]uint64
 	fresh uint64
 	// arenaEnd has for accesses of 1, 2, 4 and 8 bytes the first address in the window of the arena that is not within the
-	// pages mapped from its start on; arenaLow is what it was made of, arenaTable the address of mem.Arena.Table.
+	// pages mapped from its start on; arenaTable is the address of mem.Arena.Table.
 	arenaEnd   [4]uint64
-	arenaLow   uint64
 	arenaTable unsafe.Pointer
 	// loopFP is R10 of the innermost callback that runs in a loop of machine code, 0 if there is none.
 	loopFP uint64
+	// until is State.Insns where the slice of the budget ends; sites are those of Code.
+	until uint64
+	sites unsafe.Pointer
 	// leaves says after a tail call that the subprogram which made it is to return R0.
 	leaves uint64
+}
+
+// site is a Site as Go finds it by context.exit: its place in the list of sites, which begins with none.
+type site struct {
+	fn          abi.Func
+	insn, keeps int32
+}
+
+// called tells whether machine code has left for a call.
+func (x *context) called() bool { return int32(x.exit) > 0 }
+
+// site is the place of the call that machine code has left for.
+//
+// Safety: it leaves with the places of its own sites only, which Code keeps.
+func (x *context) site() *site { return (*site)(unsafe.Add(x.sites, x.exit)) }
+
+// callAt is where the private stack goes on during a call of Go, and R10 of it.
+func (x *context) callAt() (sp unsafe.Pointer, fp uint64) {
+	if s := x.site(); s.keeps >= 0 {
+		return unsafe.Add(x.base, -s.keeps), x.fp
+	}
+	return x.sp, x.callFP
 }
 
 // ContextSize is what a context takes of the control page, Contexts how many there are.
@@ -70,23 +94,13 @@ func takeContext(control []byte) (slot int, x *context) {
 	return 0, nil
 }
 
-// CallFP is how far behind the arguments of a call its R10 lies on the private stack.
-const CallFP = 5 * 8
-
-// callFP is R10 of the call that Go is in: it lies on the private stack behind the arguments.
-//
-// Safety: x.sp points there from the exit for the call until the return to machine code.
-func (x *context) callFP() uint64 { return *(*uint64)(unsafe.Add(x.sp, CallFP)) }
-
 // setLimit tells machine code how much memory there is.
 func (x *context) setLimit(n uint64) {
-	x.space = n
 	x.limit[0], x.limit[1], x.limit[2], x.limit[3] = n-1, n-2, n-4, n-8
 }
 
 // setArena tells machine code how much of the arena is mapped from its start on.
 func (x *context) setArena(n uint64) {
-	x.arenaLow = n
 	for i := range x.arenaEnd {
 		x.arenaEnd[i] = max(n, 1<<i-1) - (1<<i - 1)
 	}
@@ -100,10 +114,12 @@ const (
 	OffLeft    = int32(unsafe.Offsetof(context{}.left))
 	OffR0      = int32(unsafe.Offsetof(context{}.r0))
 	OffBias    = int32(unsafe.Offsetof(context{}.bias)) // and mem.Base's host address behind it
+	OffBack    = int32(unsafe.Offsetof(context{}.back))
 	OffExit    = int32(unsafe.Offsetof(context{}.exit))
 	OffValue   = int32(unsafe.Offsetof(context{}.value))
 	OffFP      = int32(unsafe.Offsetof(context{}.fp))
 	OffFaultFP = int32(unsafe.Offsetof(context{}.faultFP))
+	OffCallFP  = int32(unsafe.Offsetof(context{}.callFP))
 	OffCallLow = int32(unsafe.Offsetof(context{}.callLow))
 	OffArgs    = int32(unsafe.Offsetof(context{}.args))
 	OffLimit   = int32(unsafe.Offsetof(context{}.limit))
@@ -119,11 +135,17 @@ const (
 	OffLeaves = int32(unsafe.Offsetof(context{}.leaves))
 )
 
-// The kinds of exits, in the low bits of context.exit; the bits above are a number.
+// ExitDone is context.exit when an activation is over. With the highest bit clear another one is a call of a helper or kfunc:
+// ExitCall for the first Site, twice that for the second.
 const (
-	ExitDone   = iota // the activation is over
-	ExitCall          // call of a helper or kfunc; the number is that of the Site
-	ExitMemory        // bad access; here and below the number is that of the instruction in the set
+	ExitDone = 0
+	ExitCall = int32(unsafe.Sizeof(site{}))
+)
+
+// The other kinds of exits. With them context.exit is the complement of a kind and, above it, of the number of an instruction in
+// the set.
+const (
+	ExitMemory = iota // bad access
 	ExitBudget        // the slice of the budget is used up, and perhaps the budget
 	ExitDepth         // no frame for a call
 	ExitTarget        // call of an address that is no subprogram

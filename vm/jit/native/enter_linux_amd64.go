@@ -2,8 +2,7 @@ package native
 
 import "unsafe"
 
-// enter runs machine code at c.pc with the private stack at c.base and c.left instructions of budget, until it leaves with a
-// reason in c.exit.
+// enter runs machine code at c.pc with c.left instructions of budget, until it leaves with a reason in c.exit.
 //
 // Safety: c lies outside of the Go heap, and so does everything that machine code uses, since a signal handler or the
 // garbage collector finds none of it. The runtime does not preempt code that is not Go's, and signals are handled on a
@@ -12,7 +11,7 @@ import "unsafe"
 //go:noescape
 func enter(c *context)
 
-// resume goes on after a call of a helper or kfunc, with R0 = c.r0; c.sp and c.left are those of the exit. See enter.
+// resume goes on at c.back after a call of a helper or kfunc, with R0 = c.r0 and c.left instructions of budget. See enter.
 //
 //go:noescape
 func resume(c *context)

@@ -11,7 +11,7 @@ import "unsafe"
 //go:noescape
 func enter(c *context)
 
-// resume goes on after a call of a helper or kfunc, with R0 = c.r0; c.sp and c.left are those of the exit. See enter.
+// resume goes on at c.back after a call of a helper or kfunc, with R0 = c.r0 and c.left instructions of budget. See enter.
 //
 //go:noescape
 func resume(c *context)

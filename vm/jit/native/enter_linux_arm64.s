@@ -2,7 +2,7 @@
 
 // Offsets in context; TestContextLayout compares them.
 #define context_pc 16
-#define context_resume 56
+#define context_back 56
 
 // func enter(c *context)
 //
@@ -16,7 +16,7 @@ TEXT ·enter(SB), NOSPLIT|NOFRAME, $0-8
 // func resume(c *context)
 TEXT ·resume(SB), NOSPLIT|NOFRAME, $0-8
 	MOVD c+0(FP), R26
-	MOVD context_resume(R26), R16
+	MOVD context_back(R26), R16
 	JMP (R16)
 
 // func flushInstructions(p unsafe.Pointer, n uintptr)

@@ -5,7 +5,8 @@ package native
 // Enter enters machine code as Run did last, with nothing of what Run does around it, for those who want to know what an entry
 // costs. It tells whether the program came to its end.
 func (c *Code) Enter() bool {
-	c.x.left = c.first
-	enter(c.x)
-	return c.x.exit == ExitDone
+	x := c.x
+	x.left = c.first
+	enter(x)
+	return x.exit == ExitDone
 }

@@ -13,71 +13,80 @@ import (
 
 // nextSlice gives machine code the next part of the budget.
 func (c *Code) nextSlice() {
-	n := min(c.rest, c.slice)
-	c.x.left, c.rest = n, c.rest-n
+	st := &c.env.State
+	n := min(int64(st.Limit-st.Insns), c.slice)
+	c.x.left, c.x.until = n, st.Insns+uint64(n)
 }
 
 // settle brings the counters up to date when machine code has returned.
-func (c *Code) settle(st *engine.State) {
-	st.Insns = st.Limit - uint64(c.x.left+c.rest)
-	c.env.Call.Calls += c.x.calls
+func (c *Code) settle() {
+	c.env.State.Insns = c.x.until - uint64(c.x.left)
+	c.env.Call.Calls += uint64(c.x.calls)
 }
 
 // run runs an activation whose start, stacks, budget and arguments are in the context.
 func (c *Code) run() (uint64, *engine.Fault) {
-	c.refresh()
 	enter(c.x)
 	return c.loop()
 }
 
 // loop serves an activation until it ends, from its first exit on.
 func (c *Code) loop() (uint64, *engine.Fault) {
-	x, st, call := c.x, &c.env.State, c.env.Call
-	for x.exit != ExitDone {
-		if x.exit&exitMask != ExitCall {
-			if x.exit&exitMask == ExitBudget && c.more() {
-				continue
+	x := c.x
+	for {
+		if c.calls() {
+			if over, r0, f := c.afterwards(); over {
+				return r0, f
 			}
-			c.settle(st)
+			enter(x)
+			continue
+		}
+		c.settle()
+		switch {
+		case x.exit == ExitDone:
+			return x.r0, nil
+		case ^x.exit&exitMask != ExitBudget || !c.more():
 			x.loopFP = 0
 			return 0, c.fault(x)
 		}
-		s := &c.sites[x.exit>>ExitBits]
-		st.Insns = st.Limit - uint64(x.left+c.rest)
-		call.Calls += x.calls + 1
-		// Safety: the arguments lie on the private stack, which nothing changes or unmaps during the call.
-		r0 := s.Fn(call, (*abi.Args)(x.sp))
-		if call.Fault != "" {
-			x.loopFP = 0
-			return 0, c.callFault(s.Insn)
-		}
-		if call.Next != abi.NextCaller {
-			next, result, f := c.goOn(s.Insn)
-			switch {
-			case f != nil:
-				x.loopFP = 0
-				return 0, f
-			case next == goReturn:
-				return result, nil
-			case next == goEnter:
-				c.refresh()
-				enter(x)
-				continue
-			}
-			r0, x.leaves = result, 1
-		}
-		// Programs and callbacks that ran meanwhile have left in x.left and c.rest what they left of the budget.
-		x.r0, x.fresh = r0, 0
-		if n := c.mem.Limit(); n != x.space {
-			x.setLimit(n)
-		}
-		if a := c.env.Arena; a != nil && a.Low() != x.arenaLow {
-			x.setArena(a.Low())
+	}
+}
+
+// calls makes the calls that machine code leaves for, until it leaves for something else, or a function wants more than to return
+// to machine code with x.r0: then more is true.
+//
+// Each instruction counts here: this loop is most of what a call takes (BenchmarkCosts).
+func (c *Code) calls() (more bool) {
+	x, st, call := c.x, &c.env.State, c.env.Call
+	for x.called() {
+		st.Insns = x.until - uint64(x.left)
+		call.Calls += uint64(x.calls) + 1
+		x.r0 = x.site().fn(call, &x.args)
+		// Programs and callbacks that ran meanwhile have left in x.left and x.until what they left of the budget.
+		if call.Fault != "" || call.Next != abi.NextCaller {
+			return true
 		}
 		resume(x)
 	}
-	c.settle(st)
-	return x.r0, nil
+	return false
+}
+
+// afterwards does what the function called wants other than to return: over tells whether that ends the activation.
+func (c *Code) afterwards() (over bool, r0 uint64, f *engine.Fault) {
+	x, insn := c.x, c.x.site().insn
+	if c.env.Call.Fault != "" {
+		x.loopFP = 0
+		return true, 0, c.callFault(insn)
+	}
+	next, r0, f := c.goOn(insn)
+	if f != nil {
+		x.loopFP = 0
+		return true, 0, f
+	}
+	if next == goBack {
+		x.pc, x.r0, x.leaves = x.back, r0, 1
+	}
+	return next == goReturn, r0, nil
 }
 
 // more continues after a slice of the budget, unless that was the last. It is a call that grows the stack, and so one at
@@ -85,13 +94,11 @@ func (c *Code) loop() (uint64, *engine.Fault) {
 //
 //go:noinline
 func (c *Code) more() bool {
-	x := c.x
-	if c.rest += x.left; c.rest <= 0 {
-		x.left, c.rest = c.rest, 0
+	x, st := c.x, &c.env.State
+	if st.Insns >= st.Limit {
 		return false
 	}
 	c.nextSlice()
-	c.env.Call.Calls += x.calls
 	base, pc := x.base, x.pc
 	x.base, x.pc = x.sp, c.againAt
 	enter(x)
@@ -111,7 +118,8 @@ func (c *Code) goOn(insn int32) (next int, r0 uint64, f *engine.Fault) {
 	x, call := c.x, c.env.Call
 	n, other := call.Next, call.Other
 	call.Next, call.Other = abi.NextCaller, nil
-	fp := x.callFP() - c.hosted
+	_, fp := x.callAt()
+	fp -= c.hosted
 	first := fp == c.top
 	msg := ""
 	if n != abi.NextThrow {
@@ -131,8 +139,7 @@ func (c *Code) goOn(insn int32) (next int, r0 uint64, f *engine.Fault) {
 		return goEnter, 0, nil
 	}
 	call.Tails++
-	// Safety: the arguments of the call lie on the private stack, as in run.
-	ctx := (*abi.Args)(x.sp)[0]
+	ctx := x.args[0]
 	switch {
 	case n == abi.NextOther:
 		if r0, call.Tails, msg = other.TailRun(ctx, call.Tails); msg != "" {
@@ -168,11 +175,9 @@ func (c *Code) inPlace(p int, ctx, fp uint64) (uint64, *engine.Fault) {
 
 // refresh tells machine code what memory there is.
 func (c *Code) refresh() {
-	if n := c.mem.Limit(); n != c.x.space {
-		c.x.setLimit(n)
-	}
-	if a := c.env.Arena; a != nil && a.Low() != c.x.arenaLow {
-		c.x.setArena(a.Low())
+	c.x.setLimit(c.mem.Limit())
+	if c.arena != nil {
+		c.x.setArena(c.arena.Low())
 	}
 }
 
@@ -208,10 +213,10 @@ func (c *Code) faultAt(insn int32, msg string) *engine.Fault {
 
 // fault is the Fault that an activation left with.
 func (c *Code) fault(x *context) *engine.Fault {
-	p, i := c.where(int32(x.exit >> ExitBits))
+	p, i := c.where(int32(^x.exit >> ExitBits))
 	f := &engine.Fault{Prog: p, Insn: i}
 	in, _ := c.env.Progs[p].Code.At(int(i))
-	switch x.exit & exitMask {
+	switch ^x.exit & exitMask {
 	case ExitMemory:
 		f.Msg = memoryFault(&in, x.value)
 	case ExitBudget:

@@ -9,10 +9,10 @@ import (
 type Unit struct {
 	Code []byte
 	// Entry is where the activation of any subprogram begins: the one at the address context.value, with all arguments of the
-	// context. Again is where to go on after a slice of the budget, Resume after a call unless assembly does that.
-	Entry, Again, Resume int32
-	Progs                []Prog
-	Sites                []Site
+	// context. Again is where to go on after a slice of the budget.
+	Entry, Again int32
+	Progs        []Prog
+	Sites        []Site
 	// Words return what programs ask for when they start, by number.
 	Words []func() uint64
 }
@@ -35,6 +35,9 @@ type Prog struct {
 type Site struct {
 	Fn   abi.Func
 	Insn int32 // number of the instruction in the set
+	// Keeps is how much of the private stack is in use: -1 if machine code says by context.sp where it ends, and by
+	// context.callFP which frame is the current one. Otherwise it is the first one of the activation.
+	Keeps int32
 }
 
 // WordSet numbers the words of a set of programs. The zero value is empty.
