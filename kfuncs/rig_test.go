@@ -86,7 +86,7 @@ func (r *rig) call(name string, args ...uint64) uint64 {
 	return v
 }
 
-// try calls a function and returns its result and its fault.
+// try calls a function and returns its result and its fault, with the function's name in front as users see it.
 func (r *rig) try(name string, args ...uint64) (uint64, string) {
 	r.t.Helper()
 	f, ok := r.funcs[name]
@@ -97,7 +97,9 @@ func (r *rig) try(name string, args ...uint64) (uint64, string) {
 	copy(a[:], args)
 	v := f.Call(r.c, &a)
 	fault := r.c.Fault
-	r.c.Fault = ""
+	if r.c.Fault = ""; fault != "" {
+		fault = name + ": " + fault
+	}
 	return v, fault
 }
 

@@ -40,20 +40,9 @@ func All(h *Host) []abi.Kfunc {
 		streamFuncs(h), otherFuncs(h), renamedFuncs(h))))
 }
 
-// row makes a row; the name is taken from the prototype. A fault that call reports is prefixed with the name.
+// row makes a row; the name is taken from the prototype.
 func row(proto string, flags abi.KfuncFlags, groups abi.Groups, call abi.Func) abi.Kfunc {
-	k := abi.Kfunc{Name: nameOf(proto), Proto: proto, Flags: flags, Groups: groups}
-	if call != nil {
-		name := k.Name
-		k.Call = func(c *abi.Call, a *abi.Args) uint64 {
-			r := call(c, a)
-			if c.Fault != "" && !strings.HasPrefix(c.Fault, name) {
-				c.Fault = name + ": " + c.Fault
-			}
-			return r
-		}
-	}
-	return k
+	return abi.Kfunc{Name: nameOf(proto), Proto: proto, Flags: flags, Groups: groups, Call: call}
 }
 
 // machineRow makes the row of a function that the BPF machine runs itself.

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
@@ -38,6 +39,11 @@ func (s *Set) fault(e *engine.Fault) *Fault {
 		f.Insn, f.Line = in.Orig, lineOf(code, int(e.Insn))
 		if in.Op == ir.Invalid && in.Imm >= 0 && in.Imm < int64(len(p.Poison)) {
 			f.Msg = p.Poison[in.Imm]
+		}
+		if e.Kfunc {
+			if name := code.Kfuncs[in.Imm]; !strings.Contains(f.Msg, name) {
+				f.Msg = name + ": " + f.Msg
+			}
 		}
 	}
 	return f

@@ -259,9 +259,12 @@ func TestFaults(t *testing.T) {
 			poisoned.Poison = []string{"x", "the field does not exist"}
 			stub := program("stub", ir.Insn{Op: ir.CallKfunc}, exit)
 			stub.Code.Kfuncs = []string{"gone"}
+			picky := program("picky", ir.Insn{Op: ir.CallKfunc}, exit)
+			picky.Code.Kfuncs = []string{"refuse"}
 			null := program("null", ir.Insn{Op: ir.Ld64, Dst: 0, Src: 3}, exit)
-			o.Programs = append(o.Programs, poisoned, stub, null)
-			s, err := vm.Load(o, vm.Options{Mem: space(t), Host: &host{}, Engine: e})
+			o.Programs = append(o.Programs, poisoned, stub, picky, null)
+			refuse := func(c *abi.Call, _ *abi.Args) uint64 { c.Fault = "argument 1: 0x7 is no task"; return 0 }
+			s, err := vm.Load(o, vm.Options{Mem: space(t), Host: &host{}, Engine: e, Kfuncs: []abi.Kfunc{{Name: "refuse", Call: refuse}}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -269,6 +272,7 @@ func TestFaults(t *testing.T) {
 			for name, want := range map[string]string{
 				"poisoned": "program poisoned: instruction 1 (test.c:11): the field does not exist",
 				"stub":     "program stub: instruction 0 (test.c:10): kernel function gone: not supported",
+				"picky":    "program picky: instruction 0 (test.c:10): refuse: argument 1: 0x7 is no task",
 				"null":     "program null: instruction 0 (test.c:10): invalid read of 8 bytes at 0x0",
 				"count":    "program count: instruction 0 (test.c:10): invalid read of 8 bytes at 0x7",
 			} {

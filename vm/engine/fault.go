@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/ir"
 )
 
 // Fault is a violation that ended a program: a bad access, a used-up budget, a helper or kfunc that refused its
@@ -12,6 +13,14 @@ type Fault struct {
 	Prog int   // number of the program
 	Insn int32 // index in its ir.Program.Insns
 	Msg  string
+	// Kfunc tells that the kernel function that is called there said so (abi.Call.Fault).
+	Kfunc bool
+}
+
+// CallFault is what a helper or kernel function, called at an instruction of a program, said.
+func CallFault(prog int, code *ir.Program, insn int32, msg string) *Fault {
+	in, _ := code.At(int(insn))
+	return &Fault{Prog: prog, Insn: insn, Msg: msg, Kfunc: in.Op == ir.CallKfunc}
 }
 
 // Error makes a Fault printable; the façade adds names and source lines.

@@ -384,7 +384,7 @@ func (c *code) callFault(lv *level, pc int) (uint64, *engine.Fault) {
 	if inner != nil {
 		return 0, inner
 	}
-	return 0, &engine.Fault{Prog: lv.p.number, Insn: int32(pc - 1), Msg: msg}
+	return 0, engine.CallFault(lv.p.number, c.env.Progs[lv.p.number].Code, int32(pc-1), msg)
 }
 
 // callNumber calls helper number n for a CallReg, and returns its fault.

@@ -202,7 +202,8 @@ func (c *Code) callFault(insn int32) *engine.Fault {
 	if inner != nil {
 		return inner
 	}
-	return c.faultAt(insn, msg)
+	p, i := c.where(insn)
+	return engine.CallFault(p, c.env.Progs[p].Code, i, msg)
 }
 
 // faultAt is a Fault at an instruction of the set.
