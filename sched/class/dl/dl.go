@@ -125,7 +125,10 @@ func (c *Class) entity(t *sim.Task) *entity {
 }
 
 // mine tells whether t is of this class.
-func (c *Class) mine(t *sim.Task) bool { return t.Class == sim.Class(c) }
+func (c *Class) mine(t *sim.Task) bool {
+	o, ok := t.Class.(*Class) // comparing interfaces is a call
+	return ok && o == c
+}
 
 // maxBW is sysctl_sched_rt_runtime over sysctl_sched_rt_period, 95 %.
 var maxBW = toRatio(sim.Second, 950*sim.Millisecond)

@@ -65,8 +65,10 @@ func (c *Class) servers() sim.Servers {
 			}
 		},
 		Update: func(cpu sim.CPU, class sim.Class, ran sim.Duration) {
-			if s := c.Server(cpu, class); s != nil && s.active {
-				c.charge(&s.entity, ran)
+			for _, s := range c.rqs[cpu].servers {
+				if s.active && s.class == class {
+					c.charge(&s.entity, ran)
+				}
 			}
 		},
 		UpdateIdle: func(cpu sim.CPU, ran sim.Duration) {

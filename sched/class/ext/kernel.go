@@ -173,7 +173,10 @@ func (k *Kernel) msToJiffies(ms uint64) uint64 {
 func (k *Kernel) taskRQ(t *sim.Task) *rq { return &k.rqs[t.CPU()] }
 
 // onExt tells whether t is of this class.
-func (k *Kernel) onExt(t *sim.Task) bool { return t.Class == sim.Class(k) }
+func (k *Kernel) onExt(t *sim.Task) bool {
+	o, ok := t.Class.(*Kernel) // comparing interfaces is a call
+	return ok && o == k
+}
 
 // isIdle follows is_idle_task.
 func (k *Kernel) isIdle(cpu sim.CPU, t *sim.Task) bool { return t == k.m.IdleTask(cpu) }

@@ -107,8 +107,8 @@ func prioOf(t *sim.Task) int { return int(t.K.Prio()) }
 
 // highest is the best priority queued on q, noPrio if none is.
 func (q *runq) highest() int {
-	for i, w := range q.active {
-		if w != 0 {
+	for i := range q.active { // not its values: the array would be copied
+		if w := q.active[i]; w != 0 {
 			return i*64 + bits.TrailingZeros64(w)
 		}
 	}
@@ -180,10 +180,16 @@ func (c *Class) Dequeue(cpu sim.CPU, t *sim.Task, _ sim.DeqFlags) bool {
 	return true
 }
 
+// mine tells whether t is of this class.
+func (c *Class) mine(t *sim.Task) bool {
+	o, ok := t.Class.(*Class) // comparing interfaces is a call
+	return ok && o == c
+}
+
 // Pick implements sim.Class and follows pick_task_rt; before, it looks for tasks elsewhere as balance_rt does.
 func (c *Class) Pick(cpu sim.CPU, prev *sim.Task) *sim.Task {
 	q := &c.rqs[cpu]
-	if rtTask(prev) && !(prev.Class == sim.Class(c) && c.entity(prev).on) && q.highest() > prioOf(prev) { // need_pull_rt_task
+	if rtTask(prev) && !(c.mine(prev) && c.entity(prev).on) && q.highest() > prioOf(prev) { // need_pull_rt_task
 		c.pullTasks(q)
 	}
 	p := q.highest()
