@@ -3,43 +3,52 @@ package bpf
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"github.com/schedsim/schedsim/sim"
-	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/elf"
 	"github.com/schedsim/schedsim/vm/sys"
 )
 
-// Programs of the type iter run when user space reads a link of theirs. Of their targets, tasks are modelled.
+// Programs of the type iter run when user space reads a file of theirs. Of their targets, tasks are modelled.
 
-// seqSize is the buffer in which the output of one read collects (bpf_seq_read).
-const seqSize = 8 * 4096
-
-// seqFile is what an iterator writes to, and its arguments.
+// seqFile are the arguments of an iterator, and what it writes to while it runs.
 type seqFile struct {
 	file, meta, ctx object
-	buf             []byte
-	over            bool // what was written does not fit
+	to              *sys.Seq
 }
 
 // iterable tells whether a program can be read.
 func iterable(kind elf.ProgKind, attach string) bool { return kind == elf.KindIter && attach == "task" }
 
-// seqWrite is helpers.Sys.Seq: it follows seq_write, which takes all or nothing.
-func (p *Policy) seqWrite(_ uint64, data []byte) bool {
-	s := &p.seq
-	if s.over || len(s.buf)+len(data) >= seqSize {
-		s.over = true
-		return false
-	}
-	s.buf = append(s.buf, data...)
-	return true
+// seqWrite is helpers.Sys.Seq.
+func (p *Policy) seqWrite(_ uint64, data []byte) bool { return p.seq.to != nil && p.seq.to.Write(data) }
+
+// iters is what can be read: threads by PID (task_seq_get_next).
+func (p *Policy) iters() []sys.IterTarget {
+	return []sys.IterTarget{{Name: "task", Resched: true, Tasks: true, Next: p.nextTask, Show: p.showTask}}
 }
 
-// ReadIter runs a program of the section iter/task as reading its link to the end does (bpf_seq_read, task_seq_next): once for
-// each thread by PID, and once without one. What it has written is the result. An error that is an abi.Errno is what read(2)
-// fails with.
+// nextTask follows task_seq_get_next.
+func (p *Policy) nextTask(which sys.IterTasks, place *uint32) uint64 {
+	var next *sim.Task
+	p.env.Machine.Tasks(func(t *sim.Task) {
+		pid := uint32(t.PID)
+		switch {
+		case pid < *place, which.TID != 0 && pid != which.TID, next != nil && t.PID > next.PID:
+		case which.PID != 0 && uint32(t.K.TGID()) != which.PID:
+		default:
+			next = t
+		}
+	})
+	if next == nil {
+		return 0
+	}
+	*place = uint32(next.PID)
+	return addrOf(next)
+}
+
+// ReadIter reads a program of the section iter/task to the end, as a process does with a link of it. An error that is an
+// abi.Errno is what read(2) fails with.
 func (p *Policy) ReadIter(name string) ([]byte, error) {
 	if p.loaded == nil {
 		return nil, fmt.Errorf("the object is not loaded")
@@ -48,6 +57,11 @@ func (p *Policy) ReadIter(name string) ([]byte, error) {
 	if prog == nil || !iterable(prog.Kind(), prog.Linked().Attach) {
 		return nil, fmt.Errorf("%s: program %s: no iterator over tasks that was loaded", p.file, name)
 	}
+	return p.loaded.ReadIter(name)
+}
+
+// showTask runs the program for a task, 0 for the end. It follows task_seq_show.
+func (p *Policy) showTask(prog *sys.Prog, to *sys.Seq, task uint64) (ret uint64, err error) {
 	s := &p.seq
 	if s.ctx.bytes == nil {
 		for _, o := range []struct {
@@ -56,47 +70,16 @@ func (p *Policy) ReadIter(name string) ([]byte, error) {
 			fields []string
 		}{{&s.file, "seq_file", nil}, {&s.meta, "bpf_iter_meta", []string{"seq", "session_id", "seq_num"}}, {&s.ctx, "bpf_iter__task", nil}} {
 			if err := o.o.init(p.opt.Mem, p.opt.Kernel, o.name, o.fields); err != nil {
-				return nil, err
+				return 0, err
 			}
 		}
 	}
-	var tasks []*sim.Task
-	p.env.Machine.Tasks(func(t *sim.Task) { tasks = append(tasks, t) })
-	slices.SortFunc(tasks, func(a, b *sim.Task) int { return int(a.PID - b.PID) })
-
-	var out []byte
-	s.buf = s.buf[:0]
-	for i, t := range append(tasks, nil) {
-		addr := addrOf(t)
-		kept := len(s.buf)
-		ret := p.show(prog, addr, uint64(i))
-		if p.kernel == nil || p.loaded == nil {
-			return nil, fmt.Errorf("the scheduler is gone")
-		}
-		if (ret != 0 || s.over) && kept > 0 && t != nil { // the read ends before this task; the next one begins with it
-			out = append(out, s.buf[:kept]...)
-			s.buf, kept = s.buf[:0], 0
-			ret = p.show(prog, addr, uint64(i))
-		}
-		switch {
-		case t == nil && (ret != 0 || s.over):
-			s.buf = s.buf[:kept]
-		case ret != 0:
-			return out, abi.EAGAIN
-		case s.over:
-			return out, abi.E2BIG
-		}
-	}
-	return append(out, s.buf...), nil
-}
-
-// show runs the program for a task.
-func (p *Policy) show(prog *sys.Prog, task, seq uint64) (ret uint64) {
-	s := &p.seq
-	s.over = false
+	outer := s.to
+	s.to = to
+	defer func() { s.to = outer }()
 	s.meta.set("seq", s.file.addr)
-	s.meta.set("session_id", 1)
-	s.meta.set("seq_num", seq)
+	s.meta.set("session_id", to.Session)
+	s.meta.set("seq_num", to.Num)
 	// The pointers are in unions, which fill 8 bytes each.
 	binary.LittleEndian.PutUint64(s.ctx.bytes[0:], s.meta.addr)
 	binary.LittleEndian.PutUint64(s.ctx.bytes[8:], task)
@@ -107,5 +90,8 @@ func (p *Policy) show(prog *sys.Prog, task, seq uint64) (ret uint64) {
 		}
 		ret = r0
 	})
-	return ret
+	if p.kernel == nil || p.loaded == nil {
+		return 0, fmt.Errorf("the scheduler is gone")
+	}
+	return ret, nil
 }

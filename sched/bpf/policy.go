@@ -233,6 +233,7 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 		Unjudged:  p.unjudged,
 		Idle:      p.idle,
 		Trace:     p.trace,
+		Iters:     p.iters(),
 		Sys:       helpers.Sys{Seq: p.seqWrite},
 		Engine:    p.opt.Engine,
 		Budget:    p.opt.Budget,

@@ -36,6 +36,7 @@ const (
 	LinkUpdate              Cmd = 29
 	LinkGetFDByID           Cmd = 30
 	LinkGetNextID           Cmd = 31
+	IterCreate              Cmd = 33
 	LinkDetach              Cmd = 34
 	ProgBindMap             Cmd = 35
 )
@@ -149,6 +150,7 @@ var names = [...]string{
 	LinkUpdate:              "LINK_UPDATE",
 	LinkGetFDByID:           "LINK_GET_FD_BY_ID",
 	LinkGetNextID:           "LINK_GET_NEXT_ID",
+	IterCreate:              "ITER_CREATE",
 	LinkDetach:              "LINK_DETACH",
 	ProgBindMap:             "PROG_BIND_MAP",
 }
@@ -183,6 +185,7 @@ var lastField = [...]int{
 	LinkUpdate:              16,
 	LinkGetFDByID:           4,
 	LinkGetNextID:           8,
+	IterCreate:              8,
 	LinkDetach:              4,
 	ProgBindMap:             12,
 }
@@ -217,6 +220,7 @@ var commands = [...]func(c *call) (int64, error){
 	LinkUpdate:              (*call).linkUpdate,
 	LinkGetFDByID:           (*call).linkByID,
 	LinkGetNextID:           func(c *call) (int64, error) { return c.nextID(c.k.links.next) },
+	IterCreate:              (*call).iterCreate,
 	LinkDetach:              (*call).linkDetach,
 	ProgBindMap:             (*call).progBindMap,
 }

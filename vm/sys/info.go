@@ -126,6 +126,9 @@ func (i *info) link(l *Link) error {
 		return err
 	}
 	i.set32(4, l.id)
+	if l.iter != nil {
+		return i.iter(l)
+	}
 	if p := l.prog; p != nil { // bpf_tracing_link_fill_link_info
 		i.set32(0, linkTypeRawTracepoint)
 		if p.typ == ProgTypeTracing {
@@ -140,6 +143,33 @@ func (i *info) link(l *Link) error {
 	if l.m != nil {
 		i.set32(16, l.m.id)
 	}
+	return i.give()
+}
+
+// iter follows bpf_iter_link_fill_link_info and bpf_iter_fill_link_info.
+func (i *info) iter(l *Link) error {
+	i.set32(0, linkTypeIter)
+	i.set32(8, l.prog.id)
+	at, room := i.u64(16), i.u32(24)
+	if (at == 0) != (room == 0) {
+		return refuse(abi.EINVAL, "a name needs both address and size")
+	}
+	name := append([]byte(l.iter.target.Name), 0)
+	i.set32(24, uint32(len(name)))
+	if at != 0 {
+		short := int(room) < len(name)
+		if short {
+			name = append(name[:room-1], 0)
+		}
+		if err := i.c.write(at, name); err != nil {
+			return err
+		}
+		if short {
+			return refuse(abi.ENOSPC, "the name has %d bytes", i.u32(24))
+		}
+	}
+	i.set32(32, l.iter.tasks.TID)
+	i.set32(36, l.iter.tasks.PID)
 	return i.give()
 }
 

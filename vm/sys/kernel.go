@@ -46,6 +46,8 @@ type Options struct {
 	// Trace attaches a tracing program to a hook: a tracepoint by its name, or the entry or return of a function by its. The
 	// returned func takes it off again. An abi.ENOENT says that nothing of that name ever happens; nil: so it is for all.
 	Trace func(p *Prog, hook string) (detach func(), err error)
+	// Iters are what programs of the type iter can be read over.
+	Iters []IterTarget
 	// Idle tells of a program that nothing will ever run it: what it calls need not be modelled, and it is not compiled. Nil:
 	// every program may be run.
 	Idle func(p *Prog) bool
@@ -78,6 +80,8 @@ type Kernel struct {
 	caller *Process
 	// perfEvents is how many performance counters were opened.
 	perfEvents uint64
+	// sessions is how many readings of iterators were begun.
+	sessions uint64
 
 	kfuncs  map[string]*abi.Kfunc
 	modules []*module // in the order in which they were loaded

@@ -2,21 +2,24 @@ package sys
 
 import "github.com/schedsim/schedsim/vm/abi"
 
-// Link is a link object: the registration of a struct_ops value, or the place where a tracing program is attached.
+// Link is a link object: the registration of a struct_ops value, the place where a tracing program is attached, or what an
+// iterator is read over.
 type Link struct {
 	k    *Kernel
 	id   uint32
 	refs int
 	m    *Map // nil once detached
 
-	prog *Prog  // that is attached, nil for struct_ops
-	off  func() // takes it off; nil once detached
+	prog *Prog     // that is attached, nil for struct_ops
+	off  func()    // takes it off; nil once detached
+	iter *iterLink // of a program of the type iter
 }
 
 // The types of links (enum bpf_link_type).
 const (
 	linkTypeRawTracepoint = 1
 	linkTypeTracing       = 2
+	linkTypeIter          = 4
 	linkTypeStructOps     = 9
 )
 
@@ -39,6 +42,10 @@ func (l *Link) put() {
 
 // detach follows bpf_struct_ops_map_link_detach.
 func (l *Link) detach() {
+	if l.iter != nil {
+		l.iter = nil
+		l.prog.put()
+	}
 	if off := l.off; off != nil {
 		l.off = nil
 		off()
@@ -66,7 +73,11 @@ func (c *call) linkCreate() (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if p.typ == ProgTypeTracing && p.attachType == c.u32(8) && p.attachType != AttachTraceIter {
+		switch {
+		case p.typ != ProgTypeTracing || p.attachType != c.u32(8):
+		case p.attachType == AttachTraceIter:
+			return c.attachIter(p)
+		default:
 			return c.attachTracing(p)
 		}
 		return 0, refuse(abi.EINVAL, "attach type %d: nothing to attach to", c.u32(8))
@@ -161,6 +172,9 @@ func (c *call) linkUpdate() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if l.prog != nil {
+		return 0, c.linkUpdateProg(l, flags)
+	}
 	m, _, err := fdObject[*Map](c.p, c.fd(4))
 	if err != nil {
 		return 0, err
@@ -195,6 +209,26 @@ func (c *call) linkUpdate() (int64, error) {
 	return 0, nil
 }
 
+// linkUpdateProg is LINK_UPDATE of a link to a program.
+func (c *call) linkUpdateProg(l *Link, flags uint32) error {
+	p, _, err := fdObject[*Prog](c.p, c.fd(4))
+	if err != nil {
+		return err
+	}
+	var old *Prog
+	if flags&flagReplace != 0 {
+		if old, _, err = fdObject[*Prog](c.p, c.fd(12)); err != nil {
+			return err
+		}
+	} else if c.u32(12) != 0 {
+		return refuse(abi.EINVAL, "a program to be replaced, but not the flag")
+	}
+	if l.iter == nil {
+		return refuse(abi.EINVAL, "the program of this link cannot be replaced")
+	}
+	return l.updateIter(p, old)
+}
+
 // linkDetach follows link_detach.
 func (c *call) linkDetach() (int64, error) {
 	if err := c.checkAttr(LinkDetach); err != nil {
@@ -203,6 +237,9 @@ func (c *call) linkDetach() (int64, error) {
 	l, _, err := fdObject[*Link](c.p, c.fd(0))
 	if err != nil {
 		return 0, err
+	}
+	if l.prog != nil {
+		return 0, refuse(abi.EOPNOTSUPP, "links of programs cannot be detached")
 	}
 	l.detach()
 	return 0, nil

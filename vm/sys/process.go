@@ -177,6 +177,8 @@ func kindOf(o object) string {
 		return "BTF"
 	case *Link:
 		return "a link"
+	case *reading:
+		return "an iterator"
 	}
 	return "another file"
 }

@@ -21,11 +21,11 @@ func (p *Prog) Verified() verifier.Result { return p.result }
 // verify asks the verifier, and gives engines and linker what it has found out. It follows bpf_check from
 // bpf_check_attach_target on.
 func (k *checker) verify() error {
+	k.attachName()
 	opt := &k.c.k.opt
 	if opt.Attach == nil {
 		return nil
 	}
-	k.attachName()
 	at, err := opt.Attach(k.p)
 	if err != nil {
 		return k.unjudged(err, abi.EINVAL)
