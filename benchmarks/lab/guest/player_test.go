@@ -104,7 +104,7 @@ func TestPlayer(t *testing.T) {
 	}
 }
 
-// TestOperator has the timeline spawn, rename and kill; the run ends when its time is over.
+// TestOperator has the timeline spawn, change and kill; the run ends when its time is over.
 func TestOperator(t *testing.T) {
 	res := playHere(t, `{"global": {"schedsim": {"duration": "120ms", "timeline": [
 			{"at": "20ms", "do": "spawn", "task": "new", "value": 2},

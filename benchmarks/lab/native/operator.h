@@ -220,14 +220,6 @@ static int act_kill(struct task *t, void *arg)
 	return 0;
 }
 
-static int act_rename(struct task *t, void *arg)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/comm", t->pid);
-	return write_file(path, arg);
-}
-
 static void act(struct action *a)
 {
 	char text[1024], *key;
@@ -264,10 +256,6 @@ static void act(struct action *a)
 		each(a, act_policy, &p);
 	} else if (!strcmp(key, "kill")) {
 		each(a, act_kill, NULL);
-	} else if (!strcmp(key, "rename")) {
-		char *name = word();
-
-		each(a, act_rename, name);
 	} else if (!strcmp(key, "spawn")) {
 		int prog = num(), n = num();
 

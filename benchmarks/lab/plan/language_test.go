@@ -74,7 +74,7 @@ var language = []struct{ word, text, refusal string }{
 	{"policy", action(`"task": "a", "policy": "SCHED_DEADLINE", "dl-runtime": 1000, "dl-period": 10000`), ""},
 	{"kill", action(`"task": "a"`), ""},
 	{"spawn", action(`"task": "child", "value": 3`), ""},
-	{"rename", action(`"task": "a", "name": "other"`), ""},
+	{"rename", action(`"task": "a", "name": "other"`), "not known to the player"},
 	{"migrate_disable", action(`"task": "a"`), "not known to the player"},
 	{"migrate_enable", action(`"task": "a"`), "not known to the player"},
 	{"speed", action(`"cpus": "0", "value": 50`), "not known to the player"},
