@@ -299,6 +299,8 @@ func (c *Code) Compact() {
 		return all[at:len(all):len(all)]
 	}
 	c.progs, c.sites = slices.Clone(c.progs), slices.Clone(c.sites)
+	// Safety: the context, which the garbage collector does not look at, must point at the list that is kept.
+	c.x.sites = unsafe.Pointer(unsafe.SliceData(c.sites))
 	for i := range c.progs {
 		p := &c.progs[i]
 		p.Marks, p.Starts, p.Subs = nil, keep(p.Starts), keep(p.Subs)
