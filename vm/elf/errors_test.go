@@ -66,8 +66,25 @@ func TestErrors(t *testing.T) {
 		damage func(m *image)
 		want   string
 	}{
-		{"empty", "maps.bpf.o", func(m *image) { m.b = nil }, "not an ELF file"},
-		{"truncated", "maps.bpf.o", func(m *image) { m.b = m.b[:len(m.b)/2] }, "not an ELF file"},
+		{"empty", "maps.bpf.o", func(m *image) { m.b = nil }, "not an ELF file: it is empty"},
+		{"text", "maps.bpf.o", func(m *image) { m.b = []byte("#include <vmlinux.h>\n") }, `not an ELF file: it begins with "#include"`},
+		{"letter", "maps.bpf.o", func(m *image) { m.b = []byte("E") }, `not an ELF file: it begins with "E"`},
+		{"header", "maps.bpf.o", func(m *image) { m.b = m.b[:20] }, "truncated ELF file: the header has 64 bytes, the file 20"},
+		{"truncated", "maps.bpf.o", func(m *image) { m.b = m.b[:len(m.b)/2] },
+			"truncated ELF file: the headers of its 15 sections are bytes 5520 to 6480, the file has 3240"},
+		{"section behind the end", "maps.bpf.o", func(m *image) {
+			h, s := m.section(".BTF")
+			put64(h[24:], 6000)
+			put64(h[32:], s.Size)
+		}, `section ".BTF": truncated file: it is bytes 6000 to `},
+		{"symbols behind the end", "maps.bpf.o", func(m *image) {
+			h, _ := m.section(".symtab")
+			put64(h[24:], 6400)
+		}, "symbol table: truncated file: it is bytes 6400 to "},
+		{"names behind the end", "maps.bpf.o", func(m *image) {
+			h, _ := m.section(".strtab")
+			put64(h[24:], 6400)
+		}, "truncated ELF file: the names of its sections are bytes 6400 to "},
 		{"machine", "maps.bpf.o", func(m *image) { put16(m.b[18:], 62) }, "machine EM_X86_64, expected BPF"},
 		{"executable", "maps.bpf.o", func(m *image) { put16(m.b[16:], 2) }, "a BPF object is relocatable"},
 		{"huge bss", "globals.bpf.o", func(m *image) {
@@ -139,4 +156,21 @@ func TestErrors(t *testing.T) {
 
 func (m *image) sectionOf(symbol string) uint16 {
 	return binary.LittleEndian.Uint16(m.symbol(symbol)[6:])
+}
+
+// Wherever a file ends too early, the error says what is missing.
+func TestTruncated(t *testing.T) {
+	b, err := os.ReadFile("testdata/maps.bpf.o")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range b {
+		_, err := Read("maps.bpf.o", bytes.NewReader(b[:n]))
+		if err == nil || !strings.Contains(err.Error(), "truncated ELF file: ") && n >= 4 || strings.Contains(err.Error(), "EOF") {
+			t.Errorf("of the first %d bytes: %v", n, err)
+		}
+		if got := fileSize(bytes.NewReader(b[:n])); got != uint64(n) {
+			t.Errorf("%d bytes are %d", n, got)
+		}
+	}
 }

@@ -29,6 +29,7 @@ const machineBPF = 247 // EM_BPF
 type reader struct {
 	o        *Object
 	file     *elf.File
+	ra       io.ReaderAt
 	syms     []elf.Symbol // syms[i] is symbol i+1 of the file
 	budget   uint64       // bytes that may still be read
 	contents map[int][]byte
@@ -76,9 +77,9 @@ func Read(name string, r io.ReaderAt) (o *Object, err error) {
 func (r *reader) read(ra io.ReaderAt) error {
 	f, err := elf.NewFile(ra)
 	if err != nil {
-		return fmt.Errorf("not an ELF file: %w", err)
+		return explain(ra, err)
 	}
-	r.file = f
+	r.file, r.ra = f, ra
 	switch {
 	case f.Class != elf.ELFCLASS64:
 		return fmt.Errorf("%s object, a BPF object is 64-bit", f.Class)
@@ -126,6 +127,9 @@ func (r *reader) symbols() error {
 	}
 	syms, err := r.file.Symbols()
 	if err != nil {
+		if s := r.file.SectionByType(elf.SHT_SYMTAB); s != nil {
+			err = r.missing(s, err)
+		}
 		return fmt.Errorf("symbol table: %w", err)
 	}
 	for i, s := range syms {
@@ -172,7 +176,7 @@ func (r *reader) contentsOf(i int, sparse bool) ([]byte, error) {
 	}
 	b, err := read()
 	if err != nil {
-		return nil, fmt.Errorf("section %s: %w", quote(s.Name), err)
+		return nil, fmt.Errorf("section %s: %w", quote(s.Name), r.missing(s, err))
 	}
 	r.budget -= s.Size
 	if !sparse {
