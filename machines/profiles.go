@@ -91,8 +91,9 @@ func lab() Profile {
 		Name: "lab", Title: "one CPU of the virtual machine of the recorded runs: 2 ns an instruction",
 		Machine: Machine{Name: "lab", Costs: sim.Costs{
 			Switch: 2600, Wakeup: 650, Queue: 3250, Select: 1050, Block: 6600, Fork: 99_000, Tick: 3000, Timer: 5500, IPI: 500,
-			IdleExit: 2200,
-			InsnPS:   2000,
+			Migration: 3500,
+			IdleExit:  2200,
+			InsnPS:    2000,
 		}},
 		Sources: []Source{
 			{"switch", true, "round trips of two tasks that wake each other, less the wakeup and what the player needs for an iteration"},
@@ -104,6 +105,7 @@ func lab() Profile {
 			{"tick", false, "about what ticks of two CPUs come apart in recorded callback streams"},
 			{"timer", true, "what slices of two tasks are longer than 0.7 ms under EEVDF"},
 			{"ipi", false, "the other CPU finds it when it has its turn"},
+			{"migration", true, "how much longer, under our simple, switches to a task are that comes from another CPU, and what it does next"},
 			{"idle-exit", true, "the shortest time from a wakeup by another CPU to the switch, in event streams of two CPUs"},
 			{"insn", true, "the setting of the virtual machine"},
 		},

@@ -85,8 +85,8 @@ func (s *turns) wants(c *cpu) bool {
 func (s *turns) want() {
 	switch {
 	case s.holder == NoCPU:
-		s.askAll() // the way out of sleep
-		s.next()
+		// Those for which something has come at this moment too are to be there.
+		s.m.q.Arm(&s.ev, int64(s.m.now), phaseIPI)
 	case s.alone:
 		// The other passes were as short as they would have been: each gave an equal part of what was left.
 		s.alone = false
@@ -126,9 +126,13 @@ func (s *turns) after() {
 	}
 }
 
-// fire ends a turn.
+// fire ends a turn, or the time in which all CPUs were halted.
 func (s *turns) fire() {
-	s.leave()
+	if s.holder == NoCPU {
+		s.askAll() // the way out of sleep
+	} else {
+		s.leave()
+	}
 	s.next()
 }
 

@@ -25,7 +25,7 @@ type bug struct {
 
 func bugs() []bug {
 	return []bug{
-		{name: "gone-cgroup", topo: "1n1l1c1t", kind: ops.ExitErrorStall, text: "b-0[1] failed to run for "},
+		{name: "gone-cgroup", topo: "1n1l1c1t", kind: ops.ExitErrorStall, text: "b-1[2] failed to run for "},
 		{name: "hidden-queue", topo: "1n1l2c1t", kind: ops.ExitErrorStall, text: "pinned-2[3] failed to run for "},
 		{name: "lost-aging", topo: "1n1l2c1t", worse: starved("bursty-8", 50)},
 		{name: "migration-disabled", topo: "1n1l2c1t", kind: ops.ExitError,

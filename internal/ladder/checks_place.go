@@ -183,10 +183,10 @@ func central(s *Seen) Finding {
 	return f
 }
 
-// ticks counts those that found a finite slice, from a time on.
+// ticks counts those that found a finite slice, from a time on. One of 0 was ended by a kick, whose interrupt is still to come.
 func ticks(s *Seen, from sim.Time) (finite int) {
 	for _, t := range s.Ticks {
-		if t.At >= from && t.PID > 0 && s.Group(t.PID) != "" && t.Slice != ops.SliceInf {
+		if t.At >= from && t.PID > 0 && s.Group(t.PID) != "" && t.Slice != ops.SliceInf && t.Slice != 0 {
 			finite++
 		}
 	}

@@ -59,8 +59,11 @@ func (h *host) CPU() int32 { return int32(h.m.ThisCPU()) }
 // NrCPUs is the number of possible processors.
 func (h *host) NrCPUs() int32 { return int32(h.m.NrCPUs()) }
 
-// NowNS is the time since boot in nanoseconds.
-func (h *host) NowNS() uint64 { return uint64(h.m.Uptime()) }
+// NowNS is the time since boot in nanoseconds. The processor has got there when it is through with what it was charged for: a timer that
+// a callback starts anew each time comes later by what the interrupt takes, as on a real machine.
+func (h *host) NowNS() uint64 {
+	return uint64(h.m.RQClock(h.m.ThisCPU()).Add(h.m.Boot()))
+}
 
 // CurrentTask is the address of the current task_struct of the processor.
 func (h *host) CurrentTask() uint64 { return h.m.Curr(h.m.ThisCPU()).K.Addr }
@@ -179,6 +182,7 @@ func (h *host) fired(t *timer) {
 		return // the policy was closed
 	}
 	defer p.env.Kernel.End(p.env.Kernel.As(p.table))
+	h.m.TimerInterrupt(h.m.ThisCPU())
 	t.fire()
 	if c := p.cost(); c > 0 {
 		h.m.Charge(h.m.ThisCPU(), sim.CostCallback, c)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/schedsim/schedsim/internal/fidelity"
@@ -84,11 +85,15 @@ func (l *Lab) options(c *fidelity.Case, n int) (Options, error) {
 	o := Options{
 		Name: path, Workload: text, Scheduler: m.Scheduler, Case: m.Scheduler, CPUs: m.CPUs, Topo: m.Topo,
 		Costs: LabCosts(l.Costs, m), Seed: uint64(n + 1), Notice: l.Notice, Iteration: labIteration(m), Operator: labOperator(m), Turn: labTurn(m),
+		Lead: labLead(m),
 	}
 	if len(c.Runs) > 0 {
 		r := c.Runs[n%len(c.Runs)]
 		// With its seed random durations are those that the recorded tasks had.
 		o.Tick, o.Others, o.Tasks, o.Seed = labTick(r), r.Others, r.Tasks, r.Manifest.Seed
+		if slices.ContainsFunc(r.Tasks, func(t fidelity.Task) bool { return len(t.Before) > 0 }) {
+			o.Lead = 0 // how they were made is known
+		}
 	} else {
 		o.Threads = LabThreads(m)
 		o.Tick = sim.Duration(n) * tickPeriod / 2 % tickPeriod

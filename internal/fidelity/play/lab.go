@@ -35,6 +35,17 @@ func labTurn(m *fidelity.Manifest) sim.Duration {
 	return sim.Duration(m.QuantumUS) * sim.Microsecond
 }
 
+// lead is how long before T0 the lab's player makes its tasks.
+const lead = 303 * sim.Millisecond
+
+// labLead is lead where it matters on which CPU a task was made: its timer is there.
+func labLead(m *fidelity.Manifest) sim.Duration {
+	if m.Tools["guest"] == "" || m.CPUs < 2 {
+		return 0
+	}
+	return lead
+}
+
 // LabThreads are the threads of the lab's kernel that ran in recorded runs beside the workload: one that comes back 40 ms or
 // so after it ran, and some that come once or twice a second.
 func LabThreads(m *fidelity.Manifest) []Thread {

@@ -39,6 +39,8 @@ type Options struct {
 	Seed uint64
 	// Iteration is what an iteration of a phase costs a task besides its events.
 	Iteration sim.Duration
+	// Lead is how long before T0 a thread makes the tasks, one after the other; 0: all are there from the beginning.
+	Lead sim.Duration
 	// Operator is how long after its time an action of the timeline is done.
 	Operator sim.Duration
 	// Turn is sim.Config.Turn: CPUs execute in turns of at most that time.
@@ -88,6 +90,10 @@ func Run(o Options) (*Result, error) {
 			p.m = m
 			return errors.Join(spawnThreads(m, o.Threads), spawnOthers(m, o.Others, t0, o.Tick))
 		},
+	}
+	if o.Lead > 0 {
+		r.Before = nil
+		r.MadeAt = sim.Duration(t0) - o.Lead
 	}
 	if o.Stream {
 		p.stream = &fidelity.Stream{CPUs: len(tp.CPUs), Tick: int64(o.Tick)}
