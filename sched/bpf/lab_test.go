@@ -3,6 +3,7 @@ package bpf
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"os"
 	"regexp"
 	"slices"
@@ -80,7 +81,7 @@ func TestKernelErrors(t *testing.T) {
 			})
 		}
 	}
-	if len(endings) < 40 || dumps < 8 {
+	if len(endings) < 56 || dumps < 8 {
 		t.Errorf("only %d endings and %d dumps", len(endings), dumps)
 	}
 }
@@ -128,6 +129,14 @@ func attachWrong(t *testing.T, table, engine string) ending {
 		r.spawn(sim.TaskSpec{Comm: "w", Policy: sim.PolicyExt, Behavior: periodic(sim.Millisecond, sim.Millisecond)})
 	}
 	r.run(50 * sim.Millisecond)
+	if table == "not_allowed" || table == "immed_always" { // all on CPU 0
+		r.m.Tasks(func(t *sim.Task) {
+			if t.Comm == "w" {
+				err = errors.Join(err, r.m.SetAffinity(t, []sim.CPU{0}))
+			}
+		})
+		must(t, err)
+	}
 	err = r.k.Enable(tbl)
 	if (err != nil) != (r.k.State() == ops.Disabled) {
 		t.Errorf("state %v after %v", r.k.State(), err)
@@ -136,6 +145,9 @@ func attachWrong(t *testing.T, table, engine string) ending {
 		if err := r.m.CPUDown(1); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if table == "disallow_fork" {
+		r.spawn(sim.TaskSpec{Comm: "w", Behavior: periodic(sim.Millisecond, sim.Millisecond)})
 	}
 	r.run(4 * sim.Second)
 	r.k.Disable(ops.ExitUnreg)

@@ -680,6 +680,6 @@ func TestSelftestHotplug(t *testing.T) {
 		if err := s.attach(); err == nil {
 			t.Error("attached")
 		}
-		s.exits(ops.ExitUnregKern, ops.ECodeActRestart|ops.ECodeRsnHotplug, "expected hotplug seq 1 did not match actual 4")
+		s.exits(ops.ExitUnregKern, ops.ECodeActRestart|ops.ECodeRsnHotplug, "expected hotplug seq 1 did not match actual 6")
 	})
 }

@@ -55,5 +55,8 @@ func (k *Kernel) rqOffline(cpu sim.CPU) {
 	}
 }
 
-// HotplugSeq counts the changes of which CPUs are online (/sys/kernel/sched_ext/hotplug_seq).
-func (k *Kernel) HotplugSeq() uint64 { return k.hotplugSeq }
+// HotplugSeq counts the changes of which CPUs are online since boot (/sys/kernel/sched_ext/hotplug_seq).
+func (k *Kernel) HotplugSeq() uint64 {
+	k.setup()
+	return k.hotplugSeq
+}

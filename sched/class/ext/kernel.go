@@ -95,6 +95,7 @@ func (k *Kernel) setup() {
 		k.rqs[i].init(k, sim.CPU(i), n)
 	}
 	k.distribute = make([]int, n)
+	k.hotplugSeq = uint64(n - 1) // the CPUs that came after the first
 	k.initDomains()
 	k.initIdleMasks()
 	k.watchdog.timer.Fire = k.watchdogWork

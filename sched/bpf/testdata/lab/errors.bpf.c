@@ -18,9 +18,12 @@ enum {
 #define NONE (-1)
 
 struct scx_entity { bool disallow; } relocatable;
-struct task_struct { int pid; char comm[16]; struct scx_entity scx; } relocatable;
 struct cpumask { u64 bits[1]; };
-struct rq;
+struct task_struct { int pid; char comm[16]; struct scx_entity scx; const struct cpumask *cpus_ptr; } relocatable;
+struct cgroup { int level; } relocatable;
+struct scx_cgroup_init_args;
+struct scx_sub_attach_args;
+struct rq { int cpu; } relocatable;
 enum scx_exit_kind { SCX_EXIT_NONE };
 struct scx_exit_info { enum scx_exit_kind kind; s32 exit_cpu; s64 exit_code; const char *reason, *msg; char *dump; } relocatable;
 struct scx_dump_ctx { u64 at_ns; } relocatable;
@@ -37,10 +40,13 @@ struct sched_ext_ops {
 	void (*dump)(struct scx_dump_ctx *ctx);
 	void (*dump_cpu)(struct scx_dump_ctx *ctx, s32 cpu, bool idle);
 	void (*dump_task)(struct scx_dump_ctx *ctx, struct task_struct *p);
+	s32 (*cgroup_init)(struct cgroup *c, struct scx_cgroup_init_args *args);
+	s32 (*sub_attach)(struct scx_sub_attach_args *args);
 	s32 (*init)(void);
 	void (*exit)(struct scx_exit_info *ei);
 	u64 flags;
 	u32 timeout_ms, dispatch_max_batch, exit_dump_len;
+	u64 hotplug_seq;
 	char name[128];
 };
 
@@ -70,6 +76,12 @@ extern s32 scx_bpf_pick_idle_cpu_node(const struct cpumask *mask, int node, u64 
 extern const struct cpumask *scx_bpf_get_idle_cpumask(void) __ksym;
 extern const struct cpumask *scx_bpf_get_idle_cpumask_node(int node) __ksym;
 extern void scx_bpf_put_idle_cpumask(const struct cpumask *mask) __ksym;
+extern s32 scx_bpf_pick_any_cpu(const struct cpumask *mask, u64 flags) __ksym;
+extern struct cgroup *scx_bpf_task_cgroup(struct task_struct *p) __ksym;
+extern void bpf_cgroup_release(struct cgroup *c) __ksym;
+extern struct task_struct *bpf_task_from_pid(s32 pid) __ksym;
+extern void bpf_task_release(struct task_struct *p) __ksym;
+extern s32 scx_bpf_task_cpu(const struct task_struct *p) __ksym;
 extern void scx_bpf_cpuperf_set(s32 cpu, u32 perf) __ksym;
 extern struct rq *scx_bpf_locked_rq(void) __ksym;
 extern struct task_struct *scx_bpf_tid_to_task(u64 tid) __ksym;
@@ -149,6 +161,25 @@ ENQUEUE(node_unasked, scx_bpf_put_idle_cpumask(scx_bpf_get_idle_cpumask_node(0))
 ENQUEUE(queued_no_cpu, scx_bpf_dsq_nr_queued(LOCAL_ON | 99));
 ENQUEUE(destroy_in_use, if (scx_bpf_dsq_nr_queued(DSQ)) scx_bpf_destroy_dsq(DSQ); insert(ctx, DSQ); return);
 
+/* With a task that is not the one that the callback is about: the last one that was enqueued. */
+static s32 last;
+#define WITH_OTHER(code) do { \
+		struct task_struct *p = (void *)ctx[0], *other = last && last != p->pid ? bpf_task_from_pid(last) : (void *)0; \
+		last = p->pid; \
+		if (other) { code; bpf_task_release(other); } \
+	} while (0)
+ENQUEUE(foreign_cgroup, WITH_OTHER(bpf_cgroup_release(scx_bpf_task_cgroup(other))));
+ENQUEUE(insert_other, WITH_OTHER(scx_bpf_dsq_insert___v2___compat(other, GLOBAL, SLICE, 0)));
+ENQUEUE(not_allowed, insert(ctx, LOCAL_ON | 1); return); /* tasks are bound to CPU 0, as they are for the next */
+ENQUEUE(immed_always, scx_bpf_dsq_insert___v2___compat((struct task_struct *)ctx[0], LOCAL, SLICE, ctx[1] | ENQ_IMMED); return);
+
+SEC("struct_ops/running") void perf_other_running(u64 *ctx)
+{
+	if (!scx_bpf_task_cpu((struct task_struct *)ctx[0]))
+		scx_bpf_cpuperf_set(1, 100);
+}
+TABLE(perf_other, .running = (void *)perf_other_running);
+
 static char error_text[] = "went wrong: %d %s %llx", exit_text[] = "enough", word[] = "badly";
 
 ENQUEUE(bpf_error, volatile u64 args[3]; args[0] = -5; args[1] = (u64)word; args[2] = 0xabcdef; scx_bpf_error_bstr(error_text, (u64 *)args, sizeof(args)));
@@ -163,6 +194,7 @@ ENQUEUE(dump_elsewhere, u64 none; scx_bpf_dump_bstr(exit_text, &none, 0));
 
 SELECT(select_no_cpu, return 99);
 SELECT(insert_twice, insert(ctx, LOCAL); insert(ctx, LOCAL));
+SELECT(select_other, bool idle; WITH_OTHER(scx_bpf_select_cpu_dfl(other, ctx[1], ctx[2], &idle)));
 SELECT(insert_vtime_local, insert_vtime(ctx, GLOBAL));
 
 SEC("struct_ops/update_idle") void lab_update_idle(u64 *ctx) {}
@@ -181,6 +213,15 @@ SEC("struct_ops/enqueue") void nodes_on_enqueue(u64 *ctx)
 	insert(ctx, GLOBAL);
 }
 TABLE(nodes_on, .select_cpu = (void *)stay_select, .enqueue = (void *)nodes_on_enqueue, .flags = SWITCH_PARTIAL | PER_NODE);
+
+SEC("struct_ops/enqueue") void pick_per_node_enqueue(u64 *ctx)
+{
+	struct task_struct *p = (void *)ctx[0];
+
+	scx_bpf_pick_any_cpu(p->cpus_ptr, 0);
+	insert(ctx, GLOBAL);
+}
+TABLE(pick_per_node, .select_cpu = (void *)stay_select, .enqueue = (void *)pick_per_node_enqueue, .flags = SWITCH_PARTIAL | PER_NODE);
 
 SEC("struct_ops/enqueue") void no_node_enqueue(u64 *ctx)
 {
@@ -210,6 +251,23 @@ SEC("struct_ops.s/init_task") s32 fail_init_task(u64 *ctx)
 
 	return p->comm[0] == 'w' && !p->comm[1] ? -13 : 0;
 }
+SEC("struct_ops.s/init") s32 rq_init(void *ctx) { scx_bpf_locked_rq(); return 0; }
+SEC("struct_ops.s/cgroup_init") s32 fail_cgroup_init(u64 *ctx) { return -12; }
+SEC("struct_ops.s/sub_attach") s32 any_sub_attach(u64 *ctx) { return 0; }
+SEC("struct_ops.s/init_task") s32 disallow_init_task(u64 *ctx)
+{
+	struct task_struct *p = (void *)ctx[0];
+	struct scx_init_task_args *args = (void *)ctx[1];
+
+	if (args->fork && p->comm[0] == 'w' && !p->comm[1])
+		p->scx.disallow = 1;
+	return 0;
+}
+TABLE(rq_unlocked, .init = (void *)rq_init);
+TABLE(cgroup_init_fails, .cgroup_init = (void *)fail_cgroup_init);
+TABLE(sub_attach_plain, .sub_attach = (void *)any_sub_attach);
+TABLE(old_hotplug_seq, .hotplug_seq = 77);
+TABLE(disallow_fork, .init_task = (void *)disallow_init_task); /* a task forks */
 TABLE(init_fails, .init = (void *)fail_init);
 TABLE(init_odd, .init = (void *)odd_init);
 TABLE(init_task_fails, .init_task = (void *)fail_init_task);

@@ -105,11 +105,25 @@ static int run(const char *file, const char *table)
 	for (i = 0; i < 3; i++)
 		pids[i] = worker();
 	nap(50);
+	if (!strcmp(table, "not_allowed") || !strcmp(table, "immed_always")) {
+		cpu_set_t one;
+
+		CPU_ZERO(&one);
+		CPU_SET(0, &one);
+		for (i = 0; i < 3; i++)
+			sched_setaffinity(pids[i], sizeof(one), &one);
+	}
 	link = bpf_map__attach_struct_ops(ops);
 	if (!link)
 		text("refused", "attach");
 	if (!strcmp(table, "hotplug"))
 		cpu1("0");
+	if (!strcmp(table, "disallow_fork")) {
+		prctl(PR_SET_NAME, "w");
+		if (!fork())
+			_exit(0);
+		wait(NULL);
+	}
 	for (i = 0; i < 40 && !*(volatile int *)&t->kind; i++)
 		nap(100);
 	if (!strcmp(table, "hotplug"))
