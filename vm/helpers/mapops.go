@@ -69,15 +69,12 @@ func forbidden(c *abi.Call, helper string, m maps.Map) bool {
 func (e *Env) mapLookup(c *abi.Call, a *abi.Args) uint64 {
 	switch m := e.Maps.At(a[0]).(type) {
 	case *maps.Array:
-		if i, ok := e.Mem.Load(a[1], 4); ok && m.Stride == 0 {
-			if i >= uint64(m.MaxEntries) {
-				return 0
-			}
-			return m.Base + i*m.Elem
+		if i, ok := e.Mem.Load(a[1], 4); ok {
+			return m.At(uint32(i), e.cpuIf(m.Stride != 0))
 		}
 	case *maps.Hash:
 		if key := e.Mem.Bytes(a[1], uint64(m.KeySize)); key != nil {
-			return m.Lookup(key, e.Host.CPU())
+			return m.Lookup(key, e.cpuIf(m.PerCPU()))
 		}
 	}
 	m, key := e.mapKey(c, a, "map_lookup_elem", true)
@@ -85,6 +82,14 @@ func (e *Env) mapLookup(c *abi.Call, a *abi.Args) uint64 {
 		return 0
 	}
 	return m.Lookup(key, e.Host.CPU())
+}
+
+// cpuIf is the current CPU if it matters.
+func (e *Env) cpuIf(matters bool) int32 {
+	if !matters {
+		return 0
+	}
+	return e.Host.CPU()
 }
 
 // mapLookupPerCPU follows bpf_map_lookup_percpu_elem: a CPU that does not exist has no value.
@@ -105,6 +110,12 @@ func (e *Env) mapLookupPerCPU(c *abi.Call, a *abi.Args) uint64 {
 // mapUpdate follows bpf_map_update_elem.
 func (e *Env) mapUpdate(c *abi.Call, a *abi.Args) uint64 {
 	const name = "map_update_elem"
+	if m, ok := e.Maps.At(a[0]).(*maps.Hash); ok && m.Flags&maps.FlagRdonlyProg == 0 { // a short cut
+		key, value := e.Mem.Bytes(a[1], uint64(m.KeySize)), e.Mem.Bytes(a[2], uint64(m.ValueSize))
+		if key != nil && value != nil {
+			return errno(m.Update(key, value, a[3], e.cpuIf(m.PerCPU())))
+		}
+	}
 	m, key := e.mapKey(c, a, name, false)
 	if m == nil {
 		return 0

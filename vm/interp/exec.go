@@ -15,16 +15,16 @@ import (
 // Instructions are counted by runs of straight code: lv.insns is the count up to instruction lv.start, where the current
 // run began, so that only jumps and calls pay for counting. A case that ends in goto taken jumps to in.Target.
 //
-// What only jumps and calls need lives in lv, not in variables: with more than a few of those, the compiler spills all of
-// them around the dispatch, which took a quarter more time per instruction in BenchmarkInterp/alu.
+// What not every instruction needs lives in lv, the memory too, not in variables: with more than a few of those, the compiler
+// spills all of them around the dispatch, which took half as much time again per instruction in BenchmarkInterp/alu.
 func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 	var (
 		prog = lv.p.insns
 		regs = &lv.regs
-		view = c.env.Mem.View()
 		le   = binary.LittleEndian
 	)
 	lv.insns, lv.start, lv.depth, lv.loops = c.env.State.Insns, pc, 0, 0
+	lv.view = c.env.Mem.View()
 	if lv.insns >= c.env.State.Limit {
 		return c.exhausted(lv, pc)
 	}
@@ -177,177 +177,177 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 
 		case ir.Ld8, ir.LdAcq8:
 			off := x + uint64(int64(in.Off)) - mem.Base
-			if off > uint64(len(view))-1 {
+			if off > uint64(len(lv.view))-1 {
 				if in.Probe || in.Arena && c.env.Arena != nil {
 					regs[d] = c.lenient(in, off)
 					continue
 				}
 				return c.access(lv, pc, off)
 			}
-			regs[d] = uint64(view[off])
+			regs[d] = uint64(lv.view[off])
 		case ir.Ld16, ir.LdAcq16:
 			off := x + uint64(int64(in.Off)) - mem.Base
-			if off > uint64(len(view))-2 {
+			if off > uint64(len(lv.view))-2 {
 				if in.Probe || in.Arena && c.env.Arena != nil {
 					regs[d] = c.lenient(in, off)
 					continue
 				}
 				return c.access(lv, pc, off)
 			}
-			regs[d] = uint64(le.Uint16(view[off:]))
+			regs[d] = uint64(le.Uint16(lv.view[off:]))
 		case ir.Ld32, ir.LdAcq32:
 			off := x + uint64(int64(in.Off)) - mem.Base
-			if off > uint64(len(view))-4 {
+			if off > uint64(len(lv.view))-4 {
 				if in.Probe || in.Arena && c.env.Arena != nil {
 					regs[d] = c.lenient(in, off)
 					continue
 				}
 				return c.access(lv, pc, off)
 			}
-			regs[d] = uint64(le.Uint32(view[off:]))
+			regs[d] = uint64(le.Uint32(lv.view[off:]))
 		case ir.Ld64, ir.LdAcq64:
 			off := x + uint64(int64(in.Off)) - mem.Base
-			if off > uint64(len(view))-8 {
+			if off > uint64(len(lv.view))-8 {
 				if in.Probe || in.Arena && c.env.Arena != nil {
 					regs[d] = c.lenient(in, off)
 					continue
 				}
 				return c.access(lv, pc, off)
 			}
-			regs[d] = le.Uint64(view[off:])
+			regs[d] = le.Uint64(lv.view[off:])
 		case ir.Lds8:
 			off := x + uint64(int64(in.Off)) - mem.Base
-			if off > uint64(len(view))-1 {
+			if off > uint64(len(lv.view))-1 {
 				if in.Probe || in.Arena && c.env.Arena != nil {
 					regs[d] = c.lenient(in, off)
 					continue
 				}
 				return c.access(lv, pc, off)
 			}
-			regs[d] = uint64(int8(view[off]))
+			regs[d] = uint64(int8(lv.view[off]))
 		case ir.Lds16:
 			off := x + uint64(int64(in.Off)) - mem.Base
-			if off > uint64(len(view))-2 {
+			if off > uint64(len(lv.view))-2 {
 				if in.Probe || in.Arena && c.env.Arena != nil {
 					regs[d] = c.lenient(in, off)
 					continue
 				}
 				return c.access(lv, pc, off)
 			}
-			regs[d] = uint64(int16(le.Uint16(view[off:])))
+			regs[d] = uint64(int16(le.Uint16(lv.view[off:])))
 		case ir.Lds32:
 			off := x + uint64(int64(in.Off)) - mem.Base
-			if off > uint64(len(view))-4 {
+			if off > uint64(len(lv.view))-4 {
 				if in.Probe || in.Arena && c.env.Arena != nil {
 					regs[d] = c.lenient(in, off)
 					continue
 				}
 				return c.access(lv, pc, off)
 			}
-			regs[d] = uint64(int32(le.Uint32(view[off:])))
+			regs[d] = uint64(int32(le.Uint32(lv.view[off:])))
 		case ir.St8X, ir.StRel8:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > uint64(len(view))-1 {
+			if off > uint64(len(lv.view))-1 {
 				if in.Arena && c.env.Arena != nil {
 					c.arenaStore(in, off, x)
 					continue
 				}
 				return c.access(lv, pc, off)
 			}
-			view[off] = byte(x)
+			lv.view[off] = byte(x)
 		case ir.St16X, ir.StRel16:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > uint64(len(view))-2 {
+			if off > uint64(len(lv.view))-2 {
 				if in.Arena && c.env.Arena != nil {
 					c.arenaStore(in, off, x)
 					continue
 				}
 				return c.access(lv, pc, off)
 			}
-			le.PutUint16(view[off:], uint16(x))
+			le.PutUint16(lv.view[off:], uint16(x))
 		case ir.St32X, ir.StRel32:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > uint64(len(view))-4 {
+			if off > uint64(len(lv.view))-4 {
 				if in.Arena && c.env.Arena != nil {
 					c.arenaStore(in, off, x)
 					continue
 				}
 				return c.access(lv, pc, off)
 			}
-			le.PutUint32(view[off:], uint32(x))
+			le.PutUint32(lv.view[off:], uint32(x))
 		case ir.St64X, ir.StRel64:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > uint64(len(view))-8 {
+			if off > uint64(len(lv.view))-8 {
 				if in.Arena && c.env.Arena != nil {
 					c.arenaStore(in, off, x)
 					continue
 				}
 				return c.access(lv, pc, off)
 			}
-			le.PutUint64(view[off:], x)
+			le.PutUint64(lv.view[off:], x)
 		case ir.St8K:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > uint64(len(view))-1 {
+			if off > uint64(len(lv.view))-1 {
 				if in.Arena && c.env.Arena != nil {
 					c.arenaStore(in, off, uint64(in.Imm))
 					continue
 				}
 				return c.access(lv, pc, off)
 			}
-			view[off] = byte(in.Imm)
+			lv.view[off] = byte(in.Imm)
 		case ir.St16K:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > uint64(len(view))-2 {
+			if off > uint64(len(lv.view))-2 {
 				if in.Arena && c.env.Arena != nil {
 					c.arenaStore(in, off, uint64(in.Imm))
 					continue
 				}
 				return c.access(lv, pc, off)
 			}
-			le.PutUint16(view[off:], uint16(in.Imm))
+			le.PutUint16(lv.view[off:], uint16(in.Imm))
 		case ir.St32K:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > uint64(len(view))-4 {
+			if off > uint64(len(lv.view))-4 {
 				if in.Arena && c.env.Arena != nil {
 					c.arenaStore(in, off, uint64(in.Imm))
 					continue
 				}
 				return c.access(lv, pc, off)
 			}
-			le.PutUint32(view[off:], uint32(in.Imm))
+			le.PutUint32(lv.view[off:], uint32(in.Imm))
 		case ir.St64K:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > uint64(len(view))-8 {
+			if off > uint64(len(lv.view))-8 {
 				if in.Arena && c.env.Arena != nil {
 					c.arenaStore(in, off, uint64(in.Imm))
 					continue
 				}
 				return c.access(lv, pc, off)
 			}
-			le.PutUint64(view[off:], uint64(in.Imm))
+			le.PutUint64(lv.view[off:], uint64(in.Imm))
 
 		case ir.AtomicAdd32, ir.AtomicOr32, ir.AtomicAnd32, ir.AtomicXor32,
 			ir.FetchAdd32, ir.FetchOr32, ir.FetchAnd32, ir.FetchXor32, ir.Xchg32, ir.CmpXchg32:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > uint64(len(view))-4 {
+			if off > uint64(len(lv.view))-4 {
 				if in.Arena && c.env.Arena != nil {
 					c.arenaAtomic(regs, in, off)
 					continue
 				}
 				return c.access(lv, pc, off)
 			}
-			atomic32(regs, in, view[off:off+4])
+			atomic32(regs, in, lv.view[off:off+4])
 		case ir.AtomicAdd64, ir.AtomicOr64, ir.AtomicAnd64, ir.AtomicXor64,
 			ir.FetchAdd64, ir.FetchOr64, ir.FetchAnd64, ir.FetchXor64, ir.Xchg64, ir.CmpXchg64:
 			off := regs[d] + uint64(int64(in.Off)) - mem.Base
-			if off > uint64(len(view))-8 {
+			if off > uint64(len(lv.view))-8 {
 				if in.Arena && c.env.Arena != nil {
 					c.arenaAtomic(regs, in, off)
 					continue
 				}
 				return c.access(lv, pc, off)
 			}
-			atomic64(regs, in, view[off:off+8])
+			atomic64(regs, in, lv.view[off:off+8])
 
 		case ir.Ja:
 			goto taken
@@ -553,7 +553,7 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 						if msg := c.callNumber(lv, regs[d]); msg != "" {
 							return c.callFault(lv, pc)
 						}
-						view = c.env.Mem.View()
+						lv.view = c.env.Mem.View()
 						continue
 					}
 					return c.fault(lv, pc, engine.TargetFault(regs[d]))
@@ -593,7 +593,7 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 					}
 					return r0, f
 				}
-				prog, pc, view = lv.p.insns, next, c.env.Mem.View()
+				prog, pc, lv.view = lv.p.insns, next, c.env.Mem.View()
 				continue
 			}
 			regs[1], regs[2], regs[3], regs[4], regs[5] = 0, 0, 0, 0, 0
@@ -601,7 +601,7 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 			if call.Fault != "" {
 				return c.callFault(lv, pc)
 			}
-			view = c.env.Mem.View()
+			lv.view = c.env.Mem.View()
 		case ir.Exit:
 			lv.count(pc)
 			if lv.depth == 0 {

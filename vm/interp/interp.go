@@ -36,7 +36,7 @@ func (Engine) Compile(env *engine.Env) (engine.Code, error) {
 		c.progs = append(c.progs, &program{number: i, insns: p.Code.Insns, kfuncs: p.Kfuncs, info: p.Info, subs: subs,
 			gotos: gotos(p.Code), exception: p.Code.Subs[p.Code.Exception].Start})
 	}
-	env.Call.Sub = c.callback
+	env.Call.Sub = func(fn uint64, a abi.Args) uint64 { return c.callback(fn, &a) }
 	return c, nil
 }
 
@@ -103,6 +103,7 @@ type level struct {
 	// regs has room for R0-R10; the rest lets a masked index do without a bounds check.
 	regs [16]uint64
 	p    *program
+	view []byte // all accessible memory, as of the last call
 	// insns is State.Insns as of instruction start.
 	insns uint64
 	start int
@@ -262,7 +263,7 @@ func (c *code) inPlace(p *program, ctx, fp uint64) (uint64, *engine.Fault) {
 }
 
 // callback is abi.Call.Sub: it runs a subprogram of the running program, as part of its invocation.
-func (c *code) callback(fn uint64, a abi.Args) uint64 {
+func (c *code) callback(fn uint64, a *abi.Args) uint64 {
 	if c.env.Call.Fault != "" {
 		return 0 // a helper goes on after a violation
 	}
@@ -271,7 +272,7 @@ func (c *code) callback(fn uint64, a abi.Args) uint64 {
 		c.env.Call.Fault = engine.TargetFault(fn)
 		return 0
 	}
-	r0, f := c.activate(p, at, &a, true)
+	r0, f := c.activate(p, at, a, true)
 	if f != nil {
 		c.inner, c.env.Call.Fault = f, f.Msg
 	}

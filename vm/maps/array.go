@@ -45,7 +45,11 @@ func newArray(h Head) (*Array, error) {
 
 // Lookup follows array_map_lookup_elem and percpu_array_map_lookup_percpu_elem.
 func (a *Array) Lookup(key []byte, cpu int32) uint64 {
-	i := binary.LittleEndian.Uint32(key)
+	return a.At(binary.LittleEndian.Uint32(key), cpu)
+}
+
+// At is the address of element i, 0 if there is none. A plain array has the same for all CPUs.
+func (a *Array) At(i uint32, cpu int32) uint64 {
 	if i >= a.MaxEntries || uint32(cpu) >= uint32(a.t.NrCPUs) && a.Stride != 0 {
 		return 0
 	}

@@ -6,6 +6,7 @@ import (
 	"math/bits"
 
 	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/mem"
 )
 
 // Hash is a map of type hash, lru_hash, percpu_hash, lru_percpu_hash or rhash: chained, with a fixed number of buckets. An
@@ -117,24 +118,41 @@ func (m *Hash) Leaf() (index *abi.Index, seed, value, stride, cpus uint64, ok bo
 
 // find returns the element of the key, -1 if there is none, and the key's hash.
 func (m *Hash) find(key []byte) (int32, uint32) {
-	h := hashKey(key, m.seed())
-	for i := *m.bucket(h); i >= 0; i = m.index.Elems[i].Next {
-		if m.index.Elems[i].Hash == h && same(m.keyBytes(i), key) {
-			return i, h
+	var word uint64
+	switch len(key) { // most keys are integers
+	case 4:
+		word = uint64(binary.LittleEndian.Uint32(key))
+	case 8:
+		word = binary.LittleEndian.Uint64(key)
+	default:
+		return m.findBytes(key)
+	}
+	v := mix(m.seed() ^ uint64(len(key))*hashLen ^ word)
+	if len(key) == 8 {
+		v = mix(v)
+	}
+	h, elems, view := uint32(v), m.index.Elems, m.t.Mem.View()
+	for i := *m.bucket(h); uint64(i) < uint64(len(elems)); {
+		e := &elems[i]
+		if e.Hash == h {
+			k := view[e.Addr-mem.Base:]
+			if len(key) == 4 && uint64(binary.LittleEndian.Uint32(k)) == word || len(key) == 8 && binary.LittleEndian.Uint64(k) == word {
+				return i, h
+			}
 		}
+		i = e.Next
 	}
 	return -1, h
 }
 
-// same tells whether two keys of a map are equal. Most have the size of an integer.
-func same(a, b []byte) bool {
-	switch {
-	case len(a) == 4 && len(b) == 4:
-		return binary.LittleEndian.Uint32(a) == binary.LittleEndian.Uint32(b)
-	case len(a) == 8 && len(b) == 8:
-		return binary.LittleEndian.Uint64(a) == binary.LittleEndian.Uint64(b)
+func (m *Hash) findBytes(key []byte) (int32, uint32) {
+	h := hashKey(key, m.seed())
+	for i := *m.bucket(h); i >= 0; i = m.index.Elems[i].Next {
+		if m.index.Elems[i].Hash == h && bytes.Equal(m.keyBytes(i), key) {
+			return i, h
+		}
 	}
-	return bytes.Equal(a, b)
+	return -1, h
 }
 
 // Lookup follows htab_map_lookup_elem and its relatives.
@@ -143,9 +161,14 @@ func (m *Hash) Lookup(key []byte, cpu int32) uint64 {
 	if i < 0 || uint64(uint32(cpu)) >= m.cpus && m.cpus != 1 {
 		return 0
 	}
-	m.touch(i)
+	if m.Type.lru() {
+		m.touch(i)
+	}
 	return m.value(i, cpu)
 }
+
+// PerCPU tells whether each CPU has values of its own.
+func (m *Hash) PerCPU() bool { return m.cpus != 1 }
 
 // value is the address of the value of element i.
 func (m *Hash) value(i int32, cpu int32) uint64 {
@@ -208,7 +231,9 @@ func (m *Hash) place(key []byte, flags uint64) (i int32, inserted bool, e abi.Er
 		return 0, false, e
 	}
 	if i >= 0 {
-		m.touch(i)
+		if m.Type.lru() {
+			m.touch(i)
+		}
 		return i, false, 0
 	}
 	if i, e = m.alloc(); e != 0 {
@@ -297,9 +322,9 @@ func (m *Hash) releaseValues(i int32) {
 	}
 }
 
-// touch makes i the most recently used element.
+// touch makes i the most recently used element of an LRU map.
 func (m *Hash) touch(i int32) {
-	if m.Type.lru() && m.newest != i {
+	if m.newest != i {
 		m.unlink(i)
 		m.link(i)
 	}
