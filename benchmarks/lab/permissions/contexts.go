@@ -2,6 +2,7 @@ package permissions
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/cilium/ebpf/btf"
 )
@@ -32,11 +33,11 @@ const (
 
 // context is where a program is called from: a column of the table.
 type context struct {
-	name         string
-	typ, attach  uint32
-	target       btf.TypeID
-	sleepable    bool
-	maySleepOnly bool // the column is there only if the member takes programs that sleep
+	name        string
+	typ, attach uint32
+	target      btf.TypeID
+	sleepable   bool
+	optional    bool // the column is there only if it takes programs
 }
 
 // contexts are all that a kernel has, in the order of the table.
@@ -47,7 +48,7 @@ func (k *kernel) contexts() ([]context, error) {
 		for _, m := range members {
 			c := context{name: g[1] + ":" + m.name, typ: typeStructOps, attach: m.index, target: id}
 			out = append(out, c)
-			c.name, c.sleepable, c.maySleepOnly = c.name+".s", true, true
+			c.name, c.sleepable, c.optional = c.name+".s", true, true
 			out = append(out, c)
 		}
 	}
@@ -75,7 +76,7 @@ func (k *kernel) contexts() ([]context, error) {
 		{name: "socket_filter", typ: typeSocketFilter},
 		{name: "cgroup_skb", typ: typeCgroupSKB},
 	} {
-		x := context{name: "other:" + c.name, typ: c.typ, attach: c.attach, sleepable: c.sleepable}
+		x := context{name: "other:" + c.name, typ: c.typ, attach: c.attach, sleepable: c.sleepable, optional: strings.HasSuffix(c.name, ".s")}
 		if c.target != "" {
 			id, ok := k.funcs[c.target]
 			if !ok {

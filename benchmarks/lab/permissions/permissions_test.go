@@ -97,7 +97,7 @@ func TestRefusal(t *testing.T) {
 // plan is one for two functions and two contexts, one of which may not take programs that sleep.
 func plan() *Plan {
 	k := &kernel{funcs: map[string]btf.TypeID{}, rows: []*function{{name: "f", id: 1}, {name: "g", id: 2}}}
-	p := &Plan{k: k, contexts: []context{{name: "cpu:init"}, {name: "cpu:init.s", sleepable: true, maySleepOnly: true}}}
+	p := &Plan{k: k, contexts: []context{{name: "cpu:init"}, {name: "cpu:init.s", sleepable: true, optional: true}}}
 	for i := range p.contexts {
 		p.add(nil, &p.contexts[i], trivial())
 	}

@@ -113,7 +113,7 @@ func (p *Plan) Table(answers []byte) (*Table, error) {
 		case loaded[i]:
 			t.Contexts = append(t.Contexts, c.name)
 			columns = append(columns, i)
-		case !c.maySleepOnly:
+		case !c.optional:
 			return nil, fmt.Errorf("%s: not even a program that does nothing loads: %s", c.name, why[i])
 		}
 	}
