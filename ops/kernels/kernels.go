@@ -79,11 +79,12 @@ func decompress(s string) []byte {
 // BTF returns the kernel's types. The Spec decodes a type when it is asked for; it must not be changed.
 func (k *Kernel) BTF() *btf.Spec {
 	if k.spec == nil {
-		s, err := btf.LoadSpecFromReader(bytes.NewReader(decompress(k.rawBTF)))
+		raw := decompress(k.rawBTF)
+		s, err := btf.LoadSpecFromReader(bytes.NewReader(raw))
 		if err != nil {
 			panic(fmt.Sprintf("BUG: embedded BTF: %v", err))
 		}
-		k.spec = s
+		k.spec, k.enums = s, enumerators(raw)
 	}
 	return k.spec
 }
@@ -100,20 +101,7 @@ func (k *Kernel) types(f func(t btf.Type)) {
 
 // EnumValue returns the value of an enumerator of any enum ("SCX_DSQ_LOCAL"), sign-extended to 64 bits.
 func (k *Kernel) EnumValue(name string) (uint64, bool) {
-	if k.enums == nil {
-		k.enums = map[string]uint64{}
-		k.types(func(t btf.Type) {
-			e, ok := t.(*btf.Enum)
-			if !ok {
-				return
-			}
-			for _, v := range e.Values {
-				if _, dup := k.enums[v.Name]; !dup {
-					k.enums[v.Name] = v.Value
-				}
-			}
-		})
-	}
+	k.BTF()
 	v, ok := k.enums[name]
 	return v, ok
 }
