@@ -85,6 +85,10 @@ func (p *Policy) initMember(s *sys.StructOps, m *sys.StructOpsMember, data []byt
 	if !slices.Contains(scalars[:], m.Name) {
 		return false, nil
 	}
+	if bad := integer(data) &^ knownFlags(p.opt.Kernel); m.Name == "flags" && bad != 0 {
+		return true, fmt.Errorf("unknown flags %#x: %s; --ops flags=NAME|NAME sets others", bad,
+			whoHas(p.opt.Kernel, func(k *kernels.Kernel) bool { return bad&^knownFlags(k) == 0 }))
+	}
 	return true, b.setScalar(m.Name, data, knownFlags(p.opt.Kernel))
 }
 

@@ -64,9 +64,9 @@ func scheduler(obj *elf.Object, table string) (*elf.StructOps, error) {
 	var chosen *elf.StructOps
 	switch {
 	case len(all) == 0 && len(others) > 0:
-		return nil, fmt.Errorf("%s: no struct sched_ext_ops in .struct_ops.link; found struct %s", obj.Name, others[0])
+		return nil, fmt.Errorf("%s: no struct sched_ext_ops in .struct_ops.link: the object is no scheduler; found struct %s ('schedsim verify' looks at any program)", obj.Name, others[0])
 	case len(all) == 0:
-		return nil, fmt.Errorf("%s: no struct sched_ext_ops in .struct_ops.link: the object is no scheduler", obj.Name)
+		return nil, fmt.Errorf("%s: no struct sched_ext_ops in .struct_ops.link: the object is no scheduler ('schedsim verify' looks at any program)", obj.Name)
 	case table != "":
 		for _, s := range all {
 			if s.Name == table {

@@ -41,13 +41,17 @@ func (l *linker) resolveExterns() error {
 
 // Missing is the error of something that the object needs and the kernel does not have. Another kernel may.
 type Missing struct {
-	Kind string // "function", "variable" or "struct"
-	Name string
+	Kind string // "function", "variable", "struct", or "member" of a struct
+	Name string // of a member: "struct.member"
 	hint string
+	text string // instead of what Error says otherwise
 }
 
 // Error names it, and what is alike.
 func (m *Missing) Error() string {
+	if m.text != "" {
+		return m.text + m.hint
+	}
 	return fmt.Sprintf("the kernel has no %s %q%s", m.Kind, m.Name, m.hint)
 }
 
@@ -70,7 +74,7 @@ func (l *linker) ksymFunc(e *elf.Extern) (extern, error) {
 		if e.Weak {
 			return extern{why: why}, nil
 		}
-		return extern{}, &Missing{"function", name, l.nearestKernel(name, "func")}
+		return extern{}, &Missing{"function", name, l.nearestKernel(name, "func"), ""}
 	}
 	if !compatible(e.Type, fn.Type) {
 		why := fmt.Sprintf("kernel function %q, declared as %s but %s in the kernel", name, protoString(e.Type), protoString(fn.Type))
@@ -140,7 +144,7 @@ func (l *linker) ksymVar(e *elf.Extern) (extern, error) {
 	if e.Weak {
 		return extern{why: fmt.Sprintf("kernel variable %q, which the kernel does not have", e.Name)}, nil
 	}
-	return extern{}, &Missing{"variable", e.Name, l.nearestKernel(e.Name, "var")}
+	return extern{}, &Missing{"variable", e.Name, l.nearestKernel(e.Name, "var"), ""}
 }
 
 func (l *linker) kernelTypes(name string) ([]btf.Type, error) {

@@ -106,13 +106,16 @@ func (l *linker) member(so *elf.StructOps, m *elf.Member, kernel *btf.Struct) (M
 		}
 	}
 	if km == nil {
+		missing := &Missing{Kind: "member", Name: kernel.Name + "." + m.Name, hint: elf.DidYouMean(m.Name, names)}
+		if m.Prog != "" {
+			missing.text = "the kernel's struct has no such member, and it is not NULL"
+			return out, false, missing
+		}
 		for _, b := range m.Bytes {
 			if b != 0 {
-				return out, false, fmt.Errorf("the kernel's struct has no such member, and it is not zero%s", elf.DidYouMean(m.Name, names))
+				missing.text = "the kernel's struct has no such member, and it is not zero"
+				return out, false, missing
 			}
-		}
-		if m.Prog != "" {
-			return out, false, fmt.Errorf("the kernel's struct has no such member, and it is not NULL%s", elf.DidYouMean(m.Name, names))
 		}
 		return out, false, nil
 	}

@@ -48,7 +48,11 @@ func Source(name string) (recipe, script string, err error) {
 func (r *Recipe) ScriptName() string { return r.scriptFile }
 
 func unknown(name string) error {
-	return fmt.Errorf("no recipe %q%s", name, elf.DidYouMean(name, Names()))
+	hint := elf.DidYouMean(name, Names())
+	if hint == "" {
+		hint = "; 'schedsim recipe list' shows them, and a file of your own is named by its path"
+	}
+	return fmt.Errorf("no recipe %q%s", name, hint)
 }
 
 // Open reads the recipe of a name that comes with schedsim, or of a file.

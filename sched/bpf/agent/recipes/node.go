@@ -132,7 +132,11 @@ func (n *node) object(what string, keys ...string) error {
 			known = known || k == m.key
 		}
 		if !known {
-			return m.errorf("%s: unknown key %q%s", what, m.key, elf.DidYouMean(m.key, keys))
+			hint := elf.DidYouMean(m.key, keys)
+			if hint == "" {
+				hint = "; there is " + strings.Join(keys, ", ")
+			}
+			return m.errorf("%s: unknown key %q%s", what, m.key, hint)
 		}
 	}
 	return nil

@@ -95,6 +95,7 @@ func TestErrors(t *testing.T) {
 		{"not JSON", "{\n\t\"ops\": x\n}", "x.json:2: "},
 		{"no object", "[]", "x.json:1: recipe: expected an object"},
 		{"unknown key", "{\"ops\": \"x\",\n\"sets\": {}}", `x.json:2: recipe: unknown key "sets"; did you mean "set"?`},
+		{"key like none", `{"globals": {}}`, `x.json:1: recipe: unknown key "globals"; there is title, ops, `},
 		{"twice", "{\"ops\": \"x\",\n\"ops\": \"y\"}", `x.json:2: key "ops" is there twice`},
 		{"no ops", "{}", `x.json:1: recipe: "ops", the name in the ops table, is missing`},
 		{"ops", `{"ops": 1}`, "x.json:1: ops: expected a text"},
