@@ -20,6 +20,15 @@ type wild struct {
 	rng  *rand.Rand
 	held []*sim.Task // in the policy's hands, on no DSQ
 	n    int         // CPUs
+	cid  bool        // it is told cids, and names local queues by them
+}
+
+// localOn is the local queue of a CPU.
+func (w *wild) localOn(cpu sim.CPU) uint64 {
+	if w.cid {
+		return ops.DSQLocalOn | uint64(w.k.CPUToCID(cpu))
+	}
+	return ops.DSQLocalOn | uint64(cpu)
 }
 
 const (
@@ -72,9 +81,9 @@ func (w *wild) insert(t *sim.Task, flags uint64, mayHold bool) bool {
 	case 0:
 		return w.k.DSQInsert(t, ops.DSQGlobal, slice, flags)
 	case 1:
-		return w.k.DSQInsert(t, ops.DSQLocalOn|uint64(w.allowedCPU(t)), slice, local)
+		return w.k.DSQInsert(t, w.localOn(w.allowedCPU(t)), slice, local)
 	case 2:
-		return w.k.DSQInsert(t, ops.DSQLocalOn|uint64(t.CPU()), slice, local)
+		return w.k.DSQInsert(t, w.localOn(t.CPU()), slice, local)
 	case 3:
 		return w.k.DSQInsert(t, wildFIFO, slice, flags)
 	case 4:
@@ -106,7 +115,7 @@ func (w *wild) table(flags uint64) *ops.Table {
 			case 0:
 				cpu = w.allowedCPU(t)
 			case 1:
-				k.DSQInsert(t, ops.DSQLocalOn|uint64(w.allowedCPU(t)), ops.SliceDfl, 0)
+				k.DSQInsert(t, w.localOn(w.allowedCPU(t)), ops.SliceDfl, 0)
 			default:
 				if idle {
 					k.DSQInsert(t, ops.DSQLocal, ops.SliceDfl, 0)
@@ -120,7 +129,7 @@ func (w *wild) table(flags uint64) *ops.Table {
 			}
 			w.kick(t)
 			if w.rng.IntN(20) == 0 {
-				k.DSQReenq(ops.DSQLocalOn|uint64(w.rng.IntN(w.n)), 0)
+				k.DSQReenq(w.localOn(sim.CPU(w.rng.IntN(w.n))), 0)
 			}
 			if w.rng.IntN(20) == 0 {
 				k.DSQReenq(wildFIFO, ReenqAny)
@@ -134,7 +143,7 @@ func (w *wild) table(flags uint64) *ops.Table {
 					switch w.rng.IntN(6) {
 					case 0:
 						it.SetSlice(1_000_000)
-						k.DSQMove(it, t, ops.DSQLocalOn|uint64(w.allowedCPU(t)), 0, false)
+						k.DSQMove(it, t, w.localOn(w.allowedCPU(t)), 0, false)
 					case 1:
 						k.DSQMove(it, t, wildFIFO, 0, false)
 						w.kick(t)
