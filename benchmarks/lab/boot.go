@@ -83,7 +83,7 @@ func (p *packer) step(s *job.Step) error {
 			p.guest.Steps = append(p.guest.Steps, job.GuestStep{Verify: &job.Verify{Name: filepath.Base(o), Object: at}})
 		}
 	case "exec":
-		p.guest.Steps = append(p.guest.Steps, job.GuestStep{Exec: s.Argv})
+		p.guest.Steps = append(p.guest.Steps, job.GuestStep{Exec: s.Argv, Apart: s.Apart})
 	case "dmesg":
 		p.guest.Steps = append(p.guest.Steps, job.GuestStep{Dmesg: true})
 	case "play":

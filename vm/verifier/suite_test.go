@@ -113,11 +113,11 @@ func guestSuite(t *testing.T, from string) []suiteLine {
 	in := bufio.NewScanner(f)
 	in.Buffer(nil, 1<<30)
 	for in.Scan() {
-		var step struct{ Output string }
+		var step struct{ Output, Errors string }
 		if err := json.Unmarshal(in.Bytes(), &step); err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(step.Output, "Failed to prepare") { // the programs were loaded without their maps
+		if strings.Contains(step.Output+step.Errors, "Failed to prepare") { // the programs were loaded without their maps
 			continue
 		}
 		at := progRE.FindAllStringSubmatchIndex(step.Output, -1)
@@ -184,6 +184,9 @@ func askedSuite(t *testing.T, from string) {
 func recordSuite(t *testing.T, l *lab, from string) {
 	out := guestSuite(t, from)
 	annotate(t, l, out)
+	asked := len(out)
+	out = append(out, othersOf(t, out)...)
+	slices.SortStableFunc(out, func(a, b suiteLine) int { return strings.Compare(a.File, b.File) })
 	var b bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
 	e := json.NewEncoder(z)
@@ -199,7 +202,16 @@ func recordSuite(t *testing.T, l *lab, from string) {
 	if err := os.WriteFile(*suiteFile, b.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d programs recorded", len(out))
+	t.Logf("%d programs recorded, of %d", asked, len(out))
+}
+
+// othersOf are what is recorded of files that have no line in a list.
+func othersOf(t *testing.T, list []suiteLine) []suiteLine {
+	files := map[string]bool{}
+	for _, s := range list {
+		files[s.File] = true
+	}
+	return slices.DeleteFunc(readSuite(t), func(s suiteLine) bool { return files[s.File] })
 }
 
 // annotate adds the expectations that the sources have as declaration tags of the functions.

@@ -76,7 +76,7 @@ func (g *guest) step(s *job.GuestStep, j *job.Guest) (string, error) {
 	case s.Verify != nil:
 		return "verify " + s.Verify.Name, g.verify(s.Verify)
 	case len(s.Exec) > 0:
-		return "exec " + s.Exec[0], g.exec(s.Exec)
+		return "exec " + s.Exec[0], g.exec(s.Exec, s.Apart)
 	case s.Dmesg:
 		g.raw("dmesg.txt", []byte(strings.Join(kernelLog(), "\n")+"\n"))
 		return "dmesg", nil

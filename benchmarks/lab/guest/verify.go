@@ -49,9 +49,15 @@ func (g *guest) verify(v *job.Verify) error {
 }
 
 // exec runs a program.
-func (g *guest) exec(argv []string) error {
-	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
-	e := job.Executed{Argv: argv, Output: string(out)}
+func (g *guest) exec(argv []string, apart bool) error {
+	var out, errs bytes.Buffer
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if apart {
+		cmd.Stderr = &errs
+	}
+	err := cmd.Run()
+	e := job.Executed{Argv: argv, Output: out.String(), Errors: errs.String()}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		e.Status, err = exit.ExitCode(), nil

@@ -46,9 +46,10 @@ type Step struct {
 	StreamMS int `json:"stream_ms,omitempty"`
 	// Objects are files.
 	Objects []string `json:"objects,omitempty"`
-	// Argv is the command, Add further files: path in the guest to path on the host.
-	Argv []string          `json:"argv,omitempty"`
-	Add  map[string]string `json:"add,omitempty"`
+	// Argv is the command, Add further files: path in the guest to path on the host. Apart keeps what it writes to standard error apart.
+	Argv  []string          `json:"argv,omitempty"`
+	Add   map[string]string `json:"add,omitempty"`
+	Apart bool              `json:"apart,omitempty"`
 }
 
 // Parse reads a job and fills in the defaults.
@@ -126,6 +127,7 @@ type GuestStep struct {
 	Play   *Play    `json:"play,omitempty"`
 	Verify *Verify  `json:"verify,omitempty"`
 	Exec   []string `json:"exec,omitempty"`
+	Apart  bool     `json:"apart,omitempty"`
 	Dmesg  bool     `json:"dmesg,omitempty"`
 }
 
@@ -188,7 +190,8 @@ type Verdict struct {
 type Executed struct {
 	Argv   []string `json:"argv"`
 	Status int      `json:"status"`
-	Output string   `json:"output"`
+	Output string   `json:"output"`           // what it wrote to standard output, and to standard error unless that is apart
+	Errors string   `json:"errors,omitempty"` // to standard error
 }
 
 // Problem is something that went wrong in a step; the steps after it were done.
