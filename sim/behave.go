@@ -29,10 +29,10 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 		s, t.late = *t.late, nil
 	} else {
 		s = t.Prog.Next(t, m.now)
-		if s.Kind == StepWake && s.Queue != nil && s.Queue.n > 0 && m.costs.Queue > 0 {
+		if kind, d := m.costBefore(&s); d > 0 {
 			late := s // only this one is allocated
 			t.late = &late
-			m.Charge(c.id, CostWakeup, m.queueCost(s.Queue.head))
+			m.Charge(c.id, kind, d)
 			return
 		}
 	}
@@ -82,7 +82,6 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 		}
 		spec := *s.Spawn
 		spec.Start = 0
-		m.Charge(c.id, CostFork, m.costs.Fork)
 		if _, err := m.Spawn(spec); err != nil {
 			m.fail(fmt.Errorf("task %s: fork: %w", t, err))
 		}
@@ -116,6 +115,19 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 	default:
 		m.fail(fmt.Errorf("task %s: unknown step %d", t, s.Kind))
 	}
+}
+
+// costBefore is what comes before a step has its effect.
+func (m *Machine) costBefore(s *Step) (CostKind, Duration) {
+	switch {
+	case s.Kind == StepWake && s.Queue != nil && s.Queue.n > 0 && m.costs.Queue > 0:
+		return CostWakeup, m.costs.Call + m.queueCost(s.Queue.head)
+	case s.Kind == StepFork:
+		return CostFork, m.costs.Fork
+	case s.Kind == StepExit:
+		return CostExit, m.costs.Exit
+	}
+	return 0, 0
 }
 
 // wakeUpQ has t, the current task of c, wake those that it took from a queue (wake_up_q). Where one of them is to run at once, t is

@@ -35,6 +35,7 @@ type cpu struct {
 	next        int8 // rank of rq->next_class
 	needResched bool
 	lazy        bool // TIF_NEED_RESCHED_LAZY
+	preempting  bool // Costs.Preempt was charged
 	dying       bool // on its way offline
 
 	inIRQ  bool          // with turns: in an interrupt of a timer that has been charged for

@@ -223,6 +223,10 @@ func (m *Machine) resume(c *cpu) {
 		t := c.curr
 		switch {
 		case c.needResched && (t != c.idle || !c.resched.Armed()):
+			if m.costs.Preempt > 0 && t != c.idle && !c.preempting {
+				c.preempting = true
+				m.Charge(c.id, CostPreempt, m.costs.Preempt)
+			}
 			if c.from > m.now {
 				m.armStep(c) // the interrupt, or the system call, is not over
 				return

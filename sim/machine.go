@@ -42,16 +42,18 @@ type Costs struct {
 	Switch Duration // context switch
 	Wakeup Duration // try_to_wake_up on the waker's CPU
 	// Queue is the part of a wakeup that comes before the woken task is queued, where a task wakes it, and not an interrupt; Select
-	// that of choosing among several CPUs. Block is what comes between a task's wish to sleep and the switch.
-	Queue, Select, Block Duration
-	Fork                 Duration // creation of a task, on its parent's CPU
-	Tick                 Duration // tick interrupt
-	Timer                Duration // interrupt of a timer that ends a sleep or a slice of the fair class
-	IPI                  Duration // from sending a reschedule interrupt to its arrival
-	Migration            Duration // cold caches after a move to another CPU of the same LLC
-	MigrationLLC         Duration // ... to another LLC
-	MigrationNode        Duration // ... to another NUMA node
-	IdleExit             Duration // leaving the idle state
+	// that of choosing among several CPUs. Call is the way of a task to its first wakeup. Block is what comes between a task's wish to
+	// sleep and the switch, Preempt what comes between the end of an interrupt or a call and the switch that it brings about.
+	Queue, Select, Call, Block, Preempt Duration
+	Fork                                Duration // creation of a task, on its parent's CPU, before the new task is there
+	Exit                                Duration // end of a task, before the switch
+	Tick                                Duration // tick interrupt
+	Timer                               Duration // interrupt of a timer that ends a sleep or a slice of the fair class
+	IPI                                 Duration // from sending a reschedule interrupt to its arrival
+	Migration                           Duration // cold caches after a move to another CPU of the same LLC
+	MigrationLLC                        Duration // ... to another LLC
+	MigrationNode                       Duration // ... to another NUMA node
+	IdleExit                            Duration // leaving the idle state
 	// DeepIdleExit replaces IdleExit for a CPU that has been idle for DeepIdleAfter or longer; 0: there is no deep state.
 	DeepIdleExit, DeepIdleAfter Duration
 	// Warmup is the time that a task must have run on a CPU to pay the full price of the next migration; one that ran for

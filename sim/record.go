@@ -89,4 +89,6 @@ const (
 	CostTimer
 	CostFork
 	CostBlock
+	CostPreempt
+	CostExit
 )

@@ -18,7 +18,7 @@ func (m *Machine) schedule(c *cpu, preempt bool) {
 	}
 	next := m.pickNext(c, prev)
 	c.next = next.rank
-	c.needResched, c.lazy = false, false
+	c.needResched, c.lazy, c.preempting = false, false, false
 	if c.resched.Armed() {
 		m.q.Cancel(&c.resched) // it would find nothing to do
 	}

@@ -40,6 +40,7 @@ func (c *cond) wake(s *sim.Step, now sim.Time, all bool) bool {
 // sem is a counting semaphore that remembers when each post was made, so that the wait that takes it knows for how long
 // the work has been waiting.
 type sem struct {
+	late  int // tasks that began to wait and have not run since
 	q     sim.WaitQueue
 	posts []sim.Time // ring
 	head  int

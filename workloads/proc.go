@@ -20,7 +20,7 @@ type Instance struct {
 	operator sim.Duration
 	asleep   bool
 	byClock  bool
-	extra    sim.Duration
+	own      Own
 	rand     func(name string) *rand.Rand
 	mutexes  []mutex
 	conds    []cond
@@ -55,8 +55,8 @@ type RunOptions struct {
 	// ByClock has tasks compute until their CPU clock says that they have, as programs do, and as those of recorded runs did; so what
 	// interrupts and switches take from them in between is part of it. Otherwise they have their time in full.
 	ByClock bool
-	// Iteration is what an iteration of a phase costs besides its events: the program's own work.
-	Iteration sim.Duration
+	// Own is the program's own work.
+	Own Own
 	// Attach and Detach do what the timeline asks for: Detach ends the scheduler of a cgroup, the one of all tasks for "". Nil: there
 	// is nothing to attach to.
 	Attach func(a Attach) error
@@ -66,6 +66,15 @@ type RunOptions struct {
 	Before func(task string, instance int) []Awake
 	// Operator is how long after its time somebody who does the timeline comes to an action.
 	Operator sim.Duration
+}
+
+// Own is what a program that plays a workload needs itself, besides what the workload says.
+type Own struct {
+	// Iteration is what an iteration of a phase costs besides its events.
+	Iteration sim.Duration
+	// Post is what a post or a signal costs that nobody waits for, Call what it costs more if the program calls the kernel: for each
+	// signal, and for a post while somebody who waited has been woken and has not run yet.
+	Post, Call sim.Duration
 }
 
 // Awake is a time at which a task is woken, and how long it then runs.
@@ -78,7 +87,7 @@ type Awake struct {
 func (b *Bound) New(o RunOptions) *Instance {
 	n := &b.w.objects
 	r := &Instance{
-		b: b, zero: o.Zero, operator: o.Operator, asleep: o.Asleep, byClock: o.ByClock, extra: o.Iteration, rand: o.Rand,
+		b: b, zero: o.Zero, operator: o.Operator, asleep: o.Asleep, byClock: o.ByClock, own: o.Own, rand: o.Rand,
 		attach: o.Attach, detach: o.Detach,
 		mutexes: make([]mutex, len(n.mutex)), conds: make([]cond, len(n.cond)), sems: make([]sem, len(n.sem)),
 		barriers: make([]barrier, len(n.barrier)), timers: make([]timer, len(n.timer)),
@@ -215,8 +224,8 @@ func (p *proc) Next(_ *sim.Task, now sim.Time) (s sim.Step) {
 			if now != p.at {
 				p.at, p.spins = now, 0
 			}
-			if p.r.extra > 0 {
-				s.Kind, s.Dur = sim.StepRun, p.r.extra
+			if p.r.own.Iteration > 0 {
+				s.Kind, s.Dur = sim.StepRun, p.r.own.Iteration
 				return s
 			}
 			if p.spins++; p.spins > maxSpins {

@@ -19,22 +19,26 @@ func (p *proc) sync(s *sim.Step, o *op, now sim.Time) (ok, done bool) {
 		m := &r.sems[o.obj]
 		m.post(now)
 		s.Kind, s.Queue, s.N = sim.StepWake, &m.q, 1
-		return m.q.Len() > 0, true
+		return m.q.Len() > 0 || p.inVain(s, m.late > 0), true
 
 	case rtapp.SemWait:
 		m := &r.sems[o.obj]
+		m.late -= int(p.sub)
+		p.sub = 0
 		at, got := m.take()
 		if !got {
+			m.late++
+			p.sub = 1
 			return waitFor(s, &m.q), false
 		}
 		p.edge(o, at)
 		return false, true
 
 	case rtapp.Signal:
-		return r.conds[o.obj].wake(s, now, false), true
+		return r.conds[o.obj].wake(s, now, false) || p.inVain(s, true), true
 
 	case rtapp.Broad, rtapp.Resume:
-		return r.conds[o.obj].wake(s, now, true), true
+		return r.conds[o.obj].wake(s, now, true) || p.inVain(s, true), true
 
 	case rtapp.Suspend:
 		c := &r.conds[o.obj]
@@ -71,6 +75,15 @@ func (p *proc) sync(s *sim.Step, o *op, now sim.Time) (ok, done bool) {
 func waitFor(s *sim.Step, q *sim.WaitQueue) bool {
 	s.Kind, s.Queue, s.Dur = sim.StepWait, q, 0
 	return true
+}
+
+// inVain is what a post or a signal takes that nobody waits for. called: the kernel is asked nevertheless.
+func (p *proc) inVain(s *sim.Step, called bool) bool {
+	s.Kind, s.Dur = sim.StepRun, p.r.own.Post
+	if called {
+		s.Dur += p.r.own.Call
+	}
+	return s.Dur > 0
 }
 
 // lock takes m or sleeps and tries again.

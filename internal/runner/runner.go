@@ -54,9 +54,9 @@ type Options struct {
 	// MadeAt is when in the run, with Settle, a thread begins to make the tasks one after the other, as a program does that starts
 	// them; 0: all are there at once.
 	MadeAt sim.Duration
-	// ByClock and Iteration are those of workloads.RunOptions.
-	ByClock   bool
-	Iteration sim.Duration
+	// ByClock and Own are those of workloads.RunOptions.
+	ByClock bool
+	Own     workloads.Own
 	// Before and Operator are those of workloads.RunOptions.
 	Before   func(task string, instance int) []workloads.Awake
 	Operator sim.Duration
@@ -296,7 +296,7 @@ func (r *run) build() error {
 	if o.Sink != nil {
 		r.sinks = append(r.sinks, o.Sink)
 	}
-	r.load = bound.New(workloads.RunOptions{Rand: r.m.Rand, Zero: sim.Time(o.Settle), Asleep: o.Settle > 0, ByClock: o.ByClock, Iteration: o.Iteration, Before: o.Before, Operator: o.Operator,
+	r.load = bound.New(workloads.RunOptions{Rand: r.m.Rand, Zero: sim.Time(o.Settle), Asleep: o.Settle > 0, ByClock: o.ByClock, Own: o.Own, Before: o.Before, Operator: o.Operator,
 		Attach: r.attach, Detach: r.detach})
 	r.name = Baseline
 	if r.policy != nil {

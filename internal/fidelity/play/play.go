@@ -37,8 +37,8 @@ type Options struct {
 	// Tick is the time from T0 to the first tick; 0 is right for an unknown one.
 	Tick sim.Duration
 	Seed uint64
-	// Iteration is what an iteration of a phase costs a task besides its events.
-	Iteration sim.Duration
+	// Own is what the player needs itself.
+	Own workloads.Own
 	// Lead is how long before T0 a thread makes the tasks, one after the other; 0: all are there from the beginning.
 	Lead sim.Duration
 	// Operator is how long after its time an action of the timeline is done.
@@ -83,7 +83,7 @@ func Run(o Options) (*Result, error) {
 	t0 := sim.Time(settle - o.Tick%tickPeriod)
 	p := &player{t0: t0, snapshotAt: o.SnapshotAt}
 	r := runner.Options{
-		Scheduler: o.Scheduler, Workload: w, Topo: tp, Duration: o.Length, Settle: sim.Duration(t0), ByClock: true, Iteration: o.Iteration,
+		Scheduler: o.Scheduler, Workload: w, Topo: tp, Duration: o.Length, Settle: sim.Duration(t0), ByClock: true, Own: o.Own,
 		Before: before(o.Tasks, t0, o.Costs), Operator: o.Operator, Seed: o.Seed, Kernel: o.Kernel,
 		Members: o.Members, Globals: o.Globals, Costs: o.Costs, Turn: o.Turn, Sink: p, Notice: o.Notice,
 		Setup: func(m *sim.Machine) error {

@@ -10,8 +10,8 @@ import (
 // whose timer is not armed. A task that is picked again when its slice ends is not switched to, so its next slice has no
 // timer and ends at a tick: that is the kernel's behaviour, too.
 
-// hrtickStart arms the timer for the virtual deadline of e, current or about to be (hrtick_start_fair).
-func (c *Class) hrtickStart(q *cpuQueue, e *entity) {
+// hrtickStart arms the timer for the virtual deadline of e, current or about to be, counted from after (hrtick_start_fair).
+func (c *Class) hrtickStart(q *cpuQueue, e *entity, after sim.Duration) {
 	if !c.has(HRTick) || q.hQueued <= 1 {
 		return
 	}
@@ -26,7 +26,7 @@ func (c *Class) hrtickStart(q *cpuQueue, e *entity) {
 	hi, lo := bits.Mul64(e.weight, uint64(vdelta))
 	lo, carry := bits.Add64(lo, nice0Load-1, 0)
 	delta := (hi+carry)<<(64-20) | lo>>20
-	at := c.m.RQClock(q.cpu).Add(sim.Duration(max(delta, hrtickMinNS)))
+	at := c.m.RQClock(q.cpu).Add(after + sim.Duration(max(delta, hrtickMinNS)))
 	if q.hrtickOn {
 		if d := at.Sub(q.hrtickAt); -hrtickFuzzNS <= d && d <= hrtickFuzzNS {
 			return
@@ -42,7 +42,7 @@ func (c *Class) hrtickUpdate(q *cpuQueue) {
 		return
 	}
 	if e := q.leaf(); e != nil && c.m.Curr(q.cpu) == e.t {
-		c.hrtickStart(q, e)
+		c.hrtickStart(q, e, 0)
 	}
 }
 

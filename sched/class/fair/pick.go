@@ -129,7 +129,7 @@ func (c *Class) SetNext(cpu sim.CPU, t *sim.Task, first bool) {
 		q.tasks.moveFront(e)
 	}
 	if first {
-		c.hrtickStart(q, e)
+		c.hrtickStart(q, e, c.m.Costs().Switch) // when the switch is over (hrtick_schedule_exit)
 	}
 }
 
