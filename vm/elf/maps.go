@@ -223,13 +223,20 @@ func (r *reader) mapSlots() error {
 	syms := r.symbolsOf(r.maps)
 	return r.eachReloc(r.maps, func(off uint64, sym *elf.Symbol) error {
 		for _, vs := range ds.Vars {
-			v := vs.Type.(*btf.Var)
+			v, ok := vs.Type.(*btf.Var)
+			if !ok || syms[v.Name] == nil {
+				continue
+			}
 			start := syms[v.Name].Value
 			if off < start || off+8 > start+uint64(vs.Size) {
 				continue
 			}
-			m := r.o.Maps[r.mapAt[uint32(start)]]
-			st := btf.UnderlyingType(v.Type).(*btf.Struct)
+			n, ok := r.mapAt[uint32(start)]
+			st, isStruct := btf.UnderlyingType(v.Type).(*btf.Struct)
+			if !ok || !isStruct || len(st.Members) == 0 {
+				continue // of a section that is not what its types say
+			}
+			m := r.o.Maps[n]
 			last := st.Members[len(st.Members)-1]
 			values := start + uint64(last.Offset/8)
 			if last.Name != "values" || off < values || (off-values)%8 != 0 {

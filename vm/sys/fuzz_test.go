@@ -4,6 +4,10 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/interp"
+	"github.com/schedsim/schedsim/vm/jit"
 	"github.com/schedsim/schedsim/vm/sys"
 )
 
@@ -36,6 +40,9 @@ func FuzzBPF(f *testing.F) {
 		sys.ProgTestRun, sys.RunAttr{Prog: 3, CtxSize: 8, Ctx: at(0)}.Bytes(),
 		sys.ObjGetInfoByFD, sys.InfoAttr{FD: 3, Len: 232, Info: at(0)}.Bytes(),
 		sys.BTFLoad, sys.BTFAttr{BTF: at(0), Size: 50, LogLevel: 1, LogSize: 30, LogBuf: at(0)}.Bytes())
+	seed(sys.MapCreate, sys.MapAttr{Type: 34, KeySize: 4, ValueSize: 16, MaxEntries: 2}.Bytes(), sys.MapUpdateElem, sys.ElemAttr{Map: 3, Key: at(0), Value: at(4)}.Bytes(),
+		sys.MapFreeze, sys.Words(3), sys.ProgLoad, sys.ProgAttr{Type: 26, InsnCnt: 2, Insns: at(200), License: at(2), AttachType: 28, AttachBTF: 1}.Bytes(),
+		sys.LinkCreate, sys.Words(4, 0, 28, 0, 0x10, 0x5555, 16, 0), sys.IterCreate, sys.Words(5, 0), sys.LinkUpdate, sys.Words(5, 4, 0, 0))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if len(in) > 8<<10 {
 			t.Skip()
@@ -70,3 +77,52 @@ func FuzzBPF(f *testing.F) {
 }
 
 var insnsForFuzz = join(movK(0, 1), exit)
+
+// Whatever jumps through a map of places in code: no panic, and both engines do the same, be it to refuse.
+func FuzzInsnArray(f *testing.F) {
+	native, err := jit.New(jit.Options{})
+	if err != nil {
+		f.Skip(err)
+	}
+	f.Add(jumper(3), byte(8), byte(12), byte(10), byte(1))
+	f.Add(join(insn(0x85, 0, 1, 0, 1), exit, ld64(3, 2, 3, 8), insn(0x79, 3, 3, 0, 0), gotox(3), movK(0, 1), exit), byte(5), byte(6), byte(5), byte(0))
+	f.Fuzz(func(t *testing.T, code []byte, a, b, c, ctx byte) {
+		if code = code[:len(code)&^7]; len(code) == 0 || len(code) > 8*64 {
+			t.Skip()
+		}
+		type outcome struct {
+			errno abi.Errno
+			r0    uint64
+			fault sys.Fault
+			elem  string
+		}
+		var all []outcome
+		for _, e := range []engine.Engine{interp.Engine{}, native} {
+			r := newRig(t, func(o *sys.Options) { o.Engine, o.Budget = e, 10000 })
+			fd := r.insnArray(uint32(a), uint32(b), uint32(c))
+			r.ok(sys.MapFreeze, sys.Words(uint32(fd)))
+			var o outcome
+			v := r.p.BPF(sys.ProgLoad, r.prog(sys.ProgTypeSyscall, code))
+			if v < 0 {
+				o.errno = abi.Errno(-v)
+			} else {
+				at, mem, err := r.m.Alloc(8, 8)
+				if err != nil {
+					t.Fatal(err)
+				}
+				mem[0] = ctx
+				var f *sys.Fault
+				if o.r0, f = r.p.Prog(int(v)).Run(at); f != nil {
+					o.fault = *f
+				}
+				value := make([]byte, 16)
+				r.ok(sys.MapLookupElem, r.elem(fd, u32(1), value, 0))
+				o.elem = string(value)
+			}
+			all = append(all, o)
+		}
+		if all[0] != all[1] {
+			t.Errorf("interp %+v, jit %+v", all[0], all[1])
+		}
+	})
+}
