@@ -79,6 +79,7 @@ func (w *wild) insert(t *sim.Task, flags uint64, mayHold bool) bool {
 	}
 	switch w.rng.IntN(7) {
 	case 0:
+		w.k.KickCPU(t.CPU(), 0) // each node has a global queue of its own, which others do not look at
 		return w.k.DSQInsert(t, ops.DSQGlobal, slice, flags)
 	case 1:
 		return w.k.DSQInsert(t, w.localOn(w.allowedCPU(t)), slice, local)
