@@ -35,15 +35,15 @@ const (
 
 // taskTrack is one task at one moment.
 type taskTrack struct {
-	TaskInfo
 	idx    int // in order of appearance
 	mode   taskMode
 	reason queueReason
 	cpu    sim.CPU
 	since  sim.Time // in this mode
+	woken  sim.Time // of the wakeup that it has not answered, -1 for none
 	born   sim.Time
 	died   sim.Time // Never while alive
-	woken  sim.Time // of the wakeup that it has not answered, -1 for none
+	TaskInfo
 }
 
 // interval is a span of time in which a task did one thing.

@@ -60,7 +60,8 @@ const (
 )
 
 // Task is one thread of the simulated machine. What BPF programs can see of it lives in K; the other fields are the
-// machine's own, or copies that the machine keeps equal.
+// machine's own, or copies that the machine keeps equal. What each wakeup and each switch looks at comes first: with a
+// thousand tasks most of that is not in the nearest cache.
 //
 // Invariant: OnRQ tasks are known to exactly one class on exactly one CPU (CPU()).
 type Task struct {
@@ -68,21 +69,9 @@ type Task struct {
 	PID int32
 	// Index is a small dense number, reused after the task is gone; classes keep per-task data in slices by it.
 	Index int32
-	Comm  string
-	Group string // the workload's name for the tasks that it is one of
+	State State
+	cpu   CPU
 	K     kobj.Task
-	// Class is the scheduling class. It changes only within Machine.Change (Machine.SetClass).
-	Class Class
-	Prog  Behavior
-
-	State  State
-	Policy Policy
-	Nice   int
-	RTPrio int // 1..99 for PolicyFIFO and PolicyRR, else 0
-	// DL are the parameters of PolicyDeadline; those of the last time under other policies.
-	DL Deadline
-	// Weight is the load weight by sched_prio_to_weight (1024 at nice 0).
-	Weight uint64
 	// OnRQ tells that the task is enqueued or running (task_on_rq_queued).
 	OnRQ bool
 	// Migrating tells that it is between two runqueues (task_on_rq_migrating): from Machine.Deactivate to Activate.
@@ -95,17 +84,28 @@ type Task struct {
 	Exiting bool
 	// MigrationDisabled is the depth of migrate_disable; see Machine.SetMigrationDisabled.
 	MigrationDisabled int32
-	// Cgroup is the cgroup that the task is in (or, before its start, will be forked into); SchedGroup is the one that it
-	// is scheduled in (p->sched_task_group), which follows Cgroup at the end of a move.
-	Cgroup, SchedGroup *Cgroup
-
+	// Class is the scheduling class. It changes only within Machine.Change (Machine.SetClass).
+	Class Class
+	Prog  Behavior
 	// SumExec is the CPU time accounted so far (se.sum_exec_runtime); PrevSumExec its value when the task was last
 	// picked. Machine.CPUTime includes what runs right now.
 	SumExec     Duration
 	PrevSumExec Duration
 
-	cpu     CPU
 	taskRun // the machine's own state of the task's behaviour
+
+	Comm   string
+	Group  string // the workload's name for the tasks that it is one of
+	Policy Policy
+	Nice   int
+	RTPrio int // 1..99 for PolicyFIFO and PolicyRR, else 0
+	// DL are the parameters of PolicyDeadline; those of the last time under other policies.
+	DL Deadline
+	// Weight is the load weight by sched_prio_to_weight (1024 at nice 0).
+	Weight uint64
+	// Cgroup is the cgroup that the task is in (or, before its start, will be forked into); SchedGroup is the one that it
+	// is scheduled in (p->sched_task_group), which follows Cgroup at the end of a move.
+	Cgroup, SchedGroup *Cgroup
 }
 
 // CPU returns the CPU that the task is on or last was on (task_cpu). What programs see of it is a copy: one that runs
@@ -128,23 +128,39 @@ func (t *Task) String() string { return fmt.Sprintf("%s[%d]", t.Comm, t.PID) }
 
 // taskRun is the machine's own state of a task.
 type taskRun struct {
-	rank  int8 // of Class; 0 is the highest
-	doing doing
+	rank          int8 // of Class; 0 is the highest
+	doing         doing
+	killed        bool // it ends when it next runs
+	inWait        bool // in a StepWait
+	blocking      bool // on the way to sleep, Costs.Block
+	wakeQueued    bool // on the wake list of its CPU
+	wokenRemotely bool // sched_remote_wakeup
+	kthread       bool
+	timerOn       CPU   // where the timer fires
+	lastRan       CPU   // where it last ran, NoCPU before that
+	toPin         int32 // calls of migrate_disable that it makes when it next runs
 	// left is the CPU time that the current StepRun still needs, in ns at capacity 1, so that dividing by a CPU's
 	// capacity rounds only once.
 	left    int64
 	wallEnd Time // end of the current StepRunWall
 	// clockEnd is the CPU time at which the current StepRunClock ends.
 	clockEnd Duration
-
-	timer   eventq.Event // end of a sleep; start of a task whose time has not come
-	timerOn CPU          // where the timer fires
-
-	lastRan CPU // where it last ran, NoCPU before that
-	// arrivedExec is the CPU time that it had used when it came there.
+	work     func(t *Task) // done on the way back to user mode
+	late     *Step         // a StepWake that comes when Costs.Queue is over
+	stepsAt  Time
+	steps    int          // steps begun at the time stepsAt
+	timer    eventq.Event // end of a sleep; start of a task whose time has not come
+	// arrivedExec is the CPU time that it had used when it came to lastRan.
 	arrivedExec Duration
-	stepsAt     Time
-	steps       int // steps begun at the time stepsAt
+
+	waitOn             *WaitQueue
+	waitPrev, waitNext *Task
+	waitRet            int64 // what a StepWait returns: 0, or an error number
+	nextWoken          *Task // on the wake list of its CPU
+
+	wakes    WaitQueue // those that it is about to wake, see wakeUpQ
+	wakeSync bool
+	woke     int64
 
 	parent *Task  // in the sense of real_parent; the idle task of CPU 0 stands for init
 	leader *Task  // of its process, nil if it is the leader itself; held
@@ -159,26 +175,7 @@ type taskRun struct {
 	ownW           int      // TaskSpec.CgroupW, until the cgroup is made
 	own            *Cgroup  // made for this task alone, see TaskSpec.CgroupW
 	userCPUs       []uint64 // what sched_setaffinity asked for (user_cpus_ptr), nil if nothing
-	kthread        bool
-	work           func(t *Task) // done on the way back to user mode
-	killed         bool          // it ends when it next runs
-	toPin          int32         // calls of migrate_disable that it makes when it next runs
-	inWait         bool          // in a StepWait
-	blocking       bool          // on the way to sleep, Costs.Block
-	late           *Step         // a StepWake that comes when Costs.Queue is over
-	waitRet        int64         // what that returns: 0, or an error number
-
-	wakes    WaitQueue // those that it is about to wake, see wakeUpQ
-	wakeSync bool
-	woke     int64
-
-	nextWoken     *Task // on the wake list of its CPU
-	wakeQueued    bool
-	wokenRemotely bool // sched_remote_wakeup
-
-	waitOn             *WaitQueue
-	waitPrev, waitNext *Task
-	prev, next         *Task // all live tasks, in order of creation
+	prev, next     *Task    // all live tasks, in order of creation
 }
 
 // doing says what the current step of a task is, as far as the CPU is concerned.

@@ -142,28 +142,27 @@ func (r *Instance) Problems() []string {
 
 // proc is one task at work.
 type proc struct {
-	r    *Instance
-	prog *taskProg
-	name string // of its random stream
-
-	phase, iter, round int
-	pc                 int
-	prep               uint8 // what of the start of an iteration is done; all is when it is prepared
-	sub                uint8 // where within the op
-	forked             bool
-	ended              bool
-	cpus               *cpuSet
-	sched              sim.SchedParams
-	forks              int
-
+	r       *Instance
+	prog    *taskProg
+	phase   int
+	pc      int
+	prep    uint8 // what of the start of an iteration is done; all is when it is prepared
+	sub     uint8 // where within the op
+	forked  bool
+	ended   bool
 	release sim.Time // of the unit of work at hand
 	planned sim.Time // when the sleep at hand is to end
 	at      sim.Time // when an iteration last ended
 	spins   int      // iterations in a row that ended at that time
 
-	before   []Awake
-	samplers []*gen.Sampler
-	uniques  []timer
+	iter, round int
+	samplers    []*gen.Sampler
+	uniques     []timer
+	cpus        *cpuSet
+	sched       sim.SchedParams
+	forks       int
+	name        string // of its random stream
+	before      []Awake
 }
 
 func (r *Instance) newProc(t *taskProg, stream string) *proc {
