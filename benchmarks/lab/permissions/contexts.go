@@ -46,9 +46,9 @@ func (k *kernel) contexts() ([]context, error) {
 	for _, g := range [][2]string{{"sched_ext_ops", "cpu"}, {"sched_ext_ops_cid", "cid"}} {
 		id, members := k.structOps(g[0])
 		for _, m := range members {
-			c := context{name: g[1] + ":" + m.name, typ: typeStructOps, attach: m.index, target: id}
+			c := context{name: g[1] + ":" + m.name, typ: typeStructOps, attach: m.index, target: id, optional: true}
 			out = append(out, c)
-			c.name, c.sleepable, c.optional = c.name+".s", true, true
+			c.name, c.sleepable = c.name+".s", true
 			out = append(out, c)
 		}
 	}
