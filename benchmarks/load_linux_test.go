@@ -145,8 +145,8 @@ func processorTime(b *testing.B) time.Duration {
 }
 
 // resident is what a process has in memory, in bytes: its own, that of the simulated address space (whose pages are shared),
-// and the most that it ever had of both.
-type resident struct{ own, space, peak int64 }
+// the parts of files that it has mapped, such as its program, and the most that it ever had of all.
+type resident struct{ own, space, file, peak int64 }
 
 func readResident() (r resident, err error) {
 	b, err := os.ReadFile("/proc/self/status")
@@ -154,7 +154,7 @@ func readResident() (r resident, err error) {
 		return r, err
 	}
 	for _, line := range strings.Split(string(b), "\n") {
-		for prefix, to := range map[string]*int64{"RssAnon:": &r.own, "RssShmem:": &r.space, "VmHWM:": &r.peak} {
+		for prefix, to := range map[string]*int64{"RssAnon:": &r.own, "RssShmem:": &r.space, "RssFile:": &r.file, "VmHWM:": &r.peak} {
 			if rest, ok := strings.CutPrefix(line, prefix); ok {
 				n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
 				if err != nil {
@@ -255,7 +255,7 @@ func printMemory(file string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println(used.space-start.space, after.space-before.space, after.own-before.own, loaded.peak-before.own-before.space,
+	fmt.Println(used.space-start.space, after.space-before.space, after.own-before.own, loaded.peak-before.own-before.space-before.file,
 		int64(heapAfter.HeapAlloc)-int64(heap.HeapAlloc), code)
 	return p.Close()
 }

@@ -238,9 +238,9 @@ func (s *Set) Native() bool {
 
 // Settle makes progs those of the set, by number: the same as before, but for what only loading needs, and people who look at
 // programs. In a native set their instructions may have gone (ir.Program.Again); there are no listings of its machine code
-// afterwards (Program.Machine).
+// afterwards (Program.Machine), and no variables are found by name (Set.Global).
 func (s *Set) Settle(progs []*link.Program) {
-	s.obj.Programs = progs
+	s.obj.Programs, s.obj.Maps = progs, nil
 	c, native := s.code.(engine.Compact)
 	if native {
 		c.Compact()

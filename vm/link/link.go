@@ -292,13 +292,17 @@ func (l *linker) program(p *elf.Program) (*Program, error) {
 
 // sourceTable makes Program.Source: the last line record of the function at or before the instruction.
 func sourceTable(p *ir.Program, codes []*code, slots []int32) func(int32) ir.Source {
+	linesOf := make([][]elf.Line, len(codes)) // and nothing else of them
+	for i, c := range codes {
+		linesOf[i] = c.fn.Lines
+	}
 	return func(insn int32) ir.Source {
 		if insn < 0 || int(insn) >= len(p.Insns) {
 			return ir.Source{}
 		}
 		orig := p.Insns[insn].Orig
 		sub := sort.Search(len(slots), func(i int) bool { return slots[i] > orig }) - 1
-		lines := codes[sub].fn.Lines
+		lines := linesOf[sub]
 		k := sort.Search(len(lines), func(i int) bool { return lines[i].Insn > orig-slots[sub] }) - 1
 		if k < 0 {
 			return ir.Source{}

@@ -377,13 +377,16 @@ func (l *Object) Forget() {
 		}
 		o.StructOps = append(o.StructOps, &c)
 	}
+	// In one piece each, see link.Share.
+	list := make([]link.Map, 0, len(l.o.Maps))
 	for _, m := range l.o.Maps {
 		vars := slices.Clone(m.Vars)
 		for i := range vars {
 			vars[i].Type = nil
 		}
-		o.Maps = append(o.Maps, &link.Map{Name: m.Name, Type: m.Type, KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
-			Flags: m.Flags, Section: m.Section, Frozen: m.Frozen, Vars: vars, Inner: m.Inner})
+		list = append(list, link.Map{Name: m.Name, Type: m.Type, KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
+			Flags: m.Flags, Section: m.Section, Frozen: m.Frozen, Vars: vars, Inner: withoutTypes(m.Inner)})
+		o.Maps = append(o.Maps, &list[len(list)-1])
 	}
 	if a := l.o.Arena; a != nil {
 		vars := slices.Clone(a.Vars)
@@ -392,12 +395,23 @@ func (l *Object) Forget() {
 		}
 		o.Arena = &elf.Arena{Map: a.Map, Size: a.Size, Vars: vars}
 	}
-	progs := make([]*link.Program, len(l.progs))
+	progs, all := make([]*link.Program, len(l.progs)), make([]link.Program, len(l.progs))
 	for i, p := range l.progs {
-		progs[i] = &link.Program{Name: p.Name, Section: p.Section, Kind: p.Kind, Attach: p.Attach, Sleepable: p.Sleepable, AutoLoad: p.AutoLoad}
+		progs[i] = &all[i]
+		all[i] = link.Program{Name: p.Name, Section: p.Section, Kind: p.Kind, Attach: p.Attach, Sleepable: p.Sleepable, AutoLoad: p.AutoLoad}
 	}
 	l.o, l.progs = o, progs
 	l.share()
+}
+
+// withoutTypes is the template of a map of maps.
+func withoutTypes(m *link.Map) *link.Map {
+	if m == nil {
+		return nil
+	}
+	c := *m
+	c.Key, c.Value, c.Vars = nil, nil, nil
+	return &c
 }
 
 // share puts the names that stay together; see link.Share.
