@@ -12,13 +12,17 @@ import (
 // Link calls it, and so do the methods that change read-only data; whoever changes Map.Data of a frozen map by hand must
 // call it too.
 func (o *Object) Fold() error {
+	var spare []*state // of programs that are done
 	for _, p := range o.Programs {
 		if p.Err != nil {
 			continue
 		}
 		f := newFolder(o, p)
+		f.spare = spare
 		f.run()
-		if err := f.finish(); err != nil {
+		err := f.finish()
+		spare = f.drop()
+		if err != nil {
 			if err = o.refuse(p, err); err != nil {
 				return err
 			}
@@ -217,6 +221,7 @@ type folder struct {
 	// head, the others are computed on the way from the one before.
 	leader []bool
 	head   []*state
+	spare  []*state
 	todo   []int32
 	in     []bool // is in todo
 	// Per subprogram: the joined result, and the calls to repeat when it changes.
@@ -250,12 +255,34 @@ func newFolder(o *Object, p *Program) *folder {
 	return f
 }
 
+// newState is a state of any content.
+func (f *folder) newState() *state {
+	if n := len(f.spare); n > 0 {
+		s := f.spare[n-1]
+		f.spare = f.spare[:n-1]
+		return s
+	}
+	return new(state)
+}
+
+// drop returns the states, of which nothing is needed once all of them were found.
+func (f *folder) drop() []*state {
+	for i, s := range f.head {
+		if s != nil {
+			f.spare = append(f.spare, s)
+			f.head[i] = nil
+		}
+	}
+	return f.spare
+}
+
 // reach lets a state flow to an instruction.
 func (f *folder) reach(at int32, s *state) {
 	h := f.head[at]
 	if h == nil {
-		c := *s
-		f.head[at] = &c
+		h = f.newState()
+		*h = *s
+		f.head[at] = h
 	} else if !h.join(s) {
 		return
 	}
