@@ -112,7 +112,8 @@ func BenchmarkHostCall(b *testing.B) {
 
 // BenchmarkCosts compares entries and calls in short turns, by their medians, so that other work on the machine disturbs the ratios
 // little: an entry of machine code and a whole Run with a Go function value; a program's call of a function with the same from Go
-// (see goCaller), and with the bare call through a table.
+// (see goCaller), and with the bare call through a table. A bare call from a program has nothing of what a call does but to
+// leave machine code, call the function and come back: the floor.
 func BenchmarkCosts(b *testing.B) {
 	e := engines(b)["default"]
 	empty := enginetest.New(b, e, enginetest.Options{}, &ir.Program{Name: "empty", Insns: []ir.Insn{{Op: ir.Exit}}, Subs: []ir.Sub{{End: 1}}})
@@ -121,6 +122,8 @@ func BenchmarkCosts(b *testing.B) {
 	const n = 1000
 	calls := enginetest.WorldWith(b, e, &ir.Program{Name: "calls", Kfuncs: []string{"k"}, Insns: []ir.Insn{{Op: ir.Mov64K, Dst: 6, Imm: n}, {Op: ir.Mov64X, Dst: 1, Src: 6},
 		{Op: ir.CallKfunc}, {Op: ir.Sub64K, Dst: 6, Imm: 1}, {Op: ir.JNe64K, Dst: 6, Target: 1}, {Op: ir.Exit}}, Subs: []ir.Sub{{End: 6}}}, fold)
+	bare := calls.Code.(*native.Code)
+	calls.Code.Run(0, 0)
 	var f abi.Func = fold
 	fns := []abi.Func{fold}
 	var a abi.Args
@@ -153,6 +156,7 @@ func BenchmarkCosts(b *testing.B) {
 			}
 		},
 		func() { calls.Code.Run(0, 0) },
+		func() { bare.EnterBare() },
 	}
 	each := make([][]float64, len(ways))
 	for b.Loop() {
@@ -168,13 +172,14 @@ func BenchmarkCosts(b *testing.B) {
 		m[i] = each[i][len(each[i])/2]
 	}
 	b.ReportMetric(0, "ns/op")
-	for i, name := range []string{"closure-ns", "enter-ns", "run-ns", "direct-ns", "go-call-ns", "program-call-ns"} {
+	for i, name := range []string{"closure-ns", "enter-ns", "run-ns", "direct-ns", "go-call-ns", "program-call-ns", "bare-program-call-ns"} {
 		b.ReportMetric(m[i], name)
 	}
 	b.ReportMetric(m[1]/m[0], "enter/closure")
 	b.ReportMetric(m[2]/m[0], "run/closure")
 	b.ReportMetric(m[5]/m[4], "program-call/go-call")
 	b.ReportMetric(m[5]/m[3], "program-call/direct")
+	b.ReportMetric(m[6]/m[3], "bare-program-call/direct")
 }
 
 // BenchmarkCallback is bpf_loop's pattern: a Go function that calls a callback, per callback.

@@ -5,7 +5,7 @@
 // out of assembly, machine code leaves with one RET to Go and a reason in the context: the program is over, it calls a helper or
 // kfunc, a slice of its budget is used up, or it did something that is a Fault. Calls that go both ways in turns are
 // balanced for the processor, which predicts returns; designs that were measured and rejected are cgo (42 ns instead of 3 for
-// an entry), CALL into machine code with a RET per exit (28 ns instead of 5 for a host call), and machine code on the goroutine's
+// an entry), CALL into machine code with a RET per exit (28 ns instead of 4 for a host call), and machine code on the goroutine's
 // stack (which a helper may move).
 //
 // Machine code gets the budget in slices and returns to Go after each, where the runtime can stop the goroutine: the

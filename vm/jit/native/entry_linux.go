@@ -10,3 +10,16 @@ func (c *Code) Enter() bool {
 	enter(x)
 	return x.exit == ExitDone
 }
+
+// EnterBare is Enter for a program that calls functions, with nothing of what a call has around it but the function itself: no
+// counters, no faults. It is the least that calls can take which leave machine code and come back.
+func (c *Code) EnterBare() bool {
+	x, call := c.x, c.env.Call
+	x.left = c.first
+	enter(x)
+	for x.called() {
+		x.r0 = x.site().fn(call, &x.args)
+		resume(x)
+	}
+	return x.exit == ExitDone
+}
