@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -58,6 +59,50 @@ func TestMachines(t *testing.T) {
 	if got, err := machines(bound, all); err != nil || cmp.Diff([]int{2, 4}, got) != "" {
 		t.Error(got, err)
 	}
+}
+
+// TestRecorded: every workload of the matrix is recorded under every scheduler on all machines that it is for, by the file that it
+// is today.
+func TestRecorded(t *testing.T) {
+	files, err := workloadFiles(filepath.Join("..", ".."), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := schedulers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		on, err := machines(file, []int{1, 2, 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, cpus := range on {
+			for _, s := range list {
+				name := strings.TrimSuffix(filepath.Base(file), ".json")
+				data, err := os.ReadFile(fmt.Sprintf("recorded/%s/%s-%dcpu-s1.json", name, s.Name, cpus))
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				r, err := fidelity.Read(bytes.NewReader(data))
+				if err != nil {
+					t.Errorf("%s under %s: %v", name, s.Name, err)
+					continue
+				}
+				if r.Manifest.WorkloadSHA256 != sum(text) {
+					t.Errorf("%s under %s on %d CPUs is of another file", name, s.Name, cpus)
+				}
+				runs++
+			}
+		}
+	}
+	t.Logf("%d runs", runs)
 }
 
 // TestPack: what goes into the guest follows from the job alone.
