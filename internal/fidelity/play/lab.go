@@ -1,6 +1,8 @@
 package play
 
 import (
+	"slices"
+
 	"github.com/schedsim/schedsim/internal/fidelity"
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/workloads"
@@ -91,3 +93,20 @@ func labOperator(m *fidelity.Manifest) sim.Duration {
 	}
 	return operatorDelay
 }
+
+// labOthers are the threads of a recorded run that were woken whatever the workload did: not the operator because all tasks had ended.
+func labOthers(r *fidelity.Run) []fidelity.Other {
+	if !r.Window.AllEnded {
+		return r.Others
+	}
+	out := slices.Clone(r.Others)
+	for i := range out {
+		if o := &out[i]; o.Name == maker {
+			o.Wakes = slices.DeleteFunc(slices.Clone(o.Wakes), func(w [2]int64) bool { return w[0] > 0 && w[1] == 0 || w[0] > r.Window.LengthNS-int64(ending) })
+		}
+	}
+	return out
+}
+
+// ending is how long the operator may run when all tasks have ended, before it notes the time.
+const ending = 50 * sim.Microsecond

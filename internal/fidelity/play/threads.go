@@ -46,13 +46,13 @@ func spawnThreads(m *sim.Machine, list []Thread) error {
 // they wake takes part in the choice that the tick brings about.
 const softirq = 40 * sim.Microsecond
 
-// atTicks moves wakeups by timers of a jiffy to the tick, whose first after T0 comes at the time tick, and takes from their
-// runs what the machine adds to each: the switch.
+// atTicks moves wakeups by timers of a jiffy to just after the tick, whose first after T0 comes at the time tick: timers of tasks that
+// expire with it come before, and those of the jiffy keep their order. It takes from their runs what the machine adds to each.
 func atTicks(wakes [][2]int64, tick sim.Duration, costs sim.Costs) [][2]int64 {
 	out := make([][2]int64, len(wakes))
 	for i, w := range wakes {
 		if late := ((sim.Duration(w[0])-tick)%tickPeriod + tickPeriod) % tickPeriod; late < softirq {
-			w[0] -= int64(late)
+			w[0] += int64(sim.Microsecond+late/100) - int64(late)
 		}
 		if w[1] > 0 {
 			w[1] = int64(replayRun(w[1], costs))
