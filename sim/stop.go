@@ -72,9 +72,12 @@ func (m *Machine) runStopper(c *cpu) {
 // migrateByStopper has the stopper of the running t move it to an allowed CPU, dest if that still is one then
 // (migration_cpu_stop).
 func (m *Machine) migrateByStopper(t *Task, dest CPU) {
-	m.StopCPU(t.CPU(), &StopWork{Do: func() {
+	from := t.CPU()
+	m.StopCPU(from, &StopWork{Do: func() {
 		switch {
 		case t.gone || t.K.Allows(int32(t.cpu)) || t.MigrationDisabled > 0:
+		case t.CPU() != from: // it has moved before the stopper came, to where it may not run either
+			m.migrateByStopper(t, dest)
 		case !m.CPUAllowed(t, dest):
 			m.migrateTask(t, m.selectFallbackRQ(t.CPU(), t))
 		default:
