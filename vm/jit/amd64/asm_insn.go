@@ -303,6 +303,14 @@ func (a *Asm) PushImm(v int32) {
 // Ret returns.
 func (a *Asm) Ret() { a.emit(0xc3) }
 
+// Align puts traps here until the position is a multiple of n. No forward jump may lead over them: how many there are can change
+// from one pass to the next.
+func (a *Asm) Align(n int32) {
+	for a.Pos()%n != 0 {
+		a.Trap()
+	}
+}
+
 // Trap is an instruction that never runs.
 func (a *Asm) Trap() { a.emit(0xcc) }
 

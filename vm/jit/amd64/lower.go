@@ -122,6 +122,7 @@ func (l *lowering) later(f func()) {
 func (l *lowering) program(number int, p *engine.Prog) {
 	l.number, l.prog, l.callees, l.needCPU, l.need, l.stubs, l.marks = number, p, false, false, 0, nil, nil
 	l.tables = nil
+	l.a.Align(64) // a line of the cache: what a program costs does not depend on those before it
 	l.targets, l.subs = map[int32]Label{}, map[int32]Label{}
 	l.thunk = l.a.NewLabel()
 	called := map[int32]bool{p.Code.Subs[p.Code.Exception].Start: p.Code.Exception != 0}
