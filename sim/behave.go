@@ -191,7 +191,7 @@ func (m *Machine) fireTimer(t *Task) {
 			return
 		}
 	} else {
-		if m.turns != nil && !c.inIRQ && m.costs.Timer > 0 {
+		if m.turns != nil && !m.inInterrupt(c) && m.costs.Timer > 0 {
 			m.TimerInterrupt(c.id)
 			m.q.Arm(&t.timer, int64(c.from), phaseLate)
 			return

@@ -130,7 +130,7 @@ func (t *Timer) fire() {
 
 // TimerInterrupt charges cpu for the interrupt of a timer that expires now. Those of one time, and the tick, share one.
 func (m *Machine) TimerInterrupt(cpu CPU) {
-	if c := &m.cpus[cpu]; !c.inIRQ && c.irqAt != m.now {
+	if c := &m.cpus[cpu]; !m.inInterrupt(c) && c.irqAt != m.now {
 		c.irqAt, c.inIRQ = m.now, m.turns != nil
 		m.Charge(cpu, CostTimer, m.costs.Timer)
 	}

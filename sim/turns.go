@@ -14,7 +14,8 @@ import (
 // next timer of the machine divided by the number of CPUs; a timer that has nothing to do with the CPUs comes every Config.Turn, which
 // bounds turns. That timer, and any that is armed to be the next one, asks all CPUs to leave their turn. Whoever was asked before its
 // turn came has the division made anew, by what is left: with two busy CPUs and a timer every 20 us, turns last 10, 5, 2.5 and
-// 2.5 us. So the first CPU executes more than the last.
+// 2.5 us. So the first CPU executes more than the last. With four there is an instruction left at the end of the second pass, which
+// the first CPU has; the second finds nothing left, and the next 20 us begin with the third.
 //
 // The alternative, prices that grow with the number of busy CPUs, has the mean right and nothing else: which of two CPUs has its tick
 // first, how a round of two tasks falls into step with the turns, and who leaves idle first all come from the turns.
@@ -30,6 +31,7 @@ type turns struct {
 	limit   Time // the next timer as of the last division
 	part    Duration
 	alone   bool // nobody else wants a turn: it lasts until the next timer
+	asleep  bool // all CPUs are halted
 }
 
 // parkedEvent is an event of a CPU that comes when its turn does.
@@ -126,12 +128,20 @@ func (s *turns) after() {
 	}
 }
 
-// fire ends a turn, or the time in which all CPUs were halted.
+// fire ends a turn, the moment in which timers expired, or the time in which all CPUs were halted.
 func (s *turns) fire() {
+	m := s.m
 	if s.holder == NoCPU {
-		s.askAll() // the way out of sleep
-	} else {
-		s.leave()
+		if s.asleep {
+			s.askAll() // the way out of sleep
+		}
+		s.next()
+		return
+	}
+	s.leave()
+	if m.now >= s.limit {
+		m.q.Arm(&s.ev, int64(m.now), phaseIPI) // what the timers bring is to be there
+		return
 	}
 	s.next()
 }
@@ -153,27 +163,19 @@ func (s *turns) leave() {
 // next gives the next CPU that wants it a turn.
 func (s *turns) next() {
 	m := s.m
-	n := len(m.cpus)
 	wanting := 0
 	for i := range m.cpus {
 		if s.wants(&m.cpus[i]) {
 			wanting++
 		}
 	}
-	if m.q.Cancel(&s.ev); wanting == 0 {
+	m.q.Cancel(&s.ev)
+	if s.asleep = wanting == 0; s.asleep {
 		s.pos = 0
 		return
 	}
-	if m.now >= s.bound {
-		// What is left of the pass has nothing to give.
-		for s.pos < n && !s.asked[s.pos] {
-			s.pos++
-		}
-		s.bound = m.now - m.now%Time(s.length) + Time(s.length)
-		s.askAll()
-	}
-	for {
-		if s.pos >= n {
+	for ; ; s.pos++ {
+		if s.pos >= len(m.cpus) {
 			s.pos = 0
 			s.divide()
 		}
@@ -181,35 +183,48 @@ func (s *turns) next() {
 			s.asked[s.pos] = false
 			s.divide()
 		}
-		if s.wants(&m.cpus[s.pos]) {
-			break
+		c := &m.cpus[s.pos]
+		if m.now >= s.limit {
+			// Nothing is left for this one: its turn is that of the timers (icount_prepare_for_run).
+			s.expire()
+			if s.wants(c) {
+				s.asked[s.pos] = false
+			}
+			continue
 		}
-		s.pos++
+		if !s.wants(c) {
+			continue
+		}
+		turn := min(s.part, s.limit.Sub(m.now))
+		if s.alone = wanting == 1; s.alone {
+			turn = s.limit.Sub(m.now)
+		}
+		s.started = m.now
+		m.q.Arm(&s.ev, int64(m.now.Add(turn)), phaseStep)
+		s.enter(c)
+		return
 	}
-	left := s.limit.Sub(m.now)
-	if left <= 0 {
-		s.divide()
-		left = s.limit.Sub(m.now)
-	}
-	turn := min(s.part, left)
-	if s.alone = wanting == 1; s.alone {
-		turn = left
-		clear(s.asked)
-	}
-	s.started = m.now
-	m.q.Arm(&s.ev, int64(m.now.Add(turn)), phaseStep)
-	s.enter(&m.cpus[s.pos])
 }
 
-// divide works out the time of each CPU in this pass (icount_percpu_budget).
-func (s *turns) divide() {
+// expire has the timer that bounds turns come, if it is due, and finds the next timer.
+func (s *turns) expire() {
 	m := s.m
+	if m.now >= s.bound {
+		s.bound = m.now - m.now%Time(s.length) + Time(s.length)
+		s.askAll()
+	}
 	s.limit = s.bound
 	if at, ok := m.q.After(int64(m.now), phaseTick, phaseTimer); ok {
 		s.limit = min(s.limit, Time(at))
 	}
-	left := s.limit.Sub(m.now)
-	if s.part = left / Duration(len(m.cpus)); s.part == 0 {
+}
+
+// divide begins a pass, or the rest of one: it works out the time of each CPU, in whole instructions (icount_percpu_budget).
+func (s *turns) divide() {
+	s.expire()
+	left := s.limit.Sub(s.m.now)
+	insn := max(Duration(s.m.costs.InsnPS/1000), 1)
+	if s.part = left / insn / Duration(len(s.m.cpus)) * insn; s.part == 0 {
 		s.part = left
 	}
 }
@@ -218,6 +233,9 @@ func (s *turns) divide() {
 func (s *turns) enter(c *cpu) {
 	m := s.m
 	s.holder, c.held = c.id, false
+	if c.owed == 0 {
+		c.inIRQ = false
+	}
 	c.from, c.owed = m.now.Add(c.owed), 0
 	for _, p := range c.parked {
 		if p.ev.Armed() && p.ev.At() == parkTime {
@@ -228,6 +246,12 @@ func (s *turns) enter(c *cpu) {
 	if c.step.Armed() {
 		m.armStep(c)
 	}
+}
+
+// inInterrupt tells whether c is still in an interrupt of a timer, so that another that has come needs none of its own.
+func (m *Machine) inInterrupt(c *cpu) bool {
+	c.inIRQ = c.inIRQ && c.from >= m.now
+	return c.inIRQ
 }
 
 // fireOwnTick is the tick of a CPU that takes it in its turn.

@@ -1,0 +1,72 @@
+package sim
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/schedsim/schedsim/sim/topo"
+)
+
+// only is a class that queues nothing: CPUs run their idle tasks.
+type only struct{ m *Machine }
+
+func (only) Name() string                        { return "idle" }
+func (only) Enqueue(CPU, *Task, EnqFlags)        {}
+func (only) Dequeue(CPU, *Task, DeqFlags) bool   { return true }
+func (o only) Pick(cpu CPU, _ *Task) *Task       { return o.m.IdleTask(cpu) }
+func (only) PutPrev(CPU, *Task, *Task)           {}
+func (only) SetNext(CPU, *Task, bool)            {}
+func (only) Tick(CPU, *Task)                     {}
+func (only) SelectCPU(*Task, CPU, WakeFlags) CPU { return 0 }
+
+// TestTurns: with all CPUs busy, the turns of 20 us are those in which the events of recorded runs lie by their time modulo 20 us.
+func TestTurns(t *testing.T) {
+	type turn struct {
+		CPU    CPU
+		Length Duration
+	}
+	for _, tc := range []struct {
+		name   string
+		cpus   int
+		insnPS int64
+		skip   int // until the pattern repeats
+		want   []turn
+	}{
+		{"one", 1, 2000, 0, []turn{{0, 20_000}, {0, 20_000}}},
+		{"two", 2, 2000, 3, []turn{{0, 10_000}, {1, 5000}, {0, 2500}, {1, 2500}, {0, 10_000}}},
+		{"four", 4, 2000, 8, []turn{{2, 5000}, {3, 3750}, {0, 2812}, {1, 2812}, {2, 2812}, {3, 2812}, {0, 2}, {2, 5000}}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tp, err := topo.Flat(tc.cpus)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := New(Config{Topo: tp, Turn: 20 * Microsecond, Costs: Costs{InsnPS: tc.insnPS}, Classes: func(m *Machine) []Class { return []Class{only{m}} }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range m.cpus {
+				m.cpus[i].owed = Second // as after a long path
+			}
+			m.turns.want()
+			var got []turn
+			for len(got) < tc.skip+len(tc.want) {
+				at, ok := m.q.Next()
+				if !ok {
+					t.Fatal("nothing happens")
+				}
+				m.now = Time(at)
+				holder := m.turns.holder
+				began := m.turns.started
+				m.q.Pop().Fire()
+				if holder != NoCPU {
+					got = append(got, turn{holder, m.now.Sub(began)})
+				}
+			}
+			if d := cmp.Diff(tc.want, got[tc.skip:]); d != "" {
+				t.Error(d, got)
+			}
+		})
+	}
+}
