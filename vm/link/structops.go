@@ -26,8 +26,8 @@ func (l *linker) structOps() error {
 			}
 			l.out.Warnings = append(l.out.Warnings, err.Error())
 			for _, m := range so.Members {
-				if m.Prog != "" {
-					wanted[m.Prog] = wanted[m.Prog]
+				if _, ok := wanted[m.Prog]; !ok && m.Prog != "" {
+					wanted[m.Prog] = false
 				}
 			}
 			continue
