@@ -56,6 +56,7 @@ func Params() []Param {
 		{"tick", UnitTime, "tick interrupt", func(m *Machine) any { return &m.Costs.Tick }},
 		{"timer", UnitTime, "interrupt of a timer that ends a sleep, or a slice under EEVDF", func(m *Machine) any { return &m.Costs.Timer }},
 		{"ipi", UnitTime, "from sending a reschedule interrupt to its arrival", func(m *Machine) any { return &m.Costs.IPI }},
+		{"irq-work", UnitTime, "interrupt that a CPU sends itself, as scx_bpf_kick_cpu does", func(m *Machine) any { return &m.Costs.IRQWork }},
 		{"migration", UnitTime, "cold caches after a move within a last-level cache", func(m *Machine) any { return &m.Costs.Migration }},
 		{"migration-llc", UnitTime, "... to another last-level cache of the node", func(m *Machine) any { return &m.Costs.MigrationLLC }},
 		{"migration-node", UnitTime, "... to another NUMA node", func(m *Machine) any { return &m.Costs.MigrationNode }},

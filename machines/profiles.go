@@ -61,7 +61,7 @@ func modernX86() Profile {
 	return Profile{
 		Name: "modern-x86", Title: "a server of the 2020s near 3 GHz; paths of one CPU measured, those between CPUs assumed",
 		Machine: Machine{Name: "modern-x86", Costs: sim.Costs{
-			Switch: 400, Wakeup: 300, Fork: 2500, Tick: 1000, Timer: 1000, IPI: 1000,
+			Switch: 400, Wakeup: 300, Fork: 2500, Tick: 1000, Timer: 1000, IPI: 1000, IRQWork: 500,
 			Migration: 3000, MigrationLLC: 15_000, MigrationNode: 30_000,
 			IdleExit: 2000,
 			InsnPS:   70, KfuncNS: 20, Callback: 20,
@@ -73,6 +73,7 @@ func modernX86() Profile {
 			{"tick", true, host + "what the shorter interrupts take from a busy loop"},
 			{"timer", true, "as the tick, whose interrupt is a timer's"},
 			{"ipi", false, "with leaving idle and a wakeup 3.3 us; measured from a wakeup to running on an idle virtual CPU: 2.9 us"},
+			{"irq-work", false, "an interrupt without a timer to set; a virtual machine leaves the guest for it: 8.0 us (BenchmarkIRQWork)"},
 			{"migration", false, "refilling the first two levels of cache"},
 			{"migration-llc", false, "refilling a working set of some hundred KB from memory"},
 			{"migration-node", false, "twice that, from remote memory"},

@@ -50,6 +50,7 @@ type Costs struct {
 	Tick                                Duration // tick interrupt
 	Timer                               Duration // interrupt of a timer that ends a sleep or a slice of the fair class
 	IPI                                 Duration // from sending a reschedule interrupt to its arrival
+	IRQWork                             Duration // interrupt that a CPU sends itself for work to be done soon, as scx_bpf_kick_cpu does
 	Migration                           Duration // cold caches after a move to another CPU of the same LLC
 	MigrationLLC                        Duration // ... to another LLC
 	MigrationNode                       Duration // ... to another NUMA node

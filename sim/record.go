@@ -91,4 +91,5 @@ const (
 	CostBlock
 	CostPreempt
 	CostExit
+	CostIRQWork
 )

@@ -36,8 +36,11 @@ func (k *Kernel) kickCPU(sch *sched, cpu sim.CPU, flags uint64) {
 // canSkipIdleKick follows can_skip_idle_kick: r will go through the dispatch path before it is idle.
 func (k *Kernel) canSkipIdleKick(r *rq) bool { return !k.currIdle(r.cpu) && r.flags&rqInBalance == 0 }
 
-// kickCPUs follows kick_cpus_irq_workfn.
+// kickCPUs follows kick_cpus_irq_workfn, which comes by an interrupt of its own.
 func (k *Kernel) kickCPUs(this *rq) {
+	if d := k.m.Costs().IRQWork; d > 0 {
+		k.m.Charge(this.cpu, sim.CostIRQWork, d)
+	}
 	wait := false
 	for cpu := this.toKick.next(0); cpu != sim.NoCPU; cpu = this.toKick.next(cpu + 1) {
 		wait = k.kickOneCPU(&k.rqs[cpu], this) || wait
