@@ -23,6 +23,7 @@ type rig struct {
 	m     *sim.Machine
 	k     *ext.Kernel
 	mem   *mem.Space
+	host  *Host
 	funcs map[string]abi.Kfunc
 	c     *abi.Call
 	stack uint64 // 1 KiB of memory to pass pointers to
@@ -60,7 +61,8 @@ func newRigWith(t *testing.T, version, shape string, p Permissions) *rig {
 		},
 	})
 	check(t, err)
-	for _, f := range All(&Host{Machine: r.m, Kernel: r.k, Mem: space, Layout: kernel, Permissions: p}) {
+	r.host = &Host{Machine: r.m, Kernel: r.k, Mem: space, Layout: kernel, Permissions: p}
+	for _, f := range All(r.host) {
 		r.funcs[f.Name] = f
 	}
 	r.c = &abi.Call{Mem: space}

@@ -203,8 +203,8 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 	}
 	// What stays for as long as the scheduler is made before what only loading needs, and not in its midst.
 	p.host = newHost(p)
-	functions := kfuncs.All(&kfuncs.Host{Machine: e.Machine, Kernel: e.Kernel, Mem: p.opt.Mem, Print: p.host.Printk, Layout: p.opt.Kernel,
-		Permissions: p.opt.Permissions})
+	functions := &kfuncs.Host{Machine: e.Machine, Kernel: e.Kernel, Mem: p.opt.Mem, Print: p.host.Printk, Layout: p.opt.Kernel,
+		Permissions: p.opt.Permissions}
 	linked, err := link.Link(p.obj, kernelTarget{p.opt.Kernel, e.Machine.HZ()}, link.Options{Globals: globals, FillEnums: !edit.NoEnums})
 	if err != nil {
 		return nil, p.elsewhere(err)
@@ -224,7 +224,8 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 		PerCPU:    ksyms.perCPU,
 		Mem:       p.opt.Mem,
 		Host:      p.host,
-		Kfuncs:    functions,
+		Kfuncs:    kfuncs.All(functions),
+		DropKptr:  functions.DropKptr,
 		BTF:       p.opt.Kernel.BTF(),
 		StructOps: p.structOps(),
 		Verify:    p.verify(),
