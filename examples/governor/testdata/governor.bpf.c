@@ -1,5 +1,5 @@
 // Frequency governors for examples/governor; no kernel has this type of struct_ops. Compile with
-// clang-19 -O2 -g -mcpu=v3 -target bpf -c governor.bpf.c -o governor.bpf.o && llvm-strip-19 -g governor.bpf.o
+// clang-19 -O2 -g -mcpu=v3 -target bpf -ffile-prefix-map="$PWD"=. -c governor.bpf.c -o governor.bpf.o && llvm-strip-19 -g governor.bpf.o
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
