@@ -8,14 +8,11 @@ import (
 // renamedFuncs are the names from before 6.13 that Linux 6.16 still has: the first call of each is told of, then it is the function of
 // the new name.
 func renamedFuncs(h *Host) []abi.Kfunc {
-	var told [7]bool
-	n := 0
 	renamed := func(text string, f abi.Func) abi.Func {
-		once := &told[n]
-		n++
+		told := false
 		return func(c *abi.Call, a *abi.Args) uint64 {
-			if !*once {
-				*once = true
+			if !told {
+				told = true
 				h.Kernel.Print("sched_ext: " + text)
 			}
 			return f(c, a)

@@ -24,8 +24,8 @@ type Host struct {
 	// Permissions say whether functions ask when they are called.
 	Permissions Permissions
 
-	iters []*ext.DSQIter    // open iterators by handle-1
-	walks []*cssTasks       // open walks over the tasks of a cgroup by handle-1
+	iters handles[ext.DSQIter]
+	walks handles[cssTasks] // over the tasks of a cgroup
 	masks []iterMask        // what iterators over more than a word of bits have copied
 	held  map[*sim.Task]int // references that programs hold
 	cpumasks

@@ -2,7 +2,7 @@ package kfuncs
 
 import (
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/ops/kernels"
@@ -80,6 +80,12 @@ func asksFor(g abi.Groups) (m kfMask, unlocked bool) {
 	return m, unlocked
 }
 
+// asksNothing are functions of a group that asks which do not: they only note a value for the next move.
+var asksNothing = []string{
+	"scx_bpf_dsq_move_set_slice", "scx_bpf_dsq_move_set_vtime",
+	"scx_bpf_dispatch_from_dsq_set_slice", "scx_bpf_dispatch_from_dsq_set_vtime",
+}
+
 // checkedAtRuntime has the rows ask, when they are called, whether the callback that runs allows it. It follows scx_kf_allowed
 // (kernel/sched/ext.c, 6.18), but looks at the innermost callback only: of one that was called from another the kernel says
 // "called from a nested operation".
@@ -92,7 +98,7 @@ func (h *Host) checkedAtRuntime(rows []abi.Kfunc) []abi.Kfunc {
 	for i := range rows {
 		k := &rows[i]
 		mask, unlocked := asksFor(k.Groups)
-		if mask == 0 || k.Call == nil || strings.Contains(k.Name, "_move_set_") || strings.Contains(k.Name, "_from_dsq_set_") { // which only note a value
+		if mask == 0 || k.Call == nil || slices.Contains(asksNothing, k.Name) {
 			continue
 		}
 		refused := uint64(0)

@@ -3,7 +3,6 @@ package kfuncs
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"github.com/schedsim/schedsim/ops"
 	"github.com/schedsim/schedsim/sim"
@@ -170,36 +169,14 @@ func (h *Host) cssTaskNew(c *abi.Call, a *abi.Args) uint64 {
 	}
 	w := &cssTasks{procs: flags&cssTaskProcs != 0}
 	g.Tasks(func(t *sim.Task) { w.tasks = append(w.tasks, t) })
-	n := slices.Index(h.walks, nil)
-	if n < 0 {
-		n = len(h.walks)
-		h.walks = append(h.walks, nil)
-	}
-	h.walks[n] = w
-	binary.LittleEndian.PutUint64(b, uint64(n)+1)
+	h.walks.open(w, b)
 	return 0
-}
-
-// cssWalk is the walk that the first register points to, nil if there is none.
-func (h *Host) cssWalk(c *abi.Call, a *abi.Args) (w *cssTasks, b []byte) {
-	if b = h.bytes(c, a, 0, cssTaskSize); b == nil {
-		return nil, nil
-	}
-	n := u64At(b, 0)
-	if n == 0 {
-		return nil, b
-	}
-	if n > uint64(len(h.walks)) || h.walks[n-1] == nil {
-		c.Fault = fmt.Sprintf("argument 1: %#x is no iterator", a[0])
-		return nil, b
-	}
-	return h.walks[n-1], b
 }
 
 // cssTaskNext follows css_task_iter_next: tasks in the order in which they came to the cgroup, but for those that have begun to
 // exit; with CSS_TASK_ITER_PROCS only leaders.
 func (h *Host) cssTaskNext(c *abi.Call, a *abi.Args) uint64 {
-	w, _ := h.cssWalk(c, a)
+	w := h.walks.at(c, a, h.bytes(c, a, 0, cssTaskSize))
 	if w == nil {
 		return 0
 	}
@@ -215,9 +192,9 @@ func (h *Host) cssTaskNext(c *abi.Call, a *abi.Args) uint64 {
 }
 
 func (h *Host) cssTaskDestroy(c *abi.Call, a *abi.Args) uint64 {
-	if w, b := h.cssWalk(c, a); w != nil {
-		h.walks[u64At(b, 0)-1] = nil
-		clear(b)
+	b := h.bytes(c, a, 0, cssTaskSize)
+	if h.walks.at(c, a, b) != nil {
+		h.walks.close(b)
 	}
 	return 0
 }
