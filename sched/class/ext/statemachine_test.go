@@ -1,7 +1,6 @@
 package ext
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -187,25 +186,7 @@ func TestStateMachine(t *testing.T) {
 		w := &wild{k: r.k, rng: rng, n: m.NrCPUs()}
 		v := &monitor{r: r}
 		sequences++
-		var tasks []*sim.Task
-		live := func() *sim.Task {
-			if len(tasks) == 0 {
-				return nil
-			}
-			if p := tasks[rng.IntN(len(tasks))]; m.TaskByPID(p.PID) == p && p.State != sim.StateDead {
-				return p
-			}
-			return nil
-		}
-		paths := []string{"/", "/a", "/a/x", "/a/y", "/b"}
-		group := func() *sim.Cgroup { return m.CgroupByPath(paths[rng.IntN(len(paths))]) }
-		// Refusals are part of the game, mistakes of ours are not.
-		try := func(err error) {
-			var op *sim.OpError
-			if err != nil && !errors.As(err, &op) {
-				rt.Fatal(err)
-			}
-		}
+		st := &stir{rig: r, rt: rt, rng: rng, paths: []string{"/", "/a", "/a/x", "/a/y", "/b"}}
 		faulted := false
 		check := func(*rapid.T) {
 			steps++
@@ -218,86 +199,52 @@ func TestStateMachine(t *testing.T) {
 				rt.Fatalf("policy ended: %s: %s", e.Reason, e.Msg)
 			}
 		}
-		rt.Repeat(map[string]func(*rapid.T){
+		rt.Repeat(st.actions(map[string]func(*rapid.T){
 			"": check,
-			"run": func(rt *rapid.T) {
-				r.run(m.Now().Add(sim.Duration(rapid.IntRange(1, 20_000).Draw(rt, "us")) * sim.Microsecond))
-			},
 			"spawn": func(rt *rapid.T) {
 				for range rapid.IntRange(1, 4).Draw(rt, "n") {
-					tasks = append(tasks, r.spawn(sim.TaskSpec{Comm: fmt.Sprintf("t%d", len(tasks)), Nice: rng.IntN(40) - 20, Cgroup: group(),
-						CgroupW:  []int{0, 0, 0, 200}[rng.IntN(4)],
-						Behavior: &randomTask{rng: rand.New(rand.NewPCG(rng.Uint64(), 2)), left: rng.IntN(40), n: w.n},
-						Policy:   []sim.Policy{sim.PolicyNormal, sim.PolicyBatch, sim.PolicyIdle, sim.PolicyExt}[rng.IntN(4)]}))
-				}
-			},
-			"nice": func(*rapid.T) {
-				if p := live(); p != nil {
-					m.SetNice(p, rng.IntN(40)-20)
+					st.spawn(sim.TaskSpec{CgroupW: []int{0, 0, 0, 200}[rng.IntN(4)]}, sim.PolicyNormal, sim.PolicyBatch, sim.PolicyIdle, sim.PolicyExt)
 				}
 			},
 			"affinity": func(*rapid.T) {
-				if p := live(); p != nil {
+				if p := st.live(); p != nil {
 					_ = m.SetAffinity(p, []sim.CPU{sim.CPU(rng.IntN(w.n)), sim.CPU(rng.IntN(w.n))}) // those may be offline
 				}
 			},
-			"kill": func(*rapid.T) {
-				if p := live(); p != nil && rng.IntN(3) == 0 {
-					try(m.Kill(p))
-				}
-			},
 			"migrate_disable": func(*rapid.T) {
-				if p := live(); p != nil {
+				if p := st.live(); p != nil {
 					if p.MigrationDisabled > 0 {
 						// As far as others can tell: the task may move again.
-						try(m.MigrateEnable(p))
+						st.try(m.MigrateEnable(p))
 					} else {
 						m.MigrateDisable(p)
 					}
 				}
 			},
-			"mkdir": func(*rapid.T) {
-				if _, err := m.MkdirAll(paths[rng.IntN(len(paths))]); err != nil {
-					rt.Fatal(err)
-				}
-			},
-			"rmdir": func(*rapid.T) {
-				if c := group(); c != nil {
-					try(m.Rmdir(c))
-				}
-			},
 			"move": func(*rapid.T) {
-				if c := group(); c != nil {
+				if c := st.group(); c != nil {
 					var ts []*sim.Task
 					for range 1 + rng.IntN(3) {
-						if p := live(); p != nil && (len(ts) == 0 || ts[len(ts)-1] != p) && len(ts) < 2 {
+						if p := st.live(); p != nil && (len(ts) == 0 || ts[len(ts)-1] != p) && len(ts) < 2 {
 							ts = append(ts, p)
 						}
 					}
-					try(m.MoveTasks(c, ts...))
+					st.try(m.MoveTasks(c, ts...))
 					moves++
 				}
 			},
 			"files": func(*rapid.T) {
-				if c := group(); c != nil {
+				if c := st.group(); c != nil {
 					switch rng.IntN(4) {
 					case 0:
-						try(m.SetCgroupWeight(c, 1+rng.Uint64N(10_000)))
+						st.try(m.SetCgroupWeight(c, 1+rng.Uint64N(10_000)))
 					case 1:
-						try(m.SetCgroupIdle(c, rng.IntN(2) == 0))
+						st.try(m.SetCgroupIdle(c, rng.IntN(2) == 0))
 					case 2:
-						try(m.SetCgroupBandwidth(c, 10_000, []uint64{3000, 8000, sim.QuotaMax}[rng.IntN(3)], 0))
+						st.try(m.SetCgroupBandwidth(c, 10_000, []uint64{3000, 8000, sim.QuotaMax}[rng.IntN(3)], 0))
 					case 3:
-						try(m.SetCgroupCPUs(c, [][]sim.CPU{nil, {0}, {sim.CPU(w.n - 1)}}[rng.IntN(3)]))
+						st.try(m.SetCgroupCPUs(c, [][]sim.CPU{nil, {0}, {sim.CPU(w.n - 1)}}[rng.IntN(3)]))
 					}
-				}
-			},
-			"hotplug": func(*rapid.T) {
-				hotplugs++
-				if cpu := sim.CPU(rng.IntN(w.n)); m.Online(cpu) {
-					try(m.CPUDown(cpu))
-				} else {
-					try(m.CPUUp(cpu))
 				}
 			},
 			"attach": func(rt *rapid.T) {
@@ -323,23 +270,19 @@ func TestStateMachine(t *testing.T) {
 					r.k.Fault("an error of the policy")
 				}
 			},
-		})
+		}))
 		// Everything that was taken away comes back, and all tasks come to their end.
 		r.k.Disable(ops.ExitUnreg)
-		for _, p := range tasks {
+		for _, p := range st.tasks {
 			for m.TaskByPID(p.PID) == p && m.MigrateEnable(p) == nil {
 			}
 		}
 		r.run(m.Now().Add(sim.Millisecond)) // CPUs that waited for them are offline now
-		for cpu := range sim.CPU(w.n) {
-			if !m.Online(cpu) {
-				try(m.CPUUp(cpu))
-			}
-		}
+		st.online()
 		root := m.Root()
 		for c := root; c != nil; c = c.NextPre(root) {
-			try(m.SetCgroupBandwidth(c, 10_000, sim.QuotaMax, 0))
-			try(m.SetCgroupIdle(c, false))
+			st.try(m.SetCgroupBandwidth(c, 10_000, sim.QuotaMax, 0))
+			st.try(m.SetCgroupIdle(c, false))
 		}
 		for range 20 {
 			r.run(m.Now().Add(500 * sim.Millisecond))
@@ -351,6 +294,7 @@ func TestStateMachine(t *testing.T) {
 			})
 			rt.Fatalf("%d tasks have not ended", n)
 		}
+		hotplugs += st.hotplugs
 		for c := root.FirstPost(); c != root; c = c.NextPost(root) {
 			if c.Online() {
 				if err := m.Rmdir(c); err != nil {

@@ -1,7 +1,6 @@
 package ext
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -82,29 +81,12 @@ func TestSubMachine(t *testing.T) {
 		r.rng = rng
 		m := r.m
 		sequences++
-		paths := []string{"/a", "/a/x", "/a/x/p", "/a/y", "/b"}
+		st := &stir{rig: r, rt: rt, rng: rng, paths: []string{"/", "/a", "/a/x", "/a/x/p", "/a/y", "/b"}}
 		var all []*kin // that are attached, or were
-		var tasks []*sim.Task
 		newKin := func(path string) *kin {
 			p := &kin{wild: wild{k: r.k, rng: rng, n: m.NrCPUs(), cid: true}, path: path}
 			p.v.r = r
 			return p
-		}
-		live := func() *sim.Task {
-			if len(tasks) == 0 {
-				return nil
-			}
-			if p := tasks[rng.IntN(len(tasks))]; m.TaskByPID(p.PID) == p && p.State != sim.StateDead {
-				return p
-			}
-			return nil
-		}
-		group := func() *sim.Cgroup { return m.CgroupByPath(append(paths, "/")[rng.IntN(len(paths)+1)]) }
-		try := func(err error) {
-			var op *sim.OpError
-			if err != nil && !errors.As(err, &op) {
-				rt.Fatal(err)
-			}
 		}
 		active := func() []*kin {
 			var out []*kin
@@ -148,56 +130,24 @@ func TestSubMachine(t *testing.T) {
 			}
 			all = append(all, p)
 		}
-		for _, path := range paths {
+		for _, path := range st.paths[1:] {
 			if _, err := m.MkdirAll(path); err != nil {
 				rt.Fatal(err)
 			}
 		}
 		attachRoot(0)
-		rt.Repeat(map[string]func(*rapid.T){
+		rt.Repeat(st.actions(map[string]func(*rapid.T){
 			"": check,
-			"run": func(rt *rapid.T) {
-				r.run(m.Now().Add(sim.Duration(rapid.IntRange(1, 20_000).Draw(rt, "us")) * sim.Microsecond))
-			},
 			"spawn": func(rt *rapid.T) {
 				for range rapid.IntRange(1, 4).Draw(rt, "n") {
-					tasks = append(tasks, r.spawn(sim.TaskSpec{Comm: fmt.Sprintf("t%d", len(tasks)), Nice: rng.IntN(40) - 20, Cgroup: group(),
-						Behavior: &randomTask{rng: rand.New(rand.NewPCG(rng.Uint64(), 2)), left: rng.IntN(40), n: m.NrCPUs()},
-						Policy:   []sim.Policy{sim.PolicyNormal, sim.PolicyBatch, sim.PolicyExt}[rng.IntN(3)]}))
-				}
-			},
-			"nice": func(*rapid.T) {
-				if p := live(); p != nil {
-					m.SetNice(p, rng.IntN(40)-20)
-				}
-			},
-			"kill": func(*rapid.T) {
-				if p := live(); p != nil && rng.IntN(3) == 0 {
-					try(m.Kill(p))
-				}
-			},
-			"mkdir": func(*rapid.T) {
-				if _, err := m.MkdirAll(paths[rng.IntN(len(paths))]); err != nil {
-					rt.Fatal(err)
-				}
-			},
-			"rmdir": func(*rapid.T) {
-				if c := group(); c != nil {
-					try(m.Rmdir(c))
+					st.spawn(sim.TaskSpec{}, sim.PolicyNormal, sim.PolicyBatch, sim.PolicyExt)
 				}
 			},
 			// Not to the cgroup of another policy: 7.2 leaves the task with its own, and loses sight of it when a third one comes.
 			"move": func(*rapid.T) {
-				if c, p := group(), live(); c != nil && p != nil && (r.k.sch == nil || r.k.cgroupSched(c) == r.k.cgroupSched(p.Cgroup)) {
-					try(m.MoveTasks(c, p))
+				if c, p := st.group(), st.live(); c != nil && p != nil && (r.k.sch == nil || r.k.cgroupSched(c) == r.k.cgroupSched(p.Cgroup)) {
+					st.try(m.MoveTasks(c, p))
 					moves++
-				}
-			},
-			"hotplug": func(*rapid.T) {
-				if cpu := sim.CPU(rng.IntN(m.NrCPUs())); m.Online(cpu) {
-					try(m.CPUDown(cpu))
-				} else {
-					try(m.CPUUp(cpu))
 				}
 			},
 			"root": func(rt *rapid.T) {
@@ -210,7 +160,7 @@ func TestSubMachine(t *testing.T) {
 				attachRoot(rapid.Uint64Range(0, ops.FlagAll).Draw(rt, "flags"))
 			},
 			"sub": func(rt *rapid.T) {
-				c := group()
+				c := st.group()
 				if c == nil {
 					return
 				}
@@ -243,13 +193,9 @@ func TestSubMachine(t *testing.T) {
 					p.sub.Do(func() { r.k.Fault("an error of the policy") })
 				}
 			},
-		})
+		}))
 		r.k.Disable(ops.ExitUnreg)
-		for cpu := range sim.CPU(m.NrCPUs()) {
-			if !m.Online(cpu) {
-				try(m.CPUUp(cpu))
-			}
-		}
+		st.online()
 		for range 20 {
 			r.run(m.Now().Add(500 * sim.Millisecond))
 			check(nil)
