@@ -117,7 +117,7 @@ func (l *lab) build() (*guestFiles, error) {
 		if _, err := os.Stat(to); err == nil {
 			continue
 		}
-		tmp := to + ".tmp"
+		tmp := fmt.Sprintf("%s.%d", to, os.Getpid()) // another job may be making it
 		args := append(append(b.args, tmp), b.last...)
 		if err := tool(nil, args...); err != nil {
 			return nil, err
@@ -131,14 +131,15 @@ func (l *lab) build() (*guestFiles, error) {
 			return nil, err
 		}
 	}
-	initFile := filepath.Join(out, "init")
+	initFile := filepath.Join(out, fmt.Sprintf("init.%d", os.Getpid()))
+	defer os.Remove(initFile)
 	env := []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64"}
 	if err := tool(env, "go", "build", "-C", l.root, "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", initFile, "./benchmarks/lab/guest"); err != nil {
 		return nil, err
 	}
 	g := &guestFiles{files: map[string][]byte{}}
 	h = sha256.New()
-	for _, f := range [][2]string{{"/init", "init"}, {job.AgentFile, "agent"}, {job.PlayerFile, "player"}, {job.RecordFile, "record.bpf.o"},
+	for _, f := range [][2]string{{"/init", filepath.Base(initFile)}, {job.AgentFile, "agent"}, {job.PlayerFile, "player"}, {job.RecordFile, "record.bpf.o"},
 		{job.TapFile, "tap.bpf.o"}} {
 		data, err := os.ReadFile(filepath.Join(out, f[1]))
 		if err != nil {

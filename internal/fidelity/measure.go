@@ -40,7 +40,7 @@ func (r *Run) Measure(events []Event) {
 		r.Tasks[i].Usage = Usage{}
 		t := &f.tasks[i]
 		*t = taskFold{u: &r.Tasks[i].Usage, lastCPU: -1, woken: -1}
-		r.Tasks[i].Before = nil
+		r.Tasks[i].Before, r.Tasks[i].BeforeCPUs = nil, nil
 		f.byPID[r.Tasks[i].PID] = t
 	}
 	r.Totals, r.Others = Totals{}, nil
@@ -61,6 +61,9 @@ func (r *Run) Measure(events []Event) {
 	for i := range f.tasks {
 		k := &f.tasks[i]
 		r.Tasks[i].Before = k.before
+		if r.Manifest.CPUs > 1 {
+			r.Tasks[i].BeforeCPUs = k.beforeCPUs
+		}
 		k.u.Slice, k.u.Wake, k.u.Response = Summarize(k.slice), Summarize(k.wake), Summarize(k.response)
 		slice, wake, response = append(slice, k.slice...), append(wake, k.wake...), append(response, k.response...)
 		t.CPUNS += k.u.CPUNS
@@ -126,8 +129,14 @@ type taskFold struct {
 	woken                 int64 // sched_waking that has not been answered, -1 for none
 	running               bool
 	before                [][2]int64
+	beforeCPUs            []int
 	used                  int64 // CPU time before the last of these
 	slice, wake, response []int64
+}
+
+// made notes that the task was made or woken before T0.
+func (t *taskFold) made(at int64) {
+	t.before, t.beforeCPUs = append(t.before, [2]int64{at, 0}), append(t.beforeCPUs, -1)
 }
 
 // ran adds to the time since the last wakeup.
@@ -182,12 +191,12 @@ func (f *fold) event(e *Event) {
 		f.switchTo(e, t, in)
 	case EventWakeup:
 		if t != nil && e.At < 0 && len(t.before) == 0 {
-			t.before = append(t.before, [2]int64{e.At, 0})
+			t.made(e.At)
 		}
 	case EventWaking:
 		if t != nil && e.At < 0 && len(t.before) > 0 {
 			t.used += t.before[len(t.before)-1][1]
-			t.before = append(t.before, [2]int64{e.At, 0})
+			t.made(e.At)
 		}
 		switch {
 		case t == nil && e.Task != 0 && f.begun && e.At <= f.r.Window.LengthNS:
@@ -251,6 +260,9 @@ func (f *fold) switchTo(e *Event, next *taskFold, in bool) {
 		return
 	}
 	next.running = true
+	if n := len(next.beforeCPUs); n > 0 && e.At < 0 {
+		next.beforeCPUs[n-1] = int(e.CPU)
+	}
 	if in {
 		next.u.Switches++
 		if next.lastCPU >= 0 && next.lastCPU != e.CPU {

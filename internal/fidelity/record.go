@@ -66,6 +66,11 @@ type Window struct {
 	AllEnded bool `json:"all_ended,omitempty"`
 	// TickNS is the time from T0 to the first tick of CPU 0, negative if it is not known.
 	TickNS int64 `json:"tick_ns"`
+	// BoundNS is the time from T0 to when the timer comes next that bounds the turns of virtual CPUs (Manifest.QuantumUS), above 0 and at
+	// most a turn; 0 if it is not known.
+	BoundNS int64 `json:"bound_ns,omitempty"`
+	// BoundPPB is how much later than a turn after the last it comes again, in parts per billion: the kernel's clock is faster by that.
+	BoundPPB int64 `json:"bound_ppb,omitempty"`
 	// Overflow says that events were lost; the numbers of such a run are not compared.
 	Overflow bool `json:"overflow,omitempty"`
 }
@@ -109,6 +114,8 @@ type Task struct {
 	Cgroup   string `json:"cgroup,omitempty"` // "/web"; "": the root
 	// Before are the times before T0 at which the task was made and woken, each with the CPU time that it then used.
 	Before [][2]int64 `json:"before,omitempty"`
+	// BeforeCPUs are the CPUs on which it ran each of these times last, -1 where it did not run; none on a machine of one CPU.
+	BeforeCPUs []int `json:"before_cpus,omitempty"`
 	Usage
 }
 

@@ -101,6 +101,8 @@ func TestResult(t *testing.T) {
 end 2000
 ended 1
 clock 700 130 2000
+counter 900 500
+counter 2100 1700
 state enabled
 problem 2 at 5 ns: kill 0 -: no such task
 task 12 1 5 0 /web 0 0
@@ -144,6 +146,34 @@ name b-2-0000
 				t.Errorf("%v, want %s", err, tc.want)
 			}
 		})
+	}
+}
+
+// TestBound: from what the processor's counter shows at two times follows when turns end after T0.
+func TestBound(t *testing.T) {
+	const ms = 1_000_000
+	for _, tc := range []struct {
+		name      string
+		zero      int64
+		counter   [][2]int64
+		at, drift int64
+	}{
+		{"none", 50 * ms, nil, 0, 0},
+		{"one", 50 * ms, [][2]int64{{40 * ms, 90 * ms}}, 0, 0},
+		{"one rate", 50 * ms, [][2]int64{{40 * ms, 90*ms + 1500}, {1040 * ms, 1090*ms + 1500}}, 18_500, 0},
+		{"at a bound", 50 * ms, [][2]int64{{40 * ms, 90 * ms}, {1040 * ms, 1090 * ms}}, 20_000, 0},
+		{"a fast clock", 540 * ms, [][2]int64{{40 * ms, 90 * ms}, {1040*ms + 1000, 1090 * ms}}, 500, 1000},
+		{"backwards", 50 * ms, [][2]int64{{40 * ms, 90 * ms}, {30 * ms, 1090 * ms}}, 0, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := &result{zero: tc.zero, counter: tc.counter}
+			if at, drift := r.bound(20_000); at != tc.at || drift != tc.drift {
+				t.Errorf("%d, %d, want %d, %d", at, drift, tc.at, tc.drift)
+			}
+		})
+	}
+	if at, _ := (&result{counter: [][2]int64{{0, 0}, {1, 1}}}).bound(0); at != 0 {
+		t.Error("a machine without turns has a bound")
 	}
 }
 

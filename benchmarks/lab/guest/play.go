@@ -210,6 +210,7 @@ func (g *guest) report(a *agent, p *job.Play, cpus int, player int32, exit *fide
 		Window: fidelity.Window{LengthNS: res.end - res.zero, AllEnded: p.Duration == 0 && res.ended, Overflow: lost || res.lost}}
 	events := merge(schedEvents(records, res.zero), res.notes)
 	run.Window.TickNS = firstTick(records, res.zero)
+	run.Window.BoundNS, run.Window.BoundPPB = res.bound(int64(m.QuantumUS) * 1000)
 	run.Measure(events)
 	for i := range run.Others {
 		o := &run.Others[i]

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 // result is what the player wrote.
 type result struct {
 	zero, end   int64
+	counter     [][2]int64 // times, and the processor's counter then
 	ended, lost bool
 	problems    string
 	state       string // of sched_ext when the window was over, "" if it is not known
@@ -43,6 +45,10 @@ func parseResult(data []byte, names []string) (*result, error) {
 		case "ended":
 			res.ended = rest == "1"
 		case "clock":
+		case "counter":
+			var c [2]int64
+			_, err = fmt.Sscan(rest, &c[0], &c[1])
+			res.counter = append(res.counter, c)
 		case "state":
 			res.state = rest
 		case "problem":
@@ -96,6 +102,22 @@ func parseResult(data []byte, names []string) (*result, error) {
 		return nil, fmt.Errorf("result: %d tasks, from %d to %d", len(res.tasks), res.zero, res.end)
 	}
 	return res, nil
+}
+
+// bound is the time from T0 to when the timer comes that bounds the turns of virtual CPUs, above 0 and at most quantum, and by how much more
+// than quantum it comes again, in parts per billion: by what the kernel's clock is faster than QEMU's. 0 and 0 if they are not known. QEMU has
+// it come at whole multiples of the quantum of its virtual clock, and the counter shows that clock.
+func (r *result) bound(quantum int64) (at, drift int64) {
+	if len(r.counter) != 2 || quantum <= 0 {
+		return 0, 0
+	}
+	a, b := r.counter[0], r.counter[1]
+	if b[0] <= a[0] || b[1] <= a[1] {
+		return 0, 0
+	}
+	rate := float64(b[1]-a[1]) / float64(b[0]-a[0])
+	zero := a[1] + int64(math.Round(float64(r.zero-a[0])*rate))
+	return quantum - (zero%quantum+quantum)%quantum, int64(math.Round((1/rate - 1) * 1e9))
 }
 
 // parseNote reads "KIND AT VALUE"; there are many of them.

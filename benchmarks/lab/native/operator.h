@@ -341,6 +341,30 @@ static void make_pool(void)
 
 /* ---- the result ---- */
 
+/*
+ * Under icount the processor's counter is the emulator's virtual clock, in ns: what the lab's kernel makes of it is read beside it, at
+ * two times, so that one can be told from the other.
+ */
+struct look { ns_t at; long long counter; };
+
+static struct look look(void)
+{
+	struct look best = { 0 };
+	ns_t least = LLONG_MAX;
+
+	for (int i = 0; i < 8; i++) {
+		ns_t a = NOW(), b;
+		long long c = __builtin_ia32_rdtsc();
+
+		b = NOW();
+		if (b - a < least) {
+			least = b - a;
+			best = (struct look){ a + (b - a) / 2, c };
+		}
+	}
+	return best;
+}
+
 /* state_now reads the state of sched_ext: whether the scheduler was in charge until the end of the window. */
 static void state_now(char *state, size_t size)
 {
@@ -353,7 +377,7 @@ static void state_now(char *state, size_t size)
 	state[strcspn(state, "\n")] = 0;
 }
 
-static void report(const char *path, ns_t end, int all_ended, const char *state)
+static void report(const char *path, ns_t end, int all_ended, const char *state, const struct look looks[2])
 {
 	int n = atomic_load(&ntasks);
 	FILE *f = fopen(path, "w");
@@ -362,6 +386,8 @@ static void report(const char *path, ns_t end, int all_ended, const char *state)
 		die("%s: %s", path, strerror(errno));
 	fprintf(f, "zero %lld\nend %lld\nended %d\nclock %lld %lld %lld\n", (long long)zero, (long long)end, all_ended, (long long)clock_cost, (long long)look_cost,
 		(long long)iter_ps);
+	for (int i = 0; i < 2; i++)
+		fprintf(f, "counter %lld %lld\n", (long long)looks[i].at, looks[i].counter);
 	if (state[0])
 		fprintf(f, "state %s\n", state);
 	if (atomic_load(&problems))
@@ -391,6 +417,7 @@ int main(int argc, char **argv)
 	struct params operator = { .policy = SCHED_FIFO, .rtprio = 98, .reset = 1 };
 	int n, ended;
 	char state[32];
+	struct look looks[2];
 	ns_t end;
 
 	if (argc != 3)
@@ -420,8 +447,10 @@ int main(int argc, char **argv)
 	if (NOW() + 20000000 > zero)
 		die("the tasks took too long to make: %lld ns are left", (long long)(zero - NOW()));
 	sleep_until(zero - 10000000);
+	looks[0] = look();
 	operate(duration ? zero + duration : 0);
 	end = NOW();
+	looks[1] = look();
 	state_now(state, sizeof(state));
 	ended = atomic_load(&live) == 0;
 	if (duration && end - zero > duration)
@@ -433,6 +462,6 @@ int main(int argc, char **argv)
 	for (int i = 0; i < n && i < MAX_TASKS; i++)
 		for (int v; tasks[i].pid && (v = atomic_load(&tasks[i].tid)) != 0;)
 			syscall(SYS_futex, &tasks[i].tid, FUTEX_WAIT, v, NULL, NULL, 0);
-	report(argv[2], end, ended, state);
+	report(argv[2], end, ended, state, looks);
 	return 0;
 }
