@@ -34,6 +34,9 @@ func (l *Loaded) Map(name string) (*Map, error) {
 	return &Map{l, name, t}, nil
 }
 
+// Name is the map's name in the object.
+func (m *Map) Name() string { return m.name }
+
 // Key and Value are the declared types, nil where the object gives sizes only.
 func (m *Map) Key() btf.Type { return m.t.key }
 

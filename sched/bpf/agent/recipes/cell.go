@@ -111,6 +111,7 @@ func (v *cellValue) set(at, name string, val starlark.Value) error {
 	if err != nil {
 		return fmt.Errorf("%s%s: %w", v.path, at, err)
 	}
+	v.r.note(v.path)
 	return nil
 }
 

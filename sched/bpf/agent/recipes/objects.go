@@ -100,6 +100,7 @@ func (x *runner) fnMapSet(unpack func(...any) error) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.note("map " + m.Name())
 	return starlark.None, m.Update(key, value)
 }
 

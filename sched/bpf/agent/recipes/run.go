@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"go.starlark.net/starlark"
 
@@ -22,6 +23,13 @@ type runner struct {
 
 	thread *starlark.Thread
 	base   starlark.StringDict // what expressions see
+	// wrote counts what a function of the script writes, by map or variable, in the order of the first time. Only for log.
+	wrote []count
+}
+
+type count struct {
+	what string
+	n    int
 }
 
 func newRunner(r *Recipe, e agent.Env, o *elf.Object, log func(string)) (*runner, error) {
@@ -55,6 +63,43 @@ func (x *runner) counted(f func() (starlark.StringDict, error)) (starlark.String
 func (x *runner) logf(format string, args ...any) {
 	if x.log != nil {
 		x.log(fmt.Sprintf(format, args...))
+	}
+}
+
+// note counts something that a script writes; path is a map with "map " before it, or what leads to a part of a value. Copies,
+// which are no variables, do not count.
+func (x *runner) note(path string) {
+	if x.log == nil {
+		return
+	}
+	if i := strings.IndexAny(path, ".["); i > 0 {
+		path = path[:i]
+	}
+	if !strings.HasPrefix(path, "map ") && (x.l == nil || !x.l.Has(path)) {
+		return
+	}
+	for i := range x.wrote {
+		if x.wrote[i].what == path {
+			x.wrote[i].n++
+			return
+		}
+	}
+	x.wrote = append(x.wrote, count{path, 1})
+}
+
+// tellCall logs what a function wrote.
+func (x *runner) tellCall(name string) {
+	if x.log == nil {
+		return
+	}
+	var list []string
+	for _, c := range x.wrote {
+		list = append(list, fmt.Sprintf("%s (%d)", c.what, c.n))
+	}
+	if x.wrote = nil; list != nil {
+		x.logf("call %s(): writes %s", name, strings.Join(list, ", "))
+	} else {
+		x.logf("call %s()", name)
 	}
 }
 

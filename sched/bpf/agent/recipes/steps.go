@@ -130,8 +130,11 @@ func (x *runner) once(s *step, env starlark.StringDict) error {
 		}
 		return x.arenaLib(task)
 	case "call":
-		_, err := x.callFunc(s.name)
-		return err
+		x.wrote = nil
+		if _, err := x.callFunc(s.name); err != nil {
+			return err
+		}
+		x.tellCall(s.name)
 	case "every":
 		return x.every(s)
 	}

@@ -1,0 +1,110 @@
+package bpf
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/schedsim/schedsim/sched"
+	"github.com/schedsim/schedsim/sched/bpf/agent"
+	"github.com/schedsim/schedsim/sim"
+)
+
+// real opens and enables the object of a scheduler with its recipe; it skips where $SCHEDSIM_OBJECTS has none.
+func real(t *testing.T, r *rig, scheduler string) *Policy {
+	t.Helper()
+	for _, dir := range filepath.SplitList(os.Getenv("SCHEDSIM_OBJECTS")) {
+		file := filepath.Join(dir, "scx_"+scheduler+".bpf.o")
+		if _, err := os.Stat(file); err != nil {
+			continue
+		}
+		p, err := New(file, r.options("auto"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.Close() })
+		tbl, err := p.Open(sched.Env{Machine: r.m, Kernel: r.k})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.k.Enable(tbl); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Attached(); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	t.Skip("SCHEDSIM_OBJECTS lists no folder with scx_" + scheduler + ".bpf.o")
+	return nil
+}
+
+// global is a variable, or a part of the value of a key of a map.
+func global(t *testing.T, p *Policy, path string) uint64 {
+	t.Helper()
+	v, err := p.user.Uint(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func inMap(t *testing.T, p *Policy, name string, key any, path string) uint64 {
+	t.Helper()
+	m, err := p.user.Map(name)
+	var c agent.Cell
+	if err == nil {
+		c, err = m.Lookup(key)
+	}
+	if err == nil {
+		c, err = c.At(path)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Uint()
+}
+
+// live fails unless the policy and its user-space half still run.
+func live(t *testing.T, r *rig, p *Policy) {
+	t.Helper()
+	r.mustLive()
+	if err := p.AgentError(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// scx_pandemonium's loop sees that the machine has become busy, and idle again, and enters another regime; what it has seen of
+// programs is what new tasks begin with.
+func TestPandemoniumAdapts(t *testing.T) {
+	r := newRig(t, rigConfig{topo: "1n2l4c1t", quiet: true})
+	p := real(t, r, "pandemonium")
+	knob := func(name string) uint64 { return inMap(t, p, "tuning_knobs_map", 0, name) }
+	if a, s := knob("affinity_mode"), knob("slice_ns"); a != 2 || s != 1e6 {
+		t.Errorf("at the beginning: affinity %d, slice %d; want those of the mixed regime", a, s)
+	}
+	tau := knob("topology_tau_ns")
+	for range 4 { // one more each second, so that it is seen more than once what they are
+		r.spawn(sim.TaskSpec{Comm: "sleeper", Behavior: periodic(100*sim.Microsecond, 5*sim.Millisecond)})
+		r.run(sim.Second)
+	}
+	r.run(sim.Second)
+	live(t, r, p)
+	if a, s := knob("affinity_mode"), knob("slice_ns"); a != 1 || s != min(2e6, tau*9830>>16) {
+		t.Errorf("hardly busy: affinity %d, slice %d; want those of the light regime", a, s)
+	}
+	if avg := inMap(t, p, "task_class_init", "sleeper", "avg_runtime"); avg < 50e3 || avg > 200e3 {
+		t.Errorf("a sleeper runs for %d ns, as it was learnt", avg)
+	}
+	for range 40 {
+		r.spawn(sim.TaskSpec{Comm: "hog", Behavior: hog()})
+	}
+	r.run(30 * sim.Second)
+	live(t, r, p)
+	if a, s := knob("preempt_thresh_ns"), knob("slice_ns"); a < min(2e6, tau*4915>>16) || s < 25e5 {
+		t.Errorf("busy: preemption after %d, slice %d; want those of the heavy regime, tau %d", a, s, tau)
+	}
+	if now := knob("topology_tau_ns"); now != tau {
+		t.Errorf("tau was %d and is %d", tau, now)
+	}
+}
