@@ -30,7 +30,8 @@ func TestFallback(t *testing.T) {
 	}
 	var out, errOut bytes.Buffer
 	cmd := exec.Command(exe, "-test.run=^TestFallback$", "-test.v")
-	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), refuse+"=1"), &out, &errOut
+	// What testscript.Main makes in the child, it does not take away: the child becomes another program.
+	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), refuse+"=1", "TMPDIR="+t.TempDir()), &out, &errOut
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v\n%s%s", err, &out, &errOut)
 	}
