@@ -144,17 +144,23 @@ func (s *Set) Maps() []maps.Map { return s.list }
 func (s *Set) DropOwner(addr uint64) { s.maps.DropOwner(addr) }
 
 // Insns is the number of instructions executed so far.
-func (s *Set) Insns() uint64 { return s.env.State.Insns }
+func (s *Set) Insns() uint64 {
+	n, _ := s.Work()
+	return n
+}
 
 // Calls is the number of helpers and kernel functions called so far.
-func (s *Set) Calls() uint64 { return s.env.Call.Calls }
-
-// Counters are where Insns and Calls are counted, for those who look often.
-func (s *Set) Counters() (insns, calls *uint64) { return &s.env.State.Insns, &s.env.Call.Calls }
+func (s *Set) Calls() uint64 {
+	_, n := s.Work()
+	return n
+}
 
 // Work is Insns and Calls.
 func (s *Set) Work() (insns, calls uint64) {
 	e := s.env
+	if e.State.Depth > 0 {
+		s.code.Sync()
+	}
 	return e.State.Insns, e.Call.Calls
 }
 

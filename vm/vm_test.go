@@ -339,7 +339,7 @@ func TestAsync(t *testing.T) {
 	}
 }
 
-// A kernel function may run another program before it returns.
+// A kernel function may run another program before it returns, and knows what was counted until then.
 func TestNested(t *testing.T) {
 	for _, e := range engines(t) {
 		t.Run(e.Name(), func(t *testing.T) {
@@ -350,9 +350,9 @@ func TestNested(t *testing.T) {
 			var s *vm.Set
 			var inside []string
 			kfuncs := []abi.Kfunc{{Name: "run_inner", Call: func(c *abi.Call, a *abi.Args) uint64 {
-				inside = append(inside, c.Prog.Name)
+				inside = append(inside, c.Prog.Name, fmt.Sprint(s.Work()))
 				r0, f := s.Program("inner").Run(30)
-				inside = append(inside, c.Prog.Name)
+				inside = append(inside, c.Prog.Name, fmt.Sprint(s.Work()))
 				if f != nil {
 					t.Error(f)
 				}
@@ -364,7 +364,7 @@ func TestNested(t *testing.T) {
 			}
 			defer s.Close()
 			r0, f := s.Program("outer").Run(12)
-			if r0 != 42 || f != nil || strings.Join(inside, " ") != "outer outer" || s.Insns() != 6 {
+			if r0 != 42 || f != nil || strings.Join(inside, ", ") != "outer, 2 1, outer, 4 1" || s.Insns() != 6 {
 				t.Errorf("r0 = %d, fault %v, programs %v, %d instructions", r0, f, inside, s.Insns())
 			}
 		})

@@ -32,7 +32,7 @@ const (
 type Env struct {
 	Mem *mem.Space
 	// Call is handed to every helper and kfunc. The engine sets Call.Sub once, keeps Call.Prog at the program that runs
-	// (restoring it when a nested one ends), counts Call.Calls, and looks at Call.Fault after each call:
+	// (restoring it when a nested one ends), counts Call.Calls (see State), and looks at Call.Fault after each call:
 	// when it is not empty it clears it and ends the program with a Fault at the call. When a callback faults, Call.Sub
 	// keeps its Fault, sets Call.Fault to the message and returns 0; back at the call, the program ends with the kept
 	// Fault, which says where in the callback it happened.
@@ -79,8 +79,9 @@ type Prog struct {
 	Kfuncs []abi.Func
 }
 
-// State is what an engine and the code that it calls share. An engine brings it up to date before it calls a helper or
-// kfunc, and takes it over again afterwards, since a nested program changes it.
+// State is what an engine and the code that it calls share. It is right when no program of the set runs. What was counted is brought
+// up to date before a program runs nested, and taken over again afterwards, since that changes it; otherwise helpers and kfuncs must
+// ask for it (Code.Sync).
 type State struct {
 	// Insns is the number of instructions executed since Compile; Limit is where the budget ends.
 	Insns, Limit uint64
@@ -110,6 +111,8 @@ type Code interface {
 	// Tail is Run for a program that goes on by a tail call of another set's, after tails tail calls. n is how many there are
 	// then.
 	Tail(prog int, ctx uint64, tails int32) (r0 uint64, n int32, f *Fault)
+	// Sync brings State.Insns and Call.Calls up to date while programs run.
+	Sync()
 	// Close releases the code. It must not be running.
 	Close() error
 }

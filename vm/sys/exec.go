@@ -31,8 +31,6 @@ type exec struct {
 type set struct {
 	*vm.Set
 	progs int
-	// insns and calls are the set's counters.
-	insns, calls *uint64
 }
 
 // knownHelpers finds the helpers that sets will have.
@@ -154,7 +152,6 @@ func (k *Kernel) compile(progs []*Prog) error {
 		return err
 	}
 	s.Set = vs
-	s.insns, s.calls = vs.Counters()
 	k.sets = append(k.sets, s)
 	for i, p := range vs.Programs() {
 		progs[i].set, progs[i].run = s, p
@@ -224,7 +221,8 @@ func (k *Kernel) Calls() uint64 {
 func (k *Kernel) Work() (insns, calls uint64) {
 	insns, calls = k.gone, k.goneCalls
 	for _, s := range k.sets {
-		insns, calls = insns+*s.insns, calls+*s.calls
+		i, c := s.Work()
+		insns, calls = insns+i, calls+c
 	}
 	for _, s := range k.dead {
 		i, c := s.Work()

@@ -111,9 +111,9 @@ func callCases(data uint64) []semantic {
 					return fmt.Sprintf("%d calls counted, want 3", c.Calls)
 				}
 				return cmp.Diff([]TraceEntry{
-					{ir.CallKfunc, 1, abi.Args{1, 2, 3, 4, 5}, "p", 6},
-					{ir.CallKfunc, 0, abi.Args{}, "p", 7},
-					{ir.CallHelper, HelperFold, abi.Args{}, "p", 8},
+					{ir.CallKfunc, 1, abi.Args{1, 2, 3, 4, 5}, "p", 6, 1},
+					{ir.CallKfunc, 0, abi.Args{}, "p", 7, 2},
+					{ir.CallHelper, HelperFold, abi.Args{}, "p", 8, 3},
 				}, w.Trace)
 			},
 		},

@@ -58,7 +58,8 @@ type TraceEntry struct {
 	Number int64
 	Args   abi.Args
 	CPU    string // the running program's name
-	Insns  uint64
+	Insns  uint64 // counted so far, as are Calls
+	Calls  uint64
 }
 
 // Options of a World. The zero value has the default budget and a small stack.
@@ -163,8 +164,9 @@ func (w *World) alloc(tb testing.TB, n uint64) uint64 {
 }
 
 func (w *World) note(kind ir.Op, n int64, c *abi.Call, a *abi.Args) {
+	w.Code.Sync()
 	if len(w.Trace) < 10000 {
-		w.Trace = append(w.Trace, TraceEntry{kind, n, *a, c.Prog.Name, w.Env.State.Insns})
+		w.Trace = append(w.Trace, TraceEntry{kind, n, *a, c.Prog.Name, w.Env.State.Insns, c.Calls})
 	}
 }
 

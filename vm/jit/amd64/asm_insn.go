@@ -365,6 +365,13 @@ func (a *Asm) ZeroHelpers() {
 	a.emit(0x66, 0x0f, 0x76, 0xc9) // pcmpeqd xmm1, xmm1
 }
 
+// LoadHelpers goes on counting from the 4 bytes at m.
+func (a *Asm) LoadHelpers(m Mem) {
+	a.emit(0x66)
+	a.opRM(W32, []byte{0x0f, 0x6e}, 0, m, false) // movd xmm0, m
+	a.emit(0x66, 0x0f, 0x76, 0xc9)               // pcmpeqd xmm1, xmm1
+}
+
 // CountHelper adds one.
 func (a *Asm) CountHelper() { a.emit(0x66, 0x0f, 0xfb, 0xc1) } // psubq xmm0, xmm1
 

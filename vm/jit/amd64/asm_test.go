@@ -100,6 +100,7 @@ func TestEncoding(t *testing.T) {
 		{"ret", func(a *Asm) { a.Ret() }, "c3"},
 		{"int3", func(a *Asm) { a.Trap() }, "cc"},
 		{"pxor xmm0, xmm0; pcmpeqd xmm1, xmm1", func(a *Asm) { a.ZeroHelpers() }, "660fefc0660f76c9"},
+		{"movd xmm0, dword ptr [rax + 68]; pcmpeqd xmm1, xmm1", func(a *Asm) { a.LoadHelpers(At(RAX, 68)) }, "660f6e4044660f76c9"},
 		{"psubq xmm0, xmm1", func(a *Asm) { a.CountHelper() }, "660ffbc1"},
 		{"movd dword ptr [r10 + 64], xmm0", func(a *Asm) { a.StoreHelpers(At(R10, 64)) }, "66410f7e4240"},
 		{"jmp r11", func(a *Asm) { a.JmpR(R11) }, "41ffe3"},

@@ -112,8 +112,8 @@ func BenchmarkHostCall(b *testing.B) {
 
 // BenchmarkCosts compares entries and calls in short turns, by their medians, so that other work on the machine disturbs the ratios
 // little: an entry of machine code and a whole Run with a Go function value; a program's call of a function with the same from Go
-// (see goCaller), and with the bare call through a table. A bare call from a program has nothing of what a call does but to
-// leave machine code, call the function and come back: the floor.
+// (see goCaller), and with the bare call through a table. A bare call from a program is counted, leaves machine code, calls the
+// function and comes back: the floor.
 func BenchmarkCosts(b *testing.B) {
 	e := engines(b)["default"]
 	empty := enginetest.New(b, e, enginetest.Options{}, &ir.Program{Name: "empty", Insns: []ir.Insn{{Op: ir.Exit}}, Subs: []ir.Sub{{End: 1}}})

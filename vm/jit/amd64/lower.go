@@ -64,7 +64,6 @@ type lowering struct {
 	subNumber int         // its number in the set
 	known0    []*flow.Sub // those of the program, by number of the subprogram
 	volatile  bool        // the program reads a word that a call makes stale
-	plain     plain
 }
 
 // lower compiles all programs of env for a context in the given slot. CallReg leaves the number of a helper in number.
@@ -110,9 +109,9 @@ func (l *lowering) subAt(addr uint64) (at int32, ok bool) {
 
 // later puts code behind the program, which belongs to the subprogram that is being lowered now.
 func (l *lowering) later(f func()) {
-	known, saved, called, loops, leaf, plain, at := l.known, l.saved, l.called, l.loops, l.leaf, l.plain, l.at
+	known, saved, called, loops, leaf, at := l.known, l.saved, l.called, l.loops, l.leaf, l.at
 	l.stubs = append(l.stubs, func() {
-		l.known, l.saved, l.called, l.loops, l.leaf, l.plain = known, saved, called, loops, leaf, plain
+		l.known, l.saved, l.called, l.loops, l.leaf = known, saved, called, loops, leaf
 		l.mark(at)
 		f()
 	})
@@ -166,7 +165,6 @@ func (l *lowering) program(number int, p *engine.Prog) {
 		l.called, l.leaf = l.callees || called[s.Start], leaf{}
 		if i == 0 {
 			l.leaf = l.leafOf()
-			l.plain = l.plainOf()
 		}
 		l.sub(s)
 	}
@@ -310,10 +308,10 @@ func (l *lowering) start1() {
 		}
 	}
 	switch {
-	case l.plain.countless:
-		a.StoreImm(4, l.field(native.OffCalls), 0)
 	case !l.leaf.is || l.leaf.counts:
 		a.ZeroHelpers()
+	case l.leaf.calls:
+		a.StoreImm(4, l.field(native.OffCalls), 0)
 	}
 	if l.called {
 		a.LeaLabel(regT1, l.done)
@@ -330,7 +328,7 @@ func (l *lowering) epilogue() {
 		l.doneLeaf()
 		return
 	case !l.called:
-		l.leaveBy(l.done) // which leaves the private stack as a whole
+		a.Jmp(l.done) // which leaves the private stack as a whole
 		return
 	}
 	if l.loops {
@@ -376,7 +374,7 @@ func (l *lowering) faultAfter(i int32, kind, n int32) Label {
 			l.takeStack()
 		}
 		a.MovRI(regT1, int64(code))
-		l.leaveBy(l.leave)
+		a.Jmp(l.leave)
 	})
 	return label
 }

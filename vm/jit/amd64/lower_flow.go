@@ -278,13 +278,20 @@ func (l *lowering) addresses() {
 func (l *lowering) callHost(i int32, fn abi.Func) {
 	a, back, in := l.a, l.a.NewLabel(), &l.prog.Code.Insns[i]
 	l.sites = append(l.sites, native.Site{Fn: fn, Insn: l.base + i, Keeps: -1})
-	site := &l.sites[len(l.sites)-1]
+	site, code := &l.sites[len(l.sites)-1], int32(len(l.sites))*native.ExitCall
 	var kept []Reg
-	if l.called {
+	switch {
+	case l.called:
 		kept = l.push(i, func(ir.Reg) bool { return true })
 		a.Store(8, l.field(native.OffSP), RSP)
 		a.Store(8, l.field(native.OffCallFP), RBP)
-	} else {
+	case l.leaf.is:
+		site.Keeps = 0
+		kept = l.kept(i, func(ir.Reg) bool { return true })
+		for k, r := range kept {
+			a.Store(8, l.field(native.OffKept+int32(8*k)), r)
+		}
+	default:
 		// Where the private stack of a program ends is known. What is kept lies behind: signals have a stack of their own.
 		site.Keeps = 0
 		if l.loops {
@@ -301,51 +308,63 @@ func (l *lowering) callHost(i int32, fn abi.Func) {
 	}
 	a.LeaLabel(regT1, back)
 	a.Store(8, l.field(native.OffBack), regT1)
-	a.StoreImm(4, l.field(native.OffExit), int32(len(l.sites))*native.ExitCall)
 	a.Store(8, l.field(native.OffLeft), regLeft)
-	if !l.plain.countless {
+	a.StoreImm(4, l.field(native.OffExit), code)
+	if !l.leaf.is || l.leaf.counts {
+		a.CountHelper()
 		a.StoreHelpers(l.field(native.OffCalls))
+	} else {
+		a.AluMI(Add, W32, l.field(native.OffCalls), 1)
 	}
 	if l.volatile {
 		a.StoreImm(8, l.field(native.OffFresh), 0)
 	}
-	if !l.plain.frameless {
+	if !l.leaf.is || l.leaf.frame {
 		a.MovFromX(RBP, xBP)
 	}
-	a.MovFromX(RSP, xSP)
+	if !l.leaf.is {
+		a.MovFromX(RSP, xSP)
+	}
 	a.Ret()
 
 	a.Bind(back)
-	a.MovToX(xSP, RSP)
-	if !l.plain.frameless {
+	if !l.leaf.is {
+		a.MovToX(xSP, RSP)
+	}
+	if !l.leaf.is || l.leaf.frame {
 		a.MovToX(xBP, RBP)
 	}
 	l.fromGo()
-	if l.called {
+	switch {
+	case l.called:
 		a.Load(8, RBP, At(RAX, native.OffCallFP))
 		a.Load(8, RSP, At(RAX, native.OffSP))
-	} else {
-		if !l.plain.frameless {
+	case l.leaf.is:
+		if l.leaf.frame {
 			a.Load(8, RBP, At(RAX, native.OffFP))
 		}
+		for k, r := range kept {
+			a.Load(8, r, At(RAX, native.OffKept+int32(8*k)))
+		}
+	default:
+		a.Load(8, RBP, At(RAX, native.OffFP))
 		a.Load(8, RSP, At(RAX, native.OffBase))
 		if l.loops {
 			a.Lea(W64, RSP, At(RSP, -8))
 		}
-	}
-	tail := l.called && in.Op == ir.CallHelper && in.Imm == l.tailCall
-	if l.known.Live(i, 0) || tail {
-		a.Load(8, RAX, At(RAX, native.OffR0))
-	}
-	if !l.plain.countless {
-		a.ZeroHelpers()
-	}
-	if l.called {
-		l.pop(kept)
-	} else {
 		for k, r := range kept {
 			a.Load(8, r, At(RSP, int32(-8*(k+1))))
 		}
+	}
+	tail := l.called && in.Op == ir.CallHelper && in.Imm == l.tailCall
+	if !l.leaf.is || l.leaf.counts {
+		a.LoadHelpers(At(RAX, native.OffCalls))
+	}
+	if l.known.Live(i, 0) || tail {
+		a.Load(8, RAX, At(RAX, native.OffR0))
+	}
+	if l.called {
+		l.pop(kept)
 	}
 	if tail {
 		l.leaveNow()
@@ -403,19 +422,10 @@ func (l *lowering) exhausted(i int32, to Label) Label {
 	l.later(func() {
 		a.Bind(label)
 		back := a.NewLabel()
-		switch {
-		case l.plain.frameless:
-			a.MovRI(regT1, int64(code))
-			a.LeaLabel(regT2, back)
-			l.leaveBy(l.yield)
-			a.Bind(back)
-			a.MovFromX(RBP, xBP)
-			a.Jmp(to)
-			return
-		case !l.leaf.is:
+		if !l.leaf.is {
 			a.MovRI(regT1, int64(code))
 			a.LeaLabel(regT2, to)
-			l.leaveBy(l.yield)
+			a.Jmp(l.yield)
 			return
 		}
 		l.takeStack()
@@ -440,7 +450,7 @@ func (l *lowering) runtime() (entry, again int32) {
 
 	// A new activation of the subprogram at context.value.
 	entry = a.Pos()
-	l.leaf, l.plain = leaf{}, plain{}
+	l.leaf = leaf{}
 	l.fromGo()
 	l.takeStack()
 	for i, r := range args {

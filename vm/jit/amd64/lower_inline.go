@@ -75,13 +75,7 @@ func (l *lowering) Later(f func())  { l.later(f) }
 
 func (l *lowering) CallGo(i int32, fn abi.Func, owed int32) {
 	l.subtract(owed)
-	if l.leaf.is {
-		l.takeStack()
-	}
 	l.callHost(i, fn)
-	if l.leaf.is {
-		l.leaveStack()
-	}
 	l.subtract(-owed)
 }
 

@@ -311,6 +311,7 @@ func (l *lowering) runtime() (entry, again int32) {
 	a.Load(8, r0, field(native.OffR0))
 	a.LoadPair(fp, hostReg[9], regStack, 0)
 	l.constants()
+	a.Load(4, regInlined, field(native.OffCalls))
 	a.LoadPair(hostReg[8], hostReg[7], regStack, callSaved+8)
 	a.LoadPair(hostReg[6], regT1, regStack, callSaved+24)
 	a.AddImm(W64, regStack, regStack, callSize, false)
@@ -324,6 +325,7 @@ func (l *lowering) runtime() (entry, again int32) {
 	a.Load(8, regStack, field(native.OffBase))
 	a.LoadPair(fp, regT1, regStack, spentSize-16)
 	l.constants()
+	a.MovRI(regInlined, 0)
 	for i := range 5 {
 		a.LoadPair(hostReg[2*i], hostReg[2*i+1], regStack, int32(16*i))
 	}
@@ -339,6 +341,7 @@ func (l *lowering) runtime() (entry, again int32) {
 	// A call: regT1 is where to come back to, regT2 the reason. The private stack keeps what the program wants back, so
 	// that another program can run below; the arguments lie on its top.
 	a.Bind(l.call)
+	a.AddImm(W64, regInlined, regInlined, 1, false)
 	a.StorePair(regContext, native.OffArgs, hostReg[1], hostReg[2])
 	a.StorePair(regContext, native.OffArgs+16, hostReg[3], hostReg[4])
 	a.Store(8, field(native.OffArgs+32), hostReg[5])
@@ -379,6 +382,7 @@ func (l *lowering) begin() {
 	l.a.Load(8, hostReg[10], At(regContext, native.OffFP))
 	l.a.Load(8, regStack, At(regContext, native.OffBase))
 	l.constants()
+	l.a.MovRI(regInlined, 0)
 }
 
 // constants loads what does not change within an activation, and the frame that ends at R10.
@@ -389,7 +393,6 @@ func (l *lowering) constants() {
 	a.LoadPair(regLimit+2, regLimit+3, regContext, native.OffLimit+16)
 	a.Load(8, regLeft, At(regContext, native.OffLeft))
 	a.MovRI(regSpace, mem.Base)
-	a.MovRI(regInlined, 0)
 	a.AluRR(Add, W64, regFrame, regBias, hostReg[10])
 	a.AddImm(W64, regFrame, regFrame, -engine.FrameSize, false)
 }

@@ -248,3 +248,8 @@ func (s *Set) plausible(m *engine.Array) bool {
 func (s *Set) hasHelper(n int64) bool {
 	return n > 0 && n < int64(len(s.helpers)) && s.helpers[n] != nil
 }
+
+// IsLoop tells whether in is bpf_loop.
+func (s *Set) IsLoop(in *ir.Insn) bool {
+	return in.Op == ir.CallHelper && in.Imm == s.inline.Loop && s.hasHelper(in.Imm)
+}

@@ -332,7 +332,7 @@ func (c *Code) invoke(p int, at int32, callback bool) (uint64, *engine.Fault) {
 		return 0, noFrame(p, at, 0)
 	}
 	c.begin(p)
-	x.left = c.first
+	x.left, x.calls = c.first, 0
 	c.ask(&c.entries[p])
 	c.inCallback = callback
 	r0, f := c.run()
@@ -412,7 +412,10 @@ func (c *Code) activate(p int, at int32, frames int, callback bool) (uint64, *en
 // runAt runs machine code, during a call that Go is in, on a frame that ends at top; its program has frames others.
 func (c *Code) runAt(top uint64, frames int, callback bool) (uint64, *engine.Fault) {
 	x := c.x
-	exit, calls, base, sp, back, fp, callFP, callLow, loop := x.exit, x.calls, x.base, x.sp, x.back, x.fp, x.callFP, x.callLow, x.loopFP
+	c.settle()
+	// What is kept one by one: see start.
+	k0, k1, k2, k3 := x.kept[0], x.kept[1], x.kept[2], x.kept[3]
+	exit, base, sp, back, fp, callFP, callLow, loop := x.exit, x.base, x.sp, x.back, x.fp, x.callFP, x.callLow, x.loopFP
 	below, _ := x.callAt()
 	oldTop, before, inCallback := c.top, c.before, c.inCallback
 	c.top, c.before, c.inCallback = top, frames, callback
@@ -420,7 +423,8 @@ func (c *Code) runAt(top uint64, frames int, callback bool) (uint64, *engine.Fau
 	c.nextSlice()
 	r0, f := c.run()
 	c.top, c.before, c.inCallback = oldTop, before, inCallback
-	x.exit, x.calls, x.base, x.sp, x.back, x.fp, x.callFP, x.callLow, x.loopFP = exit, calls, base, sp, back, fp, callFP, callLow, loop
+	x.kept[0], x.kept[1], x.kept[2], x.kept[3] = k0, k1, k2, k3
+	x.exit, x.base, x.sp, x.back, x.fp, x.callFP, x.callLow, x.loopFP = exit, base, sp, back, fp, callFP, callLow, loop
 	return r0, f
 }
 

@@ -24,7 +24,7 @@ type context struct {
 	host     uintptr  // and of mem.Base
 	back     uintptr  // where machine code goes on after a call
 	exit     uint32   // why machine code stopped; see ExitDone
-	calls    uint32   // the number of functions that did their work in machine code since Go entered
+	calls    uint32   // the number of calls of functions that Code.settle has not seen, those done in machine code included
 	value    uint64   // detail of a fault: offset of the address in the space, or call target; where Entry leads to
 	fp       uint64   // R10 at the start of machine code; here and below as that has it, see Code.hosted
 	faultFP  uint64   // and where a fault happened
@@ -49,6 +49,8 @@ type context struct {
 	sites unsafe.Pointer
 	// leaves says after a tail call that the subprogram which made it is to return R0.
 	leaves uint64
+	// kept is what a program that has no part of the private stack wants back after a call of Go.
+	kept [4]uint64
 }
 
 // site is a Site as Go finds it by context.exit: its place in the list of sites, which begins with none.
@@ -133,6 +135,7 @@ const (
 
 	OffLoopFP = int32(unsafe.Offsetof(context{}.loopFP))
 	OffLeaves = int32(unsafe.Offsetof(context{}.leaves))
+	OffKept   = int32(unsafe.Offsetof(context{}.kept))
 )
 
 // ExitDone is context.exit when an activation is over. With the highest bit clear another one is a call of a helper or kfunc:

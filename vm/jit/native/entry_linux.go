@@ -11,8 +11,8 @@ func (c *Code) Enter() bool {
 	return x.exit == ExitDone
 }
 
-// EnterBare is Enter for a program that calls functions, with nothing of what a call has around it but the function itself: no
-// counters, no faults. It is the least that calls can take which leave machine code and come back.
+// EnterBare is Enter for a program that calls functions, with nothing in Go of what a call has around it but the function itself: no
+// faults, no other programs to go on. It is the least that calls can take which leave machine code and come back.
 func (c *Code) EnterBare() bool {
 	x, call := c.x, c.env.Call
 	x.left = c.first

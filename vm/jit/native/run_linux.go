@@ -20,8 +20,17 @@ func (c *Code) nextSlice() {
 
 // settle brings the counters up to date when machine code has returned.
 func (c *Code) settle() {
-	c.env.State.Insns = c.x.until - uint64(c.x.left)
-	c.env.Call.Calls += uint64(c.x.calls)
+	x := c.x
+	c.env.State.Insns = x.until - uint64(x.left)
+	c.env.Call.Calls += uint64(x.calls)
+	x.calls = 0
+}
+
+// Sync implements engine.Code.
+func (c *Code) Sync() {
+	if c.env.Call.Prog != nil { // machine code has been left at least once
+		c.settle()
+	}
 }
 
 // run runs an activation whose start, stacks, budget and arguments are in the context.
@@ -55,12 +64,11 @@ func (c *Code) loop() (uint64, *engine.Fault) {
 // calls makes the calls that machine code leaves for, until it leaves for something else, or a function wants more than to return
 // to machine code with x.r0: then more is true.
 //
-// Each instruction counts here: this loop is most of what a call takes (BenchmarkCosts).
+// Each instruction counts here: this loop is most of what a call takes (BenchmarkCosts). So machine code counts calls, and who wants
+// to know during a call what was counted asks (Sync).
 func (c *Code) calls() (more bool) {
-	x, st, call := c.x, &c.env.State, c.env.Call
+	x, call := c.x, c.env.Call
 	for x.called() {
-		st.Insns = x.until - uint64(x.left)
-		call.Calls += uint64(x.calls) + 1
 		x.r0 = x.site().fn(call, &x.args)
 		// Programs and callbacks that ran meanwhile have left in x.left and x.until what they left of the budget.
 		if call.Fault != "" || call.Next != abi.NextCaller {
@@ -74,6 +82,7 @@ func (c *Code) calls() (more bool) {
 // afterwards does what the function called wants other than to return: over tells whether that ends the activation.
 func (c *Code) afterwards() (over bool, r0 uint64, f *engine.Fault) {
 	x, insn := c.x, c.x.site().insn
+	c.settle()
 	if c.env.Call.Fault != "" {
 		x.loopFP = 0
 		return true, 0, c.callFault(insn)
