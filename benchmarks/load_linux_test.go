@@ -172,6 +172,7 @@ const memoryEnv = "SCHEDSIM_LOAD_MEMORY"
 
 func TestMain(m *testing.M) {
 	if name := os.Getenv(memoryEnv); name != "" {
+		runtime.MemProfileRate = 0 // as in a program without profiles: each stack that is sampled takes a page
 		if err := printMemory(name); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

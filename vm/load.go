@@ -31,8 +31,8 @@ func Load(o *link.Object, opt Options) (*Set, error) {
 	}
 	s := &Set{obj: o, opt: opt, mapOf: map[string]maps.Map{}, layouts: map[uint64]*objects.Layout{}}
 	s.objects = objects.New(objects.Config{Mem: opt.Mem, Layout: s.layout, NrCPUs: opt.Host.NrCPUs(), DropKptr: func(f maps.Field, ptr uint64) {
-		if opt.DropKptr != nil {
-			opt.DropKptr(f.Pointee, ptr)
+		if s.opt.DropKptr != nil { // of s, or all of opt would stay
+			s.opt.DropKptr(f.Pointee, ptr)
 		}
 	}})
 	l := &loader{s: s, o: o, kfuncs: make(map[string]*abi.Kfunc, len(opt.Kfuncs))}
@@ -44,6 +44,7 @@ func Load(o *link.Object, opt Options) (*Set, error) {
 		s.Close() // of a set that never ran: the error that matters is err
 		return nil, err
 	}
+	s.opt.Kfuncs = nil
 	return s, nil
 }
 

@@ -250,7 +250,7 @@ func (s *Set) Settle(progs []*link.Program) {
 	c, native := s.code.(engine.Compact)
 	if native {
 		c.Compact()
-		s.env.Inline = engine.Inline{}
+		s.env.Inline, s.env.Helpers = engine.Inline{}, nil // machine code has what it calls
 	}
 	for i, p := range s.progs {
 		p.link = progs[i]

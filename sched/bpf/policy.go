@@ -16,6 +16,7 @@ import (
 	"github.com/schedsim/schedsim/sched/bpf/agent"
 	"github.com/schedsim/schedsim/sim"
 	"github.com/schedsim/schedsim/vm"
+	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/elf"
 	"github.com/schedsim/schedsim/vm/helpers"
 	"github.com/schedsim/schedsim/vm/link"
@@ -224,7 +225,7 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 		PerCPU:    ksyms.perCPU,
 		Mem:       p.opt.Mem,
 		Host:      p.host,
-		Kfuncs:    kfuncs.All(functions),
+		Functions: func() []abi.Kfunc { return kfuncs.All(functions) },
 		DropKptr:  functions.DropKptr,
 		BTF:       p.opt.Kernel.BTF(),
 		StructOps: p.structOps(),

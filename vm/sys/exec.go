@@ -21,7 +21,7 @@ type Fault = vm.Fault
 type exec struct {
 	pending []*Prog // loaded, in no set yet
 	sets    []*set
-	// helpers tell which helpers there are.
+	// helpers tell which helpers there are; see Kernel.helperTable.
 	helpers []abi.Func
 	// dead are sets whose programs are all gone while one of them runs.
 	dead []*set
@@ -33,14 +33,14 @@ type set struct {
 	progs int
 }
 
-// knownHelpers finds the helpers that sets will have.
-func (k *Kernel) knownHelpers() error {
-	t, err := maps.NewTable(k.opt.Mem, k.opt.Host.NrCPUs(), 0)
-	if err != nil {
-		return err
+// helperTable is the helpers that sets will have, by number. It is made when programs are loaded, and forgotten when they are
+// compiled.
+func (k *Kernel) helperTable() []abi.Func {
+	if k.exec.helpers == nil {
+		t := &maps.Table{Mem: k.opt.Mem, NrCPUs: k.opt.Host.NrCPUs()}
+		k.exec.helpers = (&helpers.Env{Mem: k.opt.Mem, Host: k.opt.Host, Maps: t, PerCPU: k.opt.PerCPU, Sys: k.opt.Sys}).Table()
 	}
-	k.exec.helpers = (&helpers.Env{Mem: k.opt.Mem, Host: k.opt.Host, Maps: t, PerCPU: k.opt.PerCPU, Sys: k.opt.Sys}).Table()
-	return nil
+	return k.exec.helpers
 }
 
 // load takes a program that was accepted.
@@ -110,6 +110,10 @@ func (k *Kernel) Compile() error {
 	}
 	for _, e := range k.btfs.list {
 		e.obj.rest()
+	}
+	k.exec.helpers = nil
+	if k.opt.Functions != nil {
+		k.rows, k.kfuncs = nil, nil
 	}
 	return nil
 }

@@ -20,6 +20,9 @@ type Options struct {
 	Host abi.Host
 	// Kfuncs are the kernel functions that programs may call.
 	Kfuncs []abi.Kfunc
+	// Functions, if not nil, makes the list that Kfuncs otherwise is, as often as programs are loaded after others were
+	// compiled: it need not stay in memory while programs run.
+	Functions func() []abi.Kfunc
 	// Ksym returns the address of a kernel variable; nil means that there are none.
 	Ksym func(name string) (addr uint64, ok bool)
 	// PerCPU returns the address of a per-CPU kernel variable's copy, for bpf_per_cpu_ptr and bpf_this_cpu_ptr; nil means
@@ -83,9 +86,10 @@ type Kernel struct {
 	// sessions is how many readings of iterators were begun.
 	sessions uint64
 
-	kfuncs  map[string]*abi.Kfunc
-	modules []*module // in the order in which they were loaded
-	symbols []string  // that have no BTF id; see SymbolID
+	rows    []abi.Kfunc           // vmlinux's functions, nil: not made
+	kfuncs  map[string]*abi.Kfunc // all by name, nil: see Kernel.kfunc
+	modules []*module             // in the order in which they were loaded
+	symbols []string              // that have no BTF id; see SymbolID
 	stops   []stopsType
 
 	exec
@@ -103,18 +107,12 @@ func New(o Options) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kernel{opt: o, table: t, kfuncs: make(map[string]*abi.Kfunc, len(o.Kfuncs)), fs: newFS()}
-	for i := range o.Kfuncs {
-		k.kfuncs[o.Kfuncs[i].Name] = &o.Kfuncs[i]
-	}
+	k := &Kernel{opt: o, table: t, fs: newFS()}
 	t.Seed = o.Seed
 	if drop := o.DropKptr; drop != nil {
 		t.Hooks.Kptr = func(f maps.Field, ptr uint64) { drop(f.Pointee, ptr) }
 	}
 	t.Hooks.FD, t.Hooks.Prog = k.objectOf, k.putProg
-	if err := k.knownHelpers(); err != nil {
-		return nil, err
-	}
 	if err := k.initStructOps(); err != nil {
 		return nil, err
 	}
@@ -205,7 +203,7 @@ func (k *Kernel) AttachID(name string) uint32 { return k.FuncID(name) }
 // FuncNames are the kernel functions that can be called, for suggestions.
 func (k *Kernel) FuncNames() []string {
 	var names []string
-	for _, f := range k.opt.Kfuncs {
+	for _, f := range k.vmlinux() {
 		if f.Call != nil || f.Machine {
 			names = append(names, f.Name)
 		}
@@ -231,7 +229,7 @@ func (k *Kernel) SymbolID(name string, function bool) uint32 {
 	if i := slices.Index(k.symbols, name); i >= 0 {
 		return firstSymbol + uint32(i)
 	}
-	known := function && k.kfuncs[name] != nil
+	known := function && k.kfunc(name) != nil
 	if !function && k.opt.Ksym != nil {
 		_, known = k.opt.Ksym(name)
 	}
@@ -271,7 +269,7 @@ func (k *Kernel) btfID(name string, function bool) uint32 {
 
 // isFunc tells what a symbol without BTF is: a function unless it is known as a variable.
 func (k *Kernel) isFunc(name string) bool {
-	if k.kfuncs[name] == nil && k.opt.Ksym != nil {
+	if k.kfunc(name) == nil && k.opt.Ksym != nil {
 		_, variable := k.opt.Ksym(name)
 		return !variable
 	}

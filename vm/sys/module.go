@@ -83,10 +83,7 @@ func (k *Kernel) LoadModule(m *Module) error {
 		return fmt.Errorf("module %s: %w", m.Name, err)
 	}
 	l.btf.id = k.btfs.add(l.btf)
-	for i := range l.kfuncs {
-		k.kfuncs[l.kfuncs[i].Name] = &l.kfuncs[i]
-	}
-	k.modules = append(k.modules, l)
+	k.modules, k.kfuncs = append(k.modules, l), nil
 	return nil
 }
 
@@ -100,10 +97,7 @@ func (k *Kernel) RemoveModule(name string) error {
 		return refuse(abi.EAGAIN, "module %s is in use by %d programs", name, k.modules[i].users)
 	}
 	m := k.modules[i]
-	for _, f := range m.kfuncs {
-		delete(k.kfuncs, f.Name)
-	}
-	k.modules = slices.Delete(k.modules, i, i+1)
+	k.modules, k.kfuncs = slices.Delete(k.modules, i, i+1), nil
 	m.btf.put()
 	return nil
 }
@@ -158,16 +152,38 @@ func (p *Prog) allow(name string) error {
 	return nil
 }
 
+// vmlinux are the kernel's own functions.
+func (k *Kernel) vmlinux() []abi.Kfunc {
+	if k.rows == nil {
+		if k.rows = k.opt.Kfuncs; k.opt.Functions != nil {
+			k.rows = k.opt.Functions()
+		}
+	}
+	return k.rows
+}
+
 // functions are the kernel's and the modules'.
 func (k *Kernel) functions() []abi.Kfunc {
 	if len(k.modules) == 0 {
-		return k.opt.Kfuncs
+		return k.vmlinux()
 	}
-	all := slices.Clone(k.opt.Kfuncs)
+	all := slices.Clone(k.vmlinux())
 	for _, m := range k.modules {
 		all = append(all, m.kfuncs...)
 	}
 	return all
+}
+
+// kfunc finds a function by its name, which for that of a module is moduleFunc; nil: there is none.
+func (k *Kernel) kfunc(name string) *abi.Kfunc {
+	if k.kfuncs == nil {
+		all := k.functions()
+		k.kfuncs = make(map[string]*abi.Kfunc, len(all))
+		for i := range all {
+			k.kfuncs[all[i].Name] = &all[i]
+		}
+	}
+	return k.kfuncs[name]
 }
 
 // kfuncModule finds the module of a call by the place of its BTF in the array of descriptors. It follows find_kfunc_desc_btf
@@ -239,6 +255,6 @@ func (k *checker) moduleAttachment(a *verifier.Attachment) {
 		if err := m.btf.types().TypeByName(fn, &f); err != nil {
 			return verifier.Kfunc{}, fmt.Errorf("kernel function %s: %w", name, err)
 		}
-		return verifier.Kfunc{Type: f, Flags: k.c.k.kfuncs[name].Flags}, nil
+		return verifier.Kfunc{Type: f, Flags: k.c.k.kfunc(name).Flags}, nil
 	}
 }

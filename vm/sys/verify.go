@@ -551,7 +551,7 @@ func (k *checker) at(insn int) string { return k.lp.Code.Where(insn) }
 
 // calls checks what live code calls.
 func (k *checker) calls() error {
-	table := k.c.k.exec.helpers
+	table := k.c.k.helperTable()
 	for _, h := range k.lp.Helpers {
 		id := int64(h.ID)
 		switch {
@@ -565,7 +565,7 @@ func (k *checker) calls() error {
 		if !k.p.gpl {
 			return refuse(abi.EINVAL, "%s: cannot call kernel function from non-GPL compatible program", k.at(call.Insn))
 		}
-		switch f := k.c.k.kfuncs[call.Name]; {
+		switch f := k.c.k.kfunc(call.Name); {
 		case f == nil:
 			return fmt.Errorf("%s: kernel function %s: not known%s", k.at(call.Insn), call.Name, elf.DidYouMean(call.Name, k.c.k.FuncNames()))
 		case f.Call == nil && !f.Machine:
