@@ -30,6 +30,7 @@ type cpu struct {
 	speedTimer  Timer
 	skew        Duration // of its clock, see Clock
 	idleSince   Time
+	idleLimit   Duration // the longest exit of an idle state that it may enter; 0: any
 	exitCost    Duration // of the idle state that it is leaving
 	nrRunning   int32
 	next        int8 // rank of rq->next_class

@@ -94,11 +94,15 @@ func (m *Machine) smtChanged(c *cpu) {
 // idleExit is the time that c takes to leave its idle state: longer from the deep one, in which it is when it has been idle
 // for long enough.
 func (m *Machine) idleExit(c *cpu) Duration {
-	if d := m.costs.DeepIdleAfter; d > 0 && m.now.Sub(c.idleSince) >= d {
+	if d := m.costs.DeepIdleAfter; d > 0 && m.now.Sub(c.idleSince) >= d && (c.idleLimit == 0 || m.costs.DeepIdleExit <= c.idleLimit) {
 		return m.costs.DeepIdleExit
 	}
 	return m.costs.IdleExit
 }
+
+// LimitIdle keeps a CPU out of idle states that take longer than d to leave, as power/pm_qos_resume_latency_us of sysfs does; 0:
+// there is no limit.
+func (m *Machine) LimitIdle(cpu CPU, d Duration) { m.cpus[cpu].idleLimit = d }
 
 // cold is the part of the price of a move that t pays: as much as it had filled its caches, for which it needs
 // Costs.Warmup.

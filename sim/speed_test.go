@@ -136,6 +136,18 @@ func TestDeepIdle(t *testing.T) {
 	x.end("a", 1*ms+2*us+ms+2*ms+2*us+ms+10*ms+100*us+ms)
 }
 
+// A CPU whose states are limited does not enter one that takes longer to leave.
+func TestLimitIdle(t *testing.T) {
+	for _, tc := range []struct{ limit, exit sim.Duration }{
+		{0, 100 * sim.Microsecond}, {100 * sim.Microsecond, 100 * sim.Microsecond}, {99 * sim.Microsecond, 2 * sim.Microsecond},
+	} {
+		x := newTiming(t, "1n1l1c1t", sim.Costs{IdleExit: 2 * sim.Microsecond, DeepIdleAfter: 5 * ms, DeepIdleExit: 100 * sim.Microsecond})
+		x.LimitIdle(0, tc.limit)
+		x.add("a", 0, sim.Time(ms), work(ms), nap(10*ms), work(ms))
+		x.end("a", 1*ms+2*sim.Microsecond+ms+10*ms+tc.exit+ms)
+	}
+}
+
 // A task pays for a move as much as it had filled its caches.
 func TestWarmup(t *testing.T) {
 	for _, tc := range []struct {

@@ -108,3 +108,75 @@ func TestPandemoniumAdapts(t *testing.T) {
 		t.Errorf("tau was %d and is %d", tau, now)
 	}
 }
+
+// scx_flash keeps CPUs out of idle states that take more than 32 us to leave.
+func TestFlashLimitsIdle(t *testing.T) {
+	for _, tc := range []struct {
+		scheduler string
+		exit      sim.Duration
+	}{{"flash", 2 * sim.Microsecond}, {"bpfland", 200 * sim.Microsecond}} {
+		t.Run(tc.scheduler, func(t *testing.T) {
+			r := newRig(t, rigConfig{topo: "1n1l1c1t", costs: sim.Costs{IdleExit: 2 * sim.Microsecond, DeepIdleAfter: 5 * sim.Millisecond, DeepIdleExit: 200 * sim.Microsecond}})
+			real(t, r, tc.scheduler)
+			r.spawn(sim.TaskSpec{Comm: "naps", Behavior: periodic(sim.Millisecond, 20*sim.Millisecond)})
+			r.run(100 * sim.Millisecond)
+			var woken sim.Time
+			n := 0
+			for _, rec := range r.records {
+				switch {
+				case rec.Kind == sim.KindWaking && rec.Task > 0:
+					woken = rec.At
+				case rec.Kind == sim.KindSwitch && rec.Task > 0 && woken > 0:
+					if n++; rec.At.Sub(woken) != tc.exit {
+						t.Errorf("a wakeup took %v, want %v", rec.At.Sub(woken), tc.exit)
+					}
+					woken = 0
+				}
+			}
+			if n < 3 {
+				t.Errorf("%d wakeups", n)
+			}
+		})
+	}
+}
+
+// scx_mitosis's user space follows cgroups and cpusets that change while it runs.
+func TestMitosisFollows(t *testing.T) {
+	r := newRig(t, rigConfig{topo: "1n1l8c1t", quiet: true})
+	p := real(t, r, "mitosis")
+	cells := func() uint64 { return global(t, p, "cell_config.num_cells") }
+	mask := func(cell string) uint64 { return global(t, p, "cell_config.cpumasks["+cell+"].mask[0]") }
+	if cells() != 1 || mask("0") != 0xff {
+		t.Fatalf("at the beginning: %d cells, cell 0 has %#x", cells(), mask("0"))
+	}
+	a, err := r.m.Mkdir(r.m.Root(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := r.m.Mkdir(r.m.Root(), "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.run(20 * sim.Millisecond)
+	if cells() != 3 || mask("0") != 7 || mask("1") != 0x38 || mask("2") != 0xc0 {
+		t.Errorf("two cgroups: %d cells, %#x %#x %#x", cells(), mask("0"), mask("1"), mask("2"))
+	}
+	if err := r.m.Rmdir(a); err != nil {
+		t.Fatal(err)
+	}
+	r.run(20 * sim.Millisecond)
+	if cells() != 3 || mask("1") != 0 || mask("2") != 0xf0 {
+		t.Errorf("one cgroup is gone: %d cells, %#x %#x", cells(), mask("1"), mask("2"))
+	}
+	if err := r.m.SetCgroupCPUs(b, []sim.CPU{1}); err != nil {
+		t.Fatal(err)
+	}
+	r.run(1100 * sim.Millisecond)
+	live(t, r, p)
+	if mask("2") != 2 || mask("0") != 0xfd {
+		t.Errorf("a cpuset was written: %#x %#x", mask("0"), mask("2"))
+	}
+	if global(t, p, "cpuset_seq") != global(t, p, "applied_cpuset_seq") || global(t, p, "cpuset_seq") == 0 {
+		t.Errorf("cpusets: %d writes, %d applied", global(t, p, "cpuset_seq"), global(t, p, "applied_cpuset_seq"))
+	}
+}

@@ -42,6 +42,7 @@ func (x *runner) builtins() starlark.StringDict {
 	})
 	add("busy", x.fnBusy)
 	add("tasks", x.fnTasks)
+	loaded("limit_idle", x.fnLimitIdle)
 	add("cgroups", x.fnCgroups)
 	loaded("get", x.fnGet)
 	loaded("set", x.fnSet)
@@ -182,6 +183,20 @@ func (x *runner) fnBusy(unpack func(...any) error) (starlark.Value, error) {
 		return nil, fmt.Errorf("busy: CPU %d of %d", cpu, x.env.Machine.NrCPUs())
 	}
 	return starlark.MakeInt64(int64(x.env.Machine.BusyTime(sim.CPU(cpu)))), nil
+}
+
+// fnLimitIdle keeps a CPU out of idle states that take longer to leave, in ns; 0: there is no limit.
+func (x *runner) fnLimitIdle(unpack func(...any) error) (starlark.Value, error) {
+	var cpu int
+	var d int64
+	if err := unpack("cpu", &cpu, "ns", &d); err != nil {
+		return nil, err
+	}
+	if cpu < 0 || cpu >= x.env.Machine.NrCPUs() || d < 0 {
+		return nil, fmt.Errorf("limit_idle: %d ns on CPU %d of %d", d, cpu, x.env.Machine.NrCPUs())
+	}
+	x.env.Machine.LimitIdle(sim.CPU(cpu), sim.Duration(d))
+	return starlark.None, nil
 }
 
 func (x *runner) fnTasks(unpack func(...any) error) (starlark.Value, error) {
