@@ -33,6 +33,10 @@ type Config struct {
 	// Turn, if not 0, has the CPUs execute one after the other, in turns of at most that time, as virtual CPUs do that one thread
 	// emulates: see turns. Recorded runs of such a machine are compared with it.
 	Turn Duration
+	// TurnAt is a time, of the run or not, at which the timer comes that bounds turns: with Turn, where in a turn the run begins. TurnPPB is how much
+	// later than Turn after the last it comes again, in parts per billion.
+	TurnAt  Time
+	TurnPPB int64
 	// Sink takes the records, a Chooser those that it wants; nil drops them.
 	Sink Sink
 }
@@ -234,7 +238,7 @@ func New(c Config) (*Machine, error) {
 		return nil, errors.New("machine: no scheduling classes")
 	}
 	if c.Turn > 0 {
-		m.turns = newTurns(m, c.Turn)
+		m.turns = newTurns(m, c.Turn, c.TurnAt, c.TurnPPB)
 	}
 	m.classFor = m.defaultClass
 	lowest := len(m.classes) - 1

@@ -22,6 +22,8 @@ import (
 type turns struct {
 	m       *Machine
 	length  Duration
+	origin  Time         // a time at which the timer that bounds turns comes
+	ppb     int64        // how much later than length it comes again, in parts per billion
 	ev      eventq.Event // the turn ends
 	holder  CPU          // NoCPU: all are halted
 	pos     int          // of the CPU whose turn it is, or will be
@@ -44,8 +46,8 @@ type parkedEvent struct {
 const parkTime = math.MaxInt64 - 1
 
 // newTurns makes the turns of m; the first is given when a CPU has something to do.
-func newTurns(m *Machine, length Duration) *turns {
-	s := &turns{m: m, length: length, holder: NoCPU, asked: make([]bool, len(m.cpus))}
+func newTurns(m *Machine, length Duration, at Time, ppb int64) *turns {
+	s := &turns{m: m, length: length, origin: at, ppb: ppb, holder: NoCPU, asked: make([]bool, len(m.cpus))}
 	s.ev.Fire, s.ev.Tag = s.fire, -1
 	for i := range m.cpus {
 		c := &m.cpus[i]
@@ -210,12 +212,24 @@ func (s *turns) next() {
 func (s *turns) expire() {
 	m := s.m
 	if m.now >= s.bound {
-		s.bound = m.now - m.now%Time(s.length) + Time(s.length)
+		s.bound = s.boundAfter(m.now)
 		s.askAll()
 	}
 	s.limit = s.bound
 	if at, ok := m.q.After(int64(m.now), phaseTick, phaseTimer); ok {
 		s.limit = min(s.limit, Time(at))
+	}
+}
+
+// boundAfter is when the timer that bounds turns comes after now.
+func (s *turns) boundAfter(now Time) Time {
+	n := int64(now-s.origin) / int64(s.length)
+	n -= max(n*s.ppb/1e9, 0) + 2 // not too late for sure
+	for ; ; n++ {
+		d := n * int64(s.length)
+		if at := s.origin + Time(d) + Time(d/1000*s.ppb/1e6); at > now {
+			return at
+		}
 	}
 }
 

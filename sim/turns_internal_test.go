@@ -70,3 +70,34 @@ func TestTurns(t *testing.T) {
 		})
 	}
 }
+
+// TestTurnBounds: the timer that bounds turns comes at the times that the configuration says.
+func TestTurnBounds(t *testing.T) {
+	const turn, second = 20 * Microsecond, Time(Second)
+	for _, tc := range []struct {
+		name      string
+		at        Time
+		ppb       int64
+		now, want Time
+	}{
+		{"from the beginning", 0, 0, 0, 20_000},
+		{"at one", 0, 0, 20_000, 40_000},
+		{"before the given one", 400_007_000, 0, 0, 7000},
+		{"just before the given one", 400_007_000, 0, 400_006_999, 400_007_000},
+		{"after the given one", 7000, 0, second, second + 7000},
+		{"each a little later", 0, 1000, second - 20_000, second - 19_000 + 20},
+		{"each a little later, before", second, 1000, 0, 19_000},
+		{"each a little earlier", 0, -1000, second - 1000, second + 19_000},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := &turns{length: turn, origin: tc.at, ppb: tc.ppb}
+			got := s.boundAfter(tc.now)
+			if d := got - tc.want; d < -50 || d > 50 || tc.ppb == 0 && d != 0 {
+				t.Errorf("%d, want %d", got, tc.want)
+			}
+			if next := s.boundAfter(got); next-got < 19_999 || next-got > 20_001 {
+				t.Errorf("%d, then %d", got, next)
+			}
+		})
+	}
+}

@@ -76,7 +76,10 @@ type Options struct {
 	// Boot is how long the machine has been up when the run begins, for clocks that programs read. 0: DefaultBoot, below 0: not at
 	// all. What reports and traces say begins at 0.
 	Boot sim.Duration
-	Turn sim.Duration // sim.Config.Turn
+	// Turn, TurnAt and TurnPPB are sim.Config's.
+	Turn    sim.Duration
+	TurnAt  sim.Time
+	TurnPPB int64
 	// Globals are values of global variables of an object.
 	Globals map[string]any
 	// Recipe is the user-space half of an object; nil: the one that it is matched to. RecipeLog takes a line for each thing that
@@ -258,7 +261,7 @@ func (r *run) build() error {
 	}
 	cpus := len(o.Topo.CPUs)
 	r.collect = reports.NewCollector(cpus, r.taskInfo)
-	c := sim.Config{Topo: o.Topo, Costs: o.Costs, HZ: o.HZ, Boot: o.boot(), ClockSkew: o.ClockSkew, Turn: o.Turn, Seed: o.Seed, Sink: r, Classes: func(m *sim.Machine) []sim.Class {
+	c := sim.Config{Topo: o.Topo, Costs: o.Costs, HZ: o.HZ, Boot: o.boot(), ClockSkew: o.ClockSkew, Turn: o.Turn, TurnAt: o.TurnAt, TurnPPB: o.TurnPPB, Seed: o.Seed, Sink: r, Classes: func(m *sim.Machine) []sim.Class {
 		c := class.New(m)
 		r.ext = c.Ext
 		return c.List()
