@@ -13,7 +13,7 @@ type Index struct {
 type IndexElem struct {
 	Next int32 // place of the next element of the chain, negative at its end
 	Hash uint32
-	// Addr is the address of the element in simulated memory. Key is its key, where that is not in memory.
+	// Addr is the address of the element in simulated memory. Key is its key if that is a number of 4 or 8 bytes.
 	Addr, Key uint64
 }
 

@@ -39,8 +39,8 @@ type Inline struct {
 
 // Table is a map whose elements are in an Index, which stays where it is though its slices change. With mix(v) = hi ^ lo of
 // the product (v ^ abi.HashXor) * abi.HashMul of 128 bits, a map of keys hashes a key of 4 bytes, zero-extended, to the low
-// half of mix(Seed ^ key) and one of 8 bytes to that of mix(mix(Seed ^ key)); the key is compared with the one in memory at
-// Addr. Lookup returns Addr + Value, plus cpu*Stride where cpu < CPUs for a map with CPUs; otherwise 0, as for a key that is
+// half of mix(Seed ^ key) and one of 8 bytes to that of mix(mix(Seed ^ key)); the key is compared with Key of the elements.
+// Lookup returns Addr + Value, plus cpu*Stride where cpu < CPUs for a map with CPUs; otherwise 0, as for a key that is
 // not there. Where the key cannot be read, it sets Call.Fault.
 //
 // A map of owners (Storage is the number of its helper) hashes the owner in R2 to the low half of mix(owner) and compares it

@@ -601,7 +601,9 @@ func (c *code) exec(lv *level, pc int) (uint64, *engine.Fault) {
 			if call.Fault != "" {
 				return c.callFault(lv, pc)
 			}
-			lv.view = c.env.Mem.View()
+			if n := c.env.Mem.Limit(); n != uint64(len(lv.view)) {
+				lv.view = c.env.Mem.View()
+			}
 		case ir.Exit:
 			lv.count(pc)
 			if lv.depth == 0 {

@@ -6,7 +6,6 @@ import (
 	"math/bits"
 
 	"github.com/schedsim/schedsim/vm/abi"
-	"github.com/schedsim/schedsim/vm/mem"
 )
 
 // Hash is a map of type hash, lru_hash, percpu_hash, lru_percpu_hash or rhash: chained, with a fixed number of buckets. An
@@ -22,6 +21,7 @@ type Hash struct {
 	free   int32  // first free element, -1 if none; chained through Next
 	count  int
 	chunks []uint64 // address of each chunkElems elements
+	start  uint64   // what the hash of a key begins with
 	valOff uint64   // of the first value in an element
 	val    uint64   // bytes of a value, padded
 	cpus   uint64   // values of an element
@@ -67,6 +67,10 @@ func makeHash(h Head, val uint64) Hash {
 		m.cpus = uint64(h.t.NrCPUs)
 	}
 	m.size = m.valOff + m.val*m.cpus
+	if h.Flags&FlagZeroSeed == 0 {
+		m.start = h.t.Seed
+	}
+	m.start ^= uint64(h.KeySize) * hashLen
 	for i := range m.index.Buckets {
 		m.index.Buckets[i] = -1
 	}
@@ -76,8 +80,7 @@ func makeHash(h Head, val uint64) Hash {
 const hashLen = 0x9e3779b97f4a7c15
 
 // hashKey is a multiplicative hash over 8-byte words, with a finish that spreads into the low bits.
-func hashKey(key []byte, seed uint64) uint32 {
-	h := seed ^ uint64(len(key))*hashLen
+func hashKey(key []byte, h uint64) uint32 {
 	for len(key) >= 8 {
 		h = mix(h ^ binary.LittleEndian.Uint64(key))
 		key = key[8:]
@@ -102,51 +105,52 @@ func (m *Hash) addr(i int32) uint64 { return m.index.Elems[i].Addr }
 
 func (m *Hash) keyBytes(i int32) []byte { return m.t.Mem.Bytes(m.addr(i), uint64(m.KeySize)) }
 
-func (m *Hash) seed() uint64 {
-	if m.Flags&FlagZeroSeed != 0 {
-		return 0
-	}
-	return m.t.Seed
-}
-
 // Leaf describes the map to an engine of machine code: where its index is, what a hash of a key begins with, and where in an
 // element the values are, for a number of CPUs (1: they share one). ok is false if a lookup is not that simple: the element that was used
 // longest ago must be known, or elements are maps.
 func (m *Hash) Leaf() (index *abi.Index, seed, value, stride, cpus uint64, ok bool) {
-	return &m.index, m.seed() ^ uint64(m.KeySize)*hashLen, m.valOff, m.val, m.cpus, !m.Type.lru() && m.drop == nil
+	return &m.index, m.start, m.valOff, m.val, m.cpus, !m.Type.lru() && m.drop == nil
 }
 
 // find returns the element of the key, -1 if there is none, and the key's hash.
 func (m *Hash) find(key []byte) (int32, uint32) {
-	var word uint64
 	switch len(key) { // most keys are integers
 	case 4:
-		word = uint64(binary.LittleEndian.Uint32(key))
+		word := uint64(binary.LittleEndian.Uint32(key))
+		return m.findWord(word, uint32(mix(m.start^word)))
 	case 8:
-		word = binary.LittleEndian.Uint64(key)
-	default:
-		return m.findBytes(key)
+		word := binary.LittleEndian.Uint64(key)
+		return m.findWord(word, uint32(mix(mix(m.start^word))))
 	}
-	v := mix(m.seed() ^ uint64(len(key))*hashLen ^ word)
-	if len(key) == 8 {
-		v = mix(v)
-	}
-	h, elems, view := uint32(v), m.index.Elems, m.t.Mem.View()
+	return m.findBytes(key)
+}
+
+// findWord is find for a key that is an integer: those are in the index too.
+func (m *Hash) findWord(word uint64, h uint32) (int32, uint32) {
+	elems := m.index.Elems
 	for i := *m.bucket(h); uint64(i) < uint64(len(elems)); {
 		e := &elems[i]
-		if e.Hash == h {
-			k := view[e.Addr-mem.Base:]
-			if len(key) == 4 && uint64(binary.LittleEndian.Uint32(k)) == word || len(key) == 8 && binary.LittleEndian.Uint64(k) == word {
-				return i, h
-			}
+		if e.Key == word {
+			return i, h
 		}
 		i = e.Next
 	}
 	return -1, h
 }
 
+// word is a key as an integer, 0 if it has another size.
+func word(key []byte) uint64 {
+	switch len(key) {
+	case 4:
+		return uint64(binary.LittleEndian.Uint32(key))
+	case 8:
+		return binary.LittleEndian.Uint64(key)
+	}
+	return 0
+}
+
 func (m *Hash) findBytes(key []byte) (int32, uint32) {
-	h := hashKey(key, m.seed())
+	h := hashKey(key, m.start)
 	for i := *m.bucket(h); i >= 0; i = m.index.Elems[i].Next {
 		if m.index.Elems[i].Hash == h && bytes.Equal(m.keyBytes(i), key) {
 			return i, h
@@ -191,7 +195,7 @@ func (m *Hash) Update(key, value []byte, flags uint64, cpu int32) abi.Errno {
 	}
 	at := m.value(i, cpu)
 	switch {
-	case inserted:
+	case inserted, len(m.Fields) == 0:
 	case m.cpus != 1 || m.Type == TypeRHash:
 		m.cancelFields(at)
 	case flags&Lock == 0:
@@ -244,7 +248,7 @@ func (m *Hash) place(key []byte, flags uint64) (i int32, inserted bool, e abi.Er
 	copy(b, key)
 	bucket := m.bucket(h)
 	el := &m.index.Elems[i]
-	el.Next, el.Hash = *bucket, h
+	el.Next, el.Hash, el.Key = *bucket, h, word(key)
 	m.elems[i].live = true
 	*bucket = i
 	m.count++

@@ -1,10 +1,18 @@
 package maps
 
-import "github.com/schedsim/schedsim/vm/abi"
+import (
+	"encoding/binary"
+
+	"github.com/schedsim/schedsim/vm/abi"
+)
 
 // copyValue copies the value src to the memory dst, except for special fields. It follows copy_map_value.
 func (h *Head) copyValue(dst, src []byte) {
 	if len(h.Fields) == 0 {
+		if len(src) == 8 && len(dst) == 8 { // most often
+			binary.LittleEndian.PutUint64(dst, binary.LittleEndian.Uint64(src))
+			return
+		}
 		copy(dst, src)
 		return
 	}

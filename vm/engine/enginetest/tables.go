@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
@@ -47,23 +48,7 @@ func (t *table) insert(key, addr uint64) {
 
 // find returns the place of the key in the index, -1 if it is not there.
 func (t *table) find(key uint64) int {
-	for i, e := range t.Index.Elems {
-		k := e.Key
-		if t.Storage == 0 {
-			h := mix(t.Seed ^ key)
-			if t.Key == 8 {
-				h = mix(h)
-			}
-			if uint32(h) != e.Hash {
-				continue
-			}
-			k, _ = t.env.Mem.Load(e.Addr, int(t.Key))
-		}
-		if k == key {
-			return i
-		}
-	}
-	return -1
+	return slices.IndexFunc(t.Index.Elems, func(e abi.IndexElem) bool { return e.Key == key })
 }
 
 func (t *table) lookup(c *abi.Call, a *abi.Args) uint64 {

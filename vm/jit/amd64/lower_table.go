@@ -22,7 +22,6 @@ func (l *lowering) Find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	call := slow.Call
 	zero := a.NewLabel()
 	outside := zero // where a processor without a value leads
-	w := W64
 	var key Mem
 	if t.Storage != 0 {
 		a.TestRI(W64, RCX, -2)
@@ -32,7 +31,6 @@ func (l *lowering) Find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	} else {
 		key = l.checked(2, 0, int(t.Key), call)
 		a.Load(int(t.Key), RAX, key)
-		w = Width(t.Key == 8)
 	}
 	if update {
 		outside = call()
@@ -82,16 +80,12 @@ func (l *lowering) Find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	a.Jcc(CondS, none)
 	a.IMulRI(W64, R8, R8, native.ElemSize)
 	a.AluRM(Add, W64, R8, At(regT1, native.IndexElems))
-	a.AluRM(Cmp, W32, RAX, At(R8, native.ElemHash))
+	a.AluRM(Cmp, W64, regT2, At(R8, native.ElemKey))
 	a.Jcc(CondNE, next)
-	a.Load(8, RDI, At(R8, native.ElemAddr))
-	if t.Storage != 0 {
-		a.AluRM(Cmp, W64, regT2, At(R8, native.ElemKey))
-	} else {
-		a.AluRM(Cmp, w, regT2, AtIndex(regBias, RDI, 0))
+	a.Load(8, RAX, At(R8, native.ElemAddr))
+	if t.Value != 0 {
+		a.AluRI(Add, W64, RAX, int32(t.Value))
 	}
-	a.Jcc(CondNE, next)
-	a.Lea(W64, RAX, At(RDI, int32(t.Value)))
 	if t.CPUs != 0 {
 		a.Load(4, RDI, l.field(native.OffCPU))
 		l.times(RDI, t.Stride)

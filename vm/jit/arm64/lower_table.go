@@ -23,7 +23,6 @@ func (l *lowering) Find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	}
 	zero := a.NewLabel()
 	outside := zero // where a processor without a value leads
-	w := W64
 	if t.Storage != 0 {
 		a.LogicImm(AndS, W64, XZR, flags, ^uint64(1))
 		a.BCond(NE, zero)
@@ -31,7 +30,6 @@ func (l *lowering) Find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 		r0 = key // what is compared
 	} else {
 		a.Load(int(t.Key), r0, l.checked(2, 0, int(t.Key), slow.Call))
-		w = Width(t.Key == 8)
 	}
 	if update {
 		outside = slow.Call()
@@ -63,17 +61,10 @@ func (l *lowering) Find(i int32, in *ir.Insn, t *engine.Table, update bool) {
 	a.Load(8, regT4, At(regT2, native.IndexElems))
 	a.MovRI(regT3, uint64(native.ElemSize))
 	a.MAdd(W64, r5, r5, regT3, regT4)
-	a.Load(4, regT3, At(r5, native.ElemHash))
-	a.CmpRR(W32, regT3, regT1)
+	a.Load(8, regT3, At(r5, native.ElemKey))
+	a.CmpRR(W64, regT3, r0)
 	a.BCond(NE, next)
 	a.Load(8, r1, At(r5, native.ElemAddr))
-	if t.Storage != 0 {
-		a.Load(8, regT3, At(r5, native.ElemKey))
-	} else {
-		a.Load(int(t.Key), regT3, AtIndex(regBias, r1))
-	}
-	a.CmpRR(w, regT3, r0)
-	a.BCond(NE, next)
 	r0 = hostReg[0]
 	if !a.AddImm(W64, r0, r1, int64(t.Value), false) {
 		a.MovRI(regT3, t.Value)

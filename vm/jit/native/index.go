@@ -13,7 +13,6 @@ const (
 	IndexElems   = int32(unsafe.Offsetof(abi.Index{}.Elems))
 	ElemSize     = int32(unsafe.Sizeof(abi.IndexElem{}))
 	ElemNext     = int32(unsafe.Offsetof(abi.IndexElem{}.Next))
-	ElemHash     = int32(unsafe.Offsetof(abi.IndexElem{}.Hash))
 	ElemAddr     = int32(unsafe.Offsetof(abi.IndexElem{}.Addr))
 	ElemKey      = int32(unsafe.Offsetof(abi.IndexElem{}.Key))
 )
