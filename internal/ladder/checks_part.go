@@ -20,27 +20,28 @@ func partChecks() []Check {
 				"b": {"instance": 8, "taskgroup": "/b", "run": 10000},
 				"rest": {"instance": 8, "run": 10000}}}`,
 			Topo: "1n1l12c1t", Length: 4 * sim.Second,
-			Measure: func(s *Seen) Finding { return apart(s, 0.01, 3, 5) },
+			Measure: func(s *Seen) Finding { return apart(s, sim.Second, 0.01, 3, 5) },
 		},
 		{
 			Name: "layers",
 			Says: "tasks are in layers by rules; a confined layer keeps to its CPUs, a grouped one prefers them, and layers get CPUs by how much they use",
-			Limit: "at most 10 % of the CPU time is of tasks of another layer than the one that uses the CPU most in these 100 ms, and each of two layers that " +
-				"want all CPUs has two to six of 8, over 3 s after the first second; the layers are those of the recipe, by nice values",
+			Limit: "at most 5 % of the CPU time is of tasks of another layer than the one that uses the CPU most in these 100 ms, and each of two layers that " +
+				"want all CPUs has three to five of 8, over 4 s after the first 4 s, in which tasks that came before their layer had CPUs are rescued; " +
+				"the layers are those of the recipe, by nice values",
 			Workload: `{"tasks": {
 				"batch": {"instance": 12, "priority": 5, "run": 10000},
 				"normal": {"instance": 12, "run": 10000}}}`,
-			Topo: "1n1l8c1t", Length: 4 * sim.Second,
-			Measure: func(s *Seen) Finding { return apart(s, 0.1, 2, 6) },
+			Topo: "1n1l8c1t", Length: 8 * sim.Second,
+			Measure: func(s *Seen) Finding { return apart(s, 4*sim.Second, 0.05, 3, 5) },
 		},
 	}
 }
 
 // apart measures how far tasks of different names share CPUs: the CPU time on CPUs that others of the names use more in a window
-// of 100 ms, after the first second. Each name must be the first user of so many CPUs on average.
-func apart(s *Seen, limit float64, least, most float64) Finding {
+// of 100 ms, from a time on. Each name must be the first user of so many CPUs on average.
+func apart(s *Seen, from sim.Duration, limit float64, least, most float64) Finding {
 	const window = 100 * sim.Millisecond
-	const first = int(sim.Second / window)
+	first := int(from / window)
 	windows := int(sim.Duration(s.End) / window)
 	names := make([]string, 0, len(s.Report.Groups))
 	index := map[string]int{}
