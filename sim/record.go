@@ -92,4 +92,5 @@ const (
 	CostPreempt
 	CostExit
 	CostIRQWork
+	CostLock // waiting for the lock under which another CPU still deals with the task to be run
 )

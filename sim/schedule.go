@@ -59,6 +59,9 @@ restart:
 			continue
 		}
 		if t != prev {
+			if t.handedAt > m.clock(c) {
+				m.await(c, t)
+			}
 			m.classes[prev.rank].PutPrev(c.id, prev, t)
 			m.AccountExec(c.id)
 			m.classes[t.rank].SetNext(c.id, t, true)
@@ -66,6 +69,19 @@ restart:
 		return t
 	}
 	panic(fmt.Sprintf("BUG: cpu %d: no class has a task, not even %s", c.id, m.classes[len(m.classes)-1].Name()))
+}
+
+// handOver notes the time on c, which has put t on a runqueue or switched away from it, and holds the lock until then: no CPU runs t
+// before. What c does takes time, but happens at one instant, the beginning of that time. Without the note another CPU could find the
+// task in between and run it, by the clocks that programs read, before it was woken.
+func (m *Machine) handOver(t *Task, c *cpu) { t.handedAt = max(t.handedAt, m.clock(c)) }
+
+// await has c wait for the lock under which another CPU still deals with t, its next task.
+func (m *Machine) await(c *cpu, t *Task) {
+	d := t.handedAt.Sub(m.clock(c))
+	m.progress(c)
+	c.from = t.handedAt
+	m.tellOverhead(c, c.curr.PID, d, CostLock)
 }
 
 // contextSwitch makes next the current task (context_switch, finish_task_switch).
@@ -120,6 +136,7 @@ func (m *Machine) contextSwitch(c *cpu, prev, next *Task, voluntary bool) {
 	}
 	// The new task goes on where the old one was interrupted in time: progress has brought c.from up to now.
 	m.Charge(c.id, CostSwitch, m.costs.Switch)
+	m.handOver(prev, c)
 	if next != c.idle {
 		if next.lastRan != c.id {
 			if next.lastRan != NoCPU {

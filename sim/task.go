@@ -147,6 +147,7 @@ type taskRun struct {
 	clockEnd Duration
 	work     func(t *Task) // done on the way back to user mode
 	late     *Step         // a StepWake that comes when Costs.Queue is over
+	handedAt Time          // see Machine.handOver
 	stepsAt  Time
 	steps    int          // steps begun at the time stepsAt
 	timer    eventq.Event // end of a sleep; start of a task whose time has not come

@@ -436,6 +436,38 @@ func TestIRQWork(t *testing.T) {
 	}
 }
 
+// TestHandOver: a task does not run before the CPU that wakes it, or switches away from it, is through with that by its own clock, however
+// soon another CPU finds the task.
+func TestHandOver(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		costs sim.Costs
+		act   func(g *rig, b *sim.Task) // in a timer of CPU 0, at 2 ms
+		want  sim.Duration              // after 2 ms: when b can go on
+	}{
+		{"woken at once", sim.Costs{IPI: us}, func(g *rig, b *sim.Task) { g.Wake(b, 0) }, us},
+		{"woken by a CPU that is busy for less", sim.Costs{IPI: 3 * us},
+			func(g *rig, b *sim.Task) { g.Charge(0, sim.CostTimer, 2*us); g.Wake(b, 0) }, 3 * us},
+		{"woken by a CPU that is busy for longer", sim.Costs{IPI: us},
+			func(g *rig, b *sim.Task) { g.Charge(0, sim.CostTimer, 5*us); g.Wake(b, 0) }, 5 * us},
+		{"busy later", sim.Costs{IPI: us},
+			func(g *rig, b *sim.Task) { g.Wake(b, 0); g.Charge(0, sim.CostTimer, 5*us) }, us},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := newRig(t, 2, func(c *sim.Config, _ *rig) { c.Costs = tc.costs })
+			g.spawn(t, "hog", forever(run(sim.Second)), 0)
+			var q sim.WaitQueue
+			b := g.spawn(t, "b", steps(sim.Step{Kind: sim.StepWait, Queue: &q}, run(sim.Second)), 1)
+			tm := sim.Timer{Fire: func(sim.Time) { tc.act(g, b) }}
+			g.Arm(&tm, 0, sim.Time(2*ms))
+			g.run(t, sim.Time(3*ms))
+			if got := ms - g.CPUTime(b); got != tc.want {
+				t.Errorf("b went on after %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
+
 // TestReschedLazy: a running remote CPU schedules at its next interrupt, an idle or the own one at once.
 func TestReschedLazy(t *testing.T) {
 	g := newRig(t, 2, nil)

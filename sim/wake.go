@@ -63,6 +63,7 @@ func (m *Machine) ttwuRunnable(t *Task, f WakeFlags) {
 			panic("BUG: class " + t.Class.Name() + " leaves " + t.String() + " delayed after a wakeup")
 		}
 	}
+	m.handOver(t, &m.cpus[m.this])
 	if !t.OnCPU {
 		m.WakeupPreempt(cpu, t, f)
 	}
@@ -99,6 +100,7 @@ func (m *Machine) Activate(t *Task, f EnqFlags) {
 		f |= EnqMigrated
 	}
 	m.classes[t.rank].Enqueue(t.CPU(), t, f)
+	m.handOver(t, &m.cpus[m.this])
 	t.setOnRQ(onRQQueued)
 }
 

@@ -212,11 +212,12 @@ func TestGoldenPeriodic(t *testing.T) {
 			for i := range all {
 				all[i] = sim.CPU(i)
 			}
-			// asleep is a task that sleeps on the last CPU until T0.
+			// asleep is a task that sleeps on the last CPU until T0. Tasks are forked one after the other, as by the recorded process.
 			asleep := func(comm string, then sim.Behavior) *sim.Task {
 				first := []sim.Step{{Kind: sim.StepSetAffinity, CPUs: all[len(all)-1:]}, {Kind: sim.StepSleep, Dur: sim.Millisecond},
 					{Kind: sim.StepSetAffinity, CPUs: all}, {Kind: sim.StepSleepUntil, At: t0}}
-				return b.spawn(sim.TaskSpec{Comm: comm, Behavior: behave(func(t *sim.Task, now sim.Time) sim.Step {
+				start := sim.Time(b.m.NrTasks()) * sim.Time(300*sim.Microsecond)
+				return b.spawn(sim.TaskSpec{Comm: comm, Start: start, Behavior: behave(func(t *sim.Task, now sim.Time) sim.Step {
 					if len(first) > 0 {
 						s := first[0]
 						first = first[1:]
