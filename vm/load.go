@@ -29,7 +29,7 @@ func Load(o *link.Object, opt Options) (*Set, error) {
 	if opt.Budget == 0 {
 		opt.Budget = engine.DefaultBudget
 	}
-	s := &Set{obj: o, opt: opt, mapOf: map[string]maps.Map{}, layouts: map[uint64]*objects.Layout{}}
+	s := &Set{obj: o, opt: opt, layouts: map[uint64]*objects.Layout{}}
 	s.objects = objects.New(objects.Config{Mem: opt.Mem, Layout: s.layout, NrCPUs: opt.Host.NrCPUs(), DropKptr: func(f maps.Field, ptr uint64) {
 		if s.opt.DropKptr != nil { // of s, or all of opt would stay
 			s.opt.DropKptr(f.Pointee, ptr)
@@ -192,7 +192,6 @@ func (l *loader) createMaps() error {
 			}
 			return fmt.Errorf("%s: %w%s", l.o.Name, err, link.MapUser(l.progs, i))
 		}
-		s.mapOf[m.Name] = mm
 		if a, ok := mm.(*maps.Arena); ok {
 			s.arena = a
 		}
@@ -216,7 +215,7 @@ func mapSpec(m *link.Map) maps.Spec {
 func (l *loader) fillSlots() error {
 	for _, m := range l.o.Maps {
 		for _, slot := range m.Slots {
-			if err := l.fillSlot(l.s.mapOf[m.Name], slot); err != nil {
+			if err := l.fillSlot(l.s.Map(m.Name), slot); err != nil {
 				return fmt.Errorf("%s: map %q: element %d: %w", l.o.Name, m.Name, slot.Index, err)
 			}
 		}
@@ -246,7 +245,7 @@ func (l *loader) fillSlot(outer maps.Map, slot elf.Slot) error {
 		binary.LittleEndian.PutUint32(key, slot.Index)
 		set = func(inner maps.Map) abi.Errno { return outer.Set(key[:outer.KeySize], inner, maps.Any) }
 	}
-	inner := l.s.mapOf[slot.Name]
+	inner := l.s.Map(slot.Name)
 	if inner == nil {
 		return fmt.Errorf("map %q was not created", slot.Name)
 	}

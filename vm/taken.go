@@ -11,12 +11,11 @@ func (l *loader) takeMaps() error {
 	s := l.s
 	s.maps, s.list = s.opt.Table, s.opt.Maps
 	l.refused = map[int]error{}
-	for i, m := range l.o.Maps {
+	for i := range l.o.Maps {
 		if i >= len(s.list) || s.list[i] == nil {
 			l.refused[i] = abi.ENOENT
 			continue
 		}
-		s.mapOf[m.Name] = s.list[i]
 		if a, ok := s.list[i].(*maps.Arena); ok {
 			s.arena = a
 		}

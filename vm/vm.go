@@ -98,9 +98,8 @@ type Set struct {
 	maps  *maps.Table
 	progs []*Program
 
-	list  []maps.Map          // by number in the object
-	mapOf map[string]maps.Map // by name
-	arena *maps.Arena         // nil if there is none
+	list  []maps.Map  // by number in the object
+	arena *maps.Arena // nil if there is none
 	// objects are what programs have allocated, layouts those of their types by number.
 	objects *objects.Table
 	// proved: some accesses are not checked when programs run.
@@ -135,7 +134,14 @@ func (s *Set) Program(name string) *Program {
 func (s *Set) Programs() []*Program { return s.progs }
 
 // Map returns the map with that name (a data section's is the section's name), nil if there is none.
-func (s *Set) Map(name string) maps.Map { return s.mapOf[name] }
+func (s *Set) Map(name string) maps.Map {
+	for i := len(s.obj.Maps) - 1; i >= 0; i-- {
+		if s.obj.Maps[i].Name == name && i < len(s.list) && s.list[i] != nil {
+			return s.list[i]
+		}
+	}
+	return nil
+}
 
 // Maps returns all maps in the order of the object.
 func (s *Set) Maps() []maps.Map { return s.list }
@@ -244,7 +250,7 @@ func (s *Set) Native() bool {
 
 // Settle makes progs those of the set, by number: the same as before, but for what only loading needs, and people who look at
 // programs. In a native set their instructions may have gone (ir.Program.Again); there are no listings of its machine code
-// afterwards (Program.Machine), and no variables are found by name (Set.Global).
+// afterwards (Program.Machine), and no maps and variables are found by name (Set.Map, Set.Global).
 func (s *Set) Settle(progs []*link.Program) {
 	s.obj.Programs, s.obj.Maps = progs, nil
 	c, native := s.code.(engine.Compact)
@@ -292,7 +298,7 @@ func (s *Set) RunSub(fn uint64, a abi.Args) (r0 uint64, f *Fault) {
 		if !ok {
 			return 0, s.fault(&engine.Fault{Msg: engine.TargetFault(fn)})
 		}
-		at := s.env.Progs[p].Code.Subs[sub].Start
+		at := s.env.Progs[p].Code.Functions()[sub].Start
 		return 0, s.fault(&engine.Fault{Prog: p, Insn: at, Msg: "a function of which accesses are not checked cannot be run by itself"})
 	}
 	return s.runSub(fn, a)

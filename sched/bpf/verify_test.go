@@ -91,8 +91,8 @@ func TestCheckedIsTheSame(t *testing.T) {
 				p := example(t, name, o)
 				r.enable(p)
 				proved, accesses := 0, 0
-				for _, lp := range p.loaded.Programs() {
-					prog := p.loaded.Prog(lp.Name)
+				for _, name := range p.loaded.Programs() {
+					prog := p.loaded.Prog(name)
 					reached := prog.Verified().Reached
 					for i, in := range prog.Linked().Code.Insns {
 						if (in.Op.IsLoad() || in.Op.IsStore()) && (reached == nil || reached[i]) {

@@ -132,8 +132,8 @@ func Resolve(progs []Prog, fn uint64) (prog, sub int, ok bool) {
 		return 0, 0, false
 	}
 	at := int32(off & (1<<24 - 1) >> 3)
-	for i := range progs[p].Code.Subs {
-		if progs[p].Code.Subs[i].Start == at {
+	for i, s := range progs[p].Code.Functions() {
+		if s.Start == at {
 			return int(p), i, true
 		}
 	}

@@ -263,16 +263,25 @@ type Program struct {
 	Line func(insn int32) string
 	// Source is Line in full; nil where there is no line information.
 	Source func(insn int32) Source
-	// Again decodes Insns anew for messages, where they were let go of because machine code has replaced them. Addresses and
-	// what an analysis has found out need not be in them.
-	Again func() []Insn
+	// Again decodes Insns anew for messages, where they were let go of because machine code has replaced them, and tells where
+	// the Subs are. Addresses, names and what an analysis has found out need not be in them.
+	Again func() ([]Insn, []Sub)
+}
+
+// Functions are the Subs, also where they were let go of.
+func (p *Program) Functions() []Sub {
+	if p.Subs == nil && p.Again != nil {
+		_, subs := p.Again()
+		return subs
+	}
+	return p.Subs
 }
 
 // At is an instruction, also where Insns was let go of. It is not ok if there is no such instruction.
 func (p *Program) At(insn int) (in Insn, ok bool) {
 	insns := p.Insns
 	if insns == nil && p.Again != nil {
-		insns = p.Again()
+		insns, _ = p.Again()
 	}
 	if insn < 0 || insn >= len(insns) {
 		return Insn{}, false

@@ -2,7 +2,6 @@ package link
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -181,23 +180,6 @@ const (
 	MemberInt
 	MemberBytes // arrays, structs, pointers to data
 )
-
-// Share makes strings parts of one string: many small ones that live long, made among others that do not, keep much memory
-// around them from being used.
-func Share(strs ...*string) {
-	at := map[string]int{}
-	var all strings.Builder
-	for _, s := range strs {
-		if _, ok := at[*s]; !ok {
-			at[*s] = all.Len()
-			all.WriteString(*s)
-		}
-	}
-	joined := strings.Clone(all.String())
-	for _, s := range strs {
-		*s = joined[at[*s]:][:len(*s)]
-	}
-}
 
 // Names are the strings of the program that live as long as it does.
 func (p *Program) Names() []*string {

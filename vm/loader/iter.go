@@ -9,8 +9,8 @@ import (
 // ReadIter reads what a program of the type iter writes, to the end: it makes a link and a file of it, as bpf_program__attach_iter
 // and bpf_iter_create do, and closes both. What was read before an error is returned with it.
 func (l *Object) ReadIter(prog string) ([]byte, error) {
-	fd, ok := l.progFD[prog]
-	if !ok {
+	fd := l.progFD(prog)
+	if fd == 0 {
 		return nil, fmt.Errorf("%s: program %s is not loaded", l.o.Name, prog)
 	}
 	p := l.p

@@ -5,11 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/elf"
+	"github.com/schedsim/schedsim/vm/keep"
 	"github.com/schedsim/schedsim/vm/link"
 	"github.com/schedsim/schedsim/vm/maps"
 	"github.com/schedsim/schedsim/vm/sys"
@@ -29,13 +29,39 @@ type Object struct {
 
 	d     *debug
 	btf   int32
-	progs []*link.Program
+	progs []*link.Program // to load; nil once forgotten
 	// refused says why a map was not created; it matters only if live code uses the map.
 	refused map[int]error
 	mapFD   []int32 // by number in the object, 0 where none was created
-	progFD  map[string]int32
+	loaded  []prog  // in the order of the object
+	globals []globals
 	linkFD  map[string]int32
 	opsFD   map[string]int32
+}
+
+// prog is a program that was loaded.
+type prog struct {
+	name, section, attach string
+	kind                  elf.ProgKind
+	fd                    int32
+}
+
+// prog finds a program that was loaded, nil: there is none with that name.
+func (l *Object) prog(name string) *prog {
+	for i := range l.loaded {
+		if l.loaded[i].name == name {
+			return &l.loaded[i]
+		}
+	}
+	return nil
+}
+
+// progFD is the descriptor of a program, 0 if it was not loaded.
+func (l *Object) progFD(name string) int32 {
+	if p := l.prog(name); p != nil {
+		return p.fd
+	}
+	return 0
 }
 
 // Load makes a process load an object. u is the process's memory, which Load leaves without buffers. Errors name the object
@@ -43,7 +69,7 @@ type Object struct {
 // it (Object.Close, or its end).
 func Load(p *sys.Process, u *sys.Buffers, o *link.Object, opt Options) (*Object, error) {
 	l := &Object{p: p, u: u, o: o, refused: map[int]error{}, mapFD: make([]int32, len(o.Maps)),
-		progFD: map[string]int32{}, linkFD: map[string]int32{}, opsFD: map[string]int32{}}
+		globals: globalsOf(o), linkFD: map[string]int32{}, opsFD: map[string]int32{}}
 	defer u.Reset()
 	if err := l.load(opt); err != nil {
 		return l, fmt.Errorf("%s: %w", o.Name, err)
@@ -312,7 +338,7 @@ func (l *Object) fillProgArrays() error {
 			continue
 		}
 		for _, slot := range m.Slots {
-			fd := l.progFD[slot.Name]
+			fd := l.progFD(slot.Name)
 			if fd == 0 {
 				return fmt.Errorf("map %q: element %d: program %q is not loaded", m.Name, slot.Index, slot.Name)
 			}
@@ -357,51 +383,36 @@ func (l *Object) Maps() []*sys.Map {
 
 // Prog is the program with that name, nil if there is none or it was not loaded.
 func (l *Object) Prog(name string) *sys.Prog {
-	fd, ok := l.progFD[name]
-	if !ok {
-		return nil
+	if p := l.prog(name); p != nil {
+		return l.p.Prog(int(p.fd))
 	}
-	return l.p.Prog(int(fd))
+	return nil
 }
 
 // Forget lets go of what only loading and attaching tables need: code and types. What was loaded stays, so do the names of
-// programs and variables. Afterwards Programs tell nothing but what a program is called and where it attaches.
+// programs and variables.
 func (l *Object) Forget() {
-	l.d, l.refused = nil, nil
+	l.d, l.refused, l.progs = nil, nil, nil
 	o := &link.Object{Name: l.o.Name, License: l.o.License}
 	for _, t := range l.o.StructOps {
 		c := *t
-		c.Members = slices.Clone(t.Members)
+		c.Members = keep.Clone(t.Members)
 		for i := range c.Members {
 			c.Members[i].Type = nil
 		}
 		o.StructOps = append(o.StructOps, &c)
 	}
-	// In one piece each, see link.Share.
-	list := make([]link.Map, 0, len(l.o.Maps))
+	list := keep.Slice[link.Map](len(l.o.Maps)) // in one piece
 	for _, m := range l.o.Maps {
-		vars := slices.Clone(m.Vars)
-		for i := range vars {
-			vars[i].Type = nil
-		}
 		list = append(list, link.Map{Name: m.Name, Type: m.Type, KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
-			Flags: m.Flags, Section: m.Section, Frozen: m.Frozen, Vars: vars, Inner: withoutTypes(m.Inner)})
+			Flags: m.Flags, Section: m.Section, Frozen: m.Frozen, Inner: withoutTypes(m.Inner)})
 		o.Maps = append(o.Maps, &list[len(list)-1])
 	}
 	if a := l.o.Arena; a != nil {
-		vars := slices.Clone(a.Vars)
-		for i := range vars {
-			vars[i].Type = nil
-		}
-		o.Arena = &elf.Arena{Map: a.Map, Size: a.Size, Vars: vars}
+		o.Arena = &elf.Arena{Map: a.Map, Size: a.Size}
 	}
-	progs, all := make([]*link.Program, len(l.progs)), make([]link.Program, len(l.progs))
-	for i, p := range l.progs {
-		progs[i] = &all[i]
-		all[i] = link.Program{Name: p.Name, Section: p.Section, Kind: p.Kind, Attach: p.Attach, Sleepable: p.Sleepable, AutoLoad: p.AutoLoad}
-	}
-	l.o, l.progs = o, progs
-	l.share()
+	l.o, l.loaded, l.globals = o, keep.Clone(l.loaded), keep.Clone(l.globals)
+	keep.Strings(l.names()...)
 }
 
 // withoutTypes is the template of a map of maps.
@@ -414,40 +425,33 @@ func withoutTypes(m *link.Map) *link.Map {
 	return &c
 }
 
-// share puts the names that stay together; see link.Share.
-func (l *Object) share() {
-	names := []*string{&l.o.Name, &l.o.License}
-	vars := func(vs []elf.Var) {
-		for i := range vs {
-			names = append(names, &vs[i].Name)
-		}
-	}
+// names are the strings that stay.
+func (l *Object) names() []*string {
+	out := []*string{&l.o.Name, &l.o.License}
 	for _, m := range l.o.Maps {
-		names = append(names, &m.Name, &m.Section)
-		vars(m.Vars)
+		out = append(out, &m.Name, &m.Section)
 	}
-	if a := l.o.Arena; a != nil {
-		names = append(names, &a.Section)
-		vars(a.Vars)
+	for i := range l.globals {
+		out = append(out, &l.globals[i].vars)
 	}
-	for _, p := range l.progs {
-		names = append(names, &p.Name, &p.Section, &p.Attach)
+	for i := range l.loaded {
+		p := &l.loaded[i]
+		out = append(out, &p.name, &p.section, &p.attach)
 	}
 	for _, t := range l.o.StructOps {
-		names = append(names, &t.Name, &t.Type)
+		out = append(out, &t.Name, &t.Type)
 		for i := range t.Members {
-			names = append(names, &t.Members[i].Name, &t.Members[i].Prog)
+			out = append(out, &t.Members[i].Name, &t.Members[i].Prog)
 		}
 	}
-	link.Share(names...)
-	progFD := make(map[string]int32, len(l.progFD))
-	for _, p := range l.progs {
-		if fd, ok := l.progFD[p.Name]; ok {
-			progFD[p.Name] = fd
-		}
-	}
-	l.progFD = progFD
+	return out
 }
 
-// Programs are the loaded programs as they were linked, in the order of the object.
-func (l *Object) Programs() []*link.Program { return l.progs }
+// Programs are the names of the programs that were loaded, in the order of the object.
+func (l *Object) Programs() []string {
+	names := make([]string, len(l.loaded))
+	for i, p := range l.loaded {
+		names[i] = p.name
+	}
+	return names
+}

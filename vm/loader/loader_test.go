@@ -233,8 +233,8 @@ func TestForget(t *testing.T) {
 	if m := l.Map(".rodata"); m == nil || !m.Frozen() {
 		t.Errorf("map %v", m)
 	}
-	if p := l.Programs()[0]; p.Name != "count_up_to_the_limit" || p.Code != nil || p.Refs != nil {
-		t.Errorf("program %+v", p)
+	if p := l.Programs(); len(p) == 0 || p[0] != "count_up_to_the_limit" {
+		t.Errorf("programs %q", p)
 	}
 	if o.Programs[0].Code == nil || o.Maps[0].Data == nil {
 		t.Error("the object of the caller has changed")

@@ -112,7 +112,7 @@ func (l *Object) loadProgram(p *link.Program, c progCode) error {
 	if err != nil {
 		return err
 	}
-	l.progFD[p.Name] = fd
+	l.loaded = append(l.loaded, prog{p.Name, p.Section, p.Attach, p.Kind, fd})
 	return nil
 }
 

@@ -9,8 +9,8 @@ import (
 // Run runs a syscall program of the object with a context, which it may change, and returns its result. It follows
 // bpf_prog_test_run_opts. Errors are the kernel's reasons.
 func (l *Object) Run(prog string, ctx []byte) (int32, error) {
-	fd, ok := l.progFD[prog]
-	if !ok {
+	fd := l.progFD(prog)
+	if fd == 0 {
 		return 0, fmt.Errorf("%s: program %s is not loaded", l.o.Name, prog)
 	}
 	defer l.u.Reset()

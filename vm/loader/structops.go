@@ -74,7 +74,7 @@ func (l *Object) setMember(data []byte, st *sys.StructOpsType, m link.Member) er
 		if m.Prog == "" {
 			return nil
 		}
-		fd := l.progFD[m.Prog]
+		fd := l.progFD(m.Prog)
 		if fd == 0 {
 			return fmt.Errorf("program %s is not loaded", m.Prog)
 		}
@@ -94,11 +94,10 @@ func (l *Object) Close() {
 			}
 		}
 	}
-	for _, p := range l.progs {
-		if fd := l.progFD[p.Name]; fd != 0 {
-			l.p.Close(int(fd))
-		}
+	for _, p := range l.loaded {
+		l.p.Close(int(p.fd))
 	}
+	l.loaded = nil
 	for i, fd := range l.mapFD {
 		if fd != 0 {
 			l.p.Close(int(fd))
@@ -109,5 +108,4 @@ func (l *Object) Close() {
 		l.p.Close(int(l.btf))
 		l.btf = 0
 	}
-	clear(l.progFD)
 }

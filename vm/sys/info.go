@@ -259,10 +259,8 @@ func (i *info) prog(p *Prog) error {
 		return err
 	}
 	i.set32(16, 0) // no machine code to show
-	subs := max(len(p.link.Code.Subs), 1)
 	var addrs, lens, tags []byte
-	for n := range subs {
-		s := p.link.Code.Subs[n]
+	for _, s := range p.link.Code.Functions() {
 		addrs = binary.LittleEndian.AppendUint64(addrs, engine.CodeAddr(int(p.id), s.Start))
 		lens = binary.LittleEndian.AppendUint32(lens, uint32(s.End-s.Start)*8)
 		tags = append(tags, p.tag[:]...)

@@ -30,7 +30,7 @@ type Prog struct {
 	modules                    []*module // whose functions it calls
 	funcInfo, lineInfo         []byte    // records of 8 and 16 bytes
 	cold                       *cold     // what these three were, once the program was compiled: from at on
-	at                         [4]int
+	at                         [5]int
 	odd                        []oddInsn // see decode
 	arrays                     []*maps.InsnArray
 	tables                     []jumpTable

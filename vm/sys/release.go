@@ -3,9 +3,9 @@ package sys
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/keep"
 	"github.com/schedsim/schedsim/vm/link"
 )
 
@@ -17,39 +17,47 @@ import (
 // instructions, and those too unless they are what runs. What is left is put together, since it lives as long: what is made while
 // a program is loaded lies among what only loading needs, and keeps the memory around it from being used.
 func settle(progs []*Prog, insns bool) []*link.Program {
-	codes, out := make([]ir.Program, len(progs)), make([]*link.Program, len(progs))
-	briefs, subs, maps := make([]link.Program, len(progs)), []ir.Sub(nil), []*Map(nil)
+	codes, briefs, out := keep.Slice[ir.Program](len(progs)), keep.Slice[link.Program](len(progs)), make([]*link.Program, len(progs))
 	var names []*string
-	bytes, nsubs, nmaps := 0, 0, 0
+	size, nsubs, nodd, nmaps, npoison := 0, 0, 0, 0, 0
 	for i, p := range progs {
-		p.lineInfo = packRecords(p.lineInfo, lineRecord)
-		bytes += len(p.raw) + len(p.funcInfo) + len(p.lineInfo)
-		nsubs += len(p.link.Code.Subs)
+		if code := p.link.Code; insns {
+			nsubs += len(code.Subs)
+		} else {
+			p.odd = oddInsns(code.Insns)
+			nodd += len(p.odd)
+		}
+		size += len(p.raw) + len(p.funcInfo) + len(p.lineInfo)/2
 		nmaps += len(p.maps)
-		codes[i], briefs[i] = *p.link.Code, p.link.Brief()
+		npoison += len(p.link.Poison)
+		codes = append(codes, *p.link.Code)
+		briefs = append(briefs, p.link.Brief())
+		out[i] = &briefs[i]
 	}
-	kept := make([]byte, 0, bytes)
-	subs, maps = make([]ir.Sub, 0, nsubs), make([]*Map, 0, nmaps)
+	subs, odd, maps, poison := keep.Slice[ir.Sub](nsubs), keep.Slice[oddInsn](nodd), keep.Slice[*Map](nmaps), keep.Slice[string](npoison)
+	kept := make([]byte, 0, size)
 	for i, p := range progs {
 		code := &codes[i]
-		for n, b := range [][]byte{p.raw, p.funcInfo, p.lineInfo} {
+		for n, b := range [][]byte{p.raw, p.funcInfo, packRecords(p.lineInfo, lineRecord), subRecords(code.Subs)} {
 			p.at[n] = len(kept)
 			kept = append(kept, b...)
 		}
-		p.at[3] = len(kept)
+		p.at[4] = len(kept)
 		p.raw, p.funcInfo, p.lineInfo = nil, nil, nil
-		code.Subs, p.maps = keep(&subs, code.Subs), keep(&maps, p.maps)
+		p.maps = part(&maps, p.maps)
 		code.Line, code.Source = p.lineOf, nil
-		if !insns {
-			p.odd = oddInsns(code.Insns)
-			code.Insns, code.Kfuncs, code.Again = nil, nil, p.decode
+		if insns {
+			code.Subs = part(&subs, code.Subs)
+		} else {
+			p.odd = part(&odd, p.odd)
+			code.Insns, code.Subs, code.Kfuncs, code.Again = nil, nil, nil, p.decode
 			p.result.Proved, p.result.Probe, p.result.Arena, p.result.Reached = nil, nil, nil, nil
 		}
-		out[i], p.link = &briefs[i], &briefs[i]
-		p.link.Code, p.link.Poison = code, slices.Clone(p.link.Poison)
+		p.link = out[i]
+		p.link.Code, p.link.Poison = code, part(&poison, p.link.Poison)
 		names = append(append(names, &p.name, &p.license), p.link.Names()...)
 	}
-	link.Share(names...)
+	keep.Strings(names...)
 	c := freeze(kept)
 	for _, p := range progs {
 		p.cold = &c
@@ -57,8 +65,8 @@ func settle(progs []*Prog, insns bool) []*link.Program {
 	return out
 }
 
-// keep moves what is in list behind what is in all, which has room for it.
-func keep[T any](all *[]T, list []T) []T {
+// part moves what is in list behind what is in all, which has room for it.
+func part[T any](all *[]T, list []T) []T {
 	n := len(*all)
 	*all = append(*all, list...)
 	return (*all)[n:len(*all):len(*all)]
@@ -90,6 +98,25 @@ func (p *Prog) lineRecords() []byte {
 	return unpackRecords(p.cold.bytes()[p.at[2]:p.at[3]], lineRecord)
 }
 
+// subRecords are where functions are among the instructions, packed; subsOf is the inverse.
+func subRecords(subs []ir.Sub) []byte {
+	var recs []byte
+	for _, s := range subs {
+		recs = binary.LittleEndian.AppendUint32(recs, uint32(s.Start))
+		recs = binary.LittleEndian.AppendUint32(recs, uint32(s.End))
+	}
+	return packRecords(recs, subRecord)
+}
+
+func subsOf(packed []byte) (subs []ir.Sub) {
+	for recs := unpackRecords(packed, subRecord); len(recs) > 0; recs = recs[subRecord:] {
+		subs = append(subs, ir.Sub{Start: int32(binary.LittleEndian.Uint32(recs)), End: int32(binary.LittleEndian.Uint32(recs[4:]))})
+	}
+	return subs
+}
+
+const subRecord = 8
+
 // oddInsn is an instruction that is not as the bytecode has it.
 type oddInsn struct {
 	at int32
@@ -104,11 +131,11 @@ func oddInsns(insns []ir.Insn) []oddInsn {
 			out = append(out, oddInsn{int32(i), in})
 		}
 	}
-	return slices.Clip(out)
+	return out
 }
 
 // decode decodes the program as it was before. What was found out about instructions is not in there.
-func (p *Prog) decode() []ir.Insn {
+func (p *Prog) decode() ([]ir.Insn, []ir.Sub) {
 	b, err := link.DecodeJumps(p.bytecode(), p.targets)
 	if err != nil {
 		panic(fmt.Sprintf("BUG: program %s: %v", p.name, err))
@@ -116,7 +143,7 @@ func (p *Prog) decode() []ir.Insn {
 	for _, o := range p.odd {
 		b.Insns[o.at] = o.in
 	}
-	return b.Insns
+	return b.Insns, subsOf(p.cold.bytes()[p.at[3]:p.at[4]])
 }
 
 // setIDs makes the bytecode what user space reads back: descriptors are replaced by ids of maps. It follows

@@ -33,6 +33,7 @@ func TestFaultOfReleased(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var faults []*sys.Fault
+			var subs [][][2]int32 // where functions are
 			for _, e := range []engine.Engine{interp.Engine{}, e} {
 				r := newRig(t, func(o *sys.Options) { o.Engine = e })
 				p := r.p.Prog(int(r.ok(sys.ProgLoad, r.prog(sys.ProgTypeSyscall, tc.code(r)))))
@@ -41,6 +42,14 @@ func TestFaultOfReleased(t *testing.T) {
 					t.Errorf("%s: instructions are gone: %v", e.Name(), released)
 				}
 				faults = append(faults, f)
+				var places [][2]int32
+				for _, sub := range p.Linked().Code.Functions() {
+					places = append(places, [2]int32{sub.Start, sub.End})
+				}
+				subs = append(subs, places)
+			}
+			if d := cmp.Diff(subs[0], subs[1]); d != "" || len(subs[0]) == 0 {
+				t.Errorf("functions %v (-interp +jit):\n%s", subs[0], d)
 			}
 			if faults[0] == nil || faults[0].Msg == "" {
 				t.Fatal("no violation")

@@ -7,6 +7,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/schedsim/schedsim/vm/abi"
+	"github.com/schedsim/schedsim/vm/keep"
 )
 
 // StructOpsType is a struct of callbacks that programs can implement: struct bpf_struct_ops of the kernel, whose provider
@@ -102,7 +103,7 @@ func (k *Kernel) structByName(name string) (*btf.Struct, uint32) {
 }
 
 func membersOf(st *btf.Struct) []StructOpsMember {
-	var out []StructOpsMember
+	out := keep.Slice[StructOpsMember](len(st.Members))
 	for i, m := range st.Members {
 		size, err := btf.Sizeof(m.Type)
 		if err != nil {

@@ -48,7 +48,13 @@ func (m *Buffers) AddString(s string) uint64 { return m.Add(append([]byte(s), 0)
 func (m *Buffers) Reset() {
 	clear(m.list)
 	m.list, m.next = m.list[:0], 0
+	if cap(m.list) > fewBuffers {
+		m.list = nil // they were for a whole object
+	}
 }
+
+// fewBuffers is what most calls do with.
+const fewBuffers = 16
 
 // at finds n bytes at addr.
 func (m *Buffers) at(addr uint64, n int) []byte {

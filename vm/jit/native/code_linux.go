@@ -8,12 +8,12 @@ import (
 	"io"
 	"math"
 	"math/bits"
-	"slices"
 	"unsafe"
 
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/keep"
 	"github.com/schedsim/schedsim/vm/mem"
 )
 
@@ -292,18 +292,18 @@ func (c *Code) Compact() {
 	for i := range c.progs {
 		n += 2 * len(c.progs[i].Subs)
 	}
-	all := make([]int32, 0, n) // of what is kept, in one piece
-	keep := func(list []int32) []int32 {
+	all := keep.Slice[int32](n) // of what is kept, in one piece
+	part := func(list []int32) []int32 {
 		at := len(all)
 		all = append(all, list...)
 		return all[at:len(all):len(all)]
 	}
-	c.progs, c.sites = slices.Clone(c.progs), slices.Clone(c.sites)
+	c.progs, c.sites = keep.Clone(c.progs), keep.Clone(c.sites)
 	// Safety: the context, which the garbage collector does not look at, must point at the list that is kept.
 	c.x.sites = unsafe.Pointer(unsafe.SliceData(c.sites))
 	for i := range c.progs {
 		p := &c.progs[i]
-		p.Marks, p.Starts, p.Subs = nil, keep(p.Starts), keep(p.Subs)
+		p.Marks, p.Starts, p.Subs = nil, part(p.Starts), part(p.Subs)
 	}
 }
 
