@@ -1,6 +1,8 @@
 package vm
 
 import (
+	"slices"
+
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/helpers"
@@ -53,4 +55,23 @@ func (l *loader) inline() engine.Inline {
 		in.Arrays = append(in.Arrays, e)
 	}
 	return in
+}
+
+// pointers say what bpf_this_cpu_ptr and bpf_per_cpu_ptr do with the addresses of the kernel's variables, where the copies for the
+// processors lie at equal distances.
+func (l *loader) pointers() []engine.Pointer {
+	if l.s.opt.PerCPU == nil {
+		return nil // helpers.Env.Inline says it for all addresses
+	}
+	slices.Sort(l.variables)
+	var list []engine.Pointer
+	env := &helpers.Env{Host: l.s.opt.Host, PerCPU: l.s.perCPU}
+	for _, v := range slices.Compact(l.variables) {
+		this, per, ok := env.InlinePerCPU(v)
+		if ok {
+			list = append(list, engine.Pointer{Helper: helpers.Number("this_cpu_ptr"), R1: v, Code: this},
+				engine.Pointer{Helper: helpers.Number("per_cpu_ptr"), R1: v, Code: per})
+		}
+	}
+	return list
 }

@@ -69,3 +69,52 @@ func TestInlineHelpers(t *testing.T) {
 		t.Errorf("%d helpers are said in code", n)
 	}
 }
+
+// What is said in code of variables that each processor has is what the helpers do.
+func TestInlinePerCPU(t *testing.T) {
+	m, err := mem.New(mem.Options{Reserve: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	at, _, err := m.Alloc(256, 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name string
+		copy func(cpu int32) uint64
+		ok   bool
+	}{
+		{"equal distances", func(cpu int32) uint64 { return at + 40*uint64(cpu) }, true},
+		{"backwards", func(cpu int32) uint64 { return at - 8*uint64(cpu) }, true},
+		{"one copy", func(int32) uint64 { return at }, true},
+		{"other distances", func(cpu int32) uint64 { return at + 8*uint64(cpu*cpu) }, false},
+		{"elsewhere", func(cpu int32) uint64 { return at + 8*uint64(cpu+1) }, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tab, err := maps.NewTable(m, 3, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			env := &helpers.Env{Mem: m, Host: standing{}, Maps: tab, PerCPU: func(ptr uint64, cpu int32) uint64 { return tc.copy(cpu) + ptr - at }}
+			table := env.Table()
+			this, per, ok := env.InlinePerCPU(at)
+			if ok != tc.ok {
+				t.Fatalf("said in code: %v", ok)
+			}
+			if !ok {
+				return
+			}
+			call := &abi.Call{Mem: m, Host: standing{}}
+			for name, in := range map[string]*abi.Inline{"this_cpu_ptr": this, "per_cpu_ptr": per} {
+				c := enginetest.NewInCode(t, interp.Engine{}, m, call, in, table[helpers.Number(name)])
+				for _, cpu := range []uint64{0, 1, 2, 3, 1<<32 + 1, ^uint64(0)} {
+					if !c.Args(t, abi.Args{at, cpu}) {
+						t.Errorf("%s: the code gives up", name)
+					}
+				}
+			}
+		})
+	}
+}

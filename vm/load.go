@@ -54,6 +54,8 @@ type loader struct {
 	o      *link.Object
 	kfuncs map[string]*abi.Kfunc
 	progs  []*link.Program
+	// variables are the addresses in the kernel's variables that programs have.
+	variables []uint64
 	// refused says why a map was not created; it matters only if live code uses the map.
 	refused map[int]error
 }
@@ -96,6 +98,7 @@ func (l *loader) load() error {
 		s.env.Progs = append(s.env.Progs, ep)
 		s.progs = append(s.progs, &Program{set: s, number: i, link: p})
 	}
+	s.env.Inline.Pointers = l.pointers()
 	s.unchecked()
 	for _, p := range s.env.Progs {
 		if err := engine.Check(p.Code); err != nil {
@@ -328,6 +331,7 @@ func (l *loader) address(n int, p *link.Program, r link.Ref) (uint64, error) {
 	case link.RefKsymVar:
 		if l.s.opt.Ksym != nil {
 			if a, ok := l.s.opt.Ksym(r.Name); ok {
+				l.variables = append(l.variables, a+uint64(r.Off))
 				return a + uint64(r.Off), nil
 			}
 		}

@@ -47,6 +47,13 @@ func TestKsyms(t *testing.T) {
 			t.Errorf("rq.cpu of CPU %d is %d", cpu, v)
 		}
 	}
+	for _, v := range k.vars { // so that machine code finds copies by itself
+		for cpu, at := range v.at {
+			if at != v.at[0]+uint64(cpu)*(v.at[1]-v.at[0]) {
+				t.Errorf("%s of CPU %d at %#x does not lie at the distance of the others", v.name, cpu, at)
+			}
+		}
+	}
 	if _, ok := k.address("no_such_variable"); ok {
 		t.Error("a variable that the kernel does not have was found")
 	}

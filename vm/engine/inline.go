@@ -35,6 +35,16 @@ type Inline struct {
 	Update int64
 	// Tables are the maps in which Lookup, or a helper of their own, finds elements by following chains.
 	Tables []Table
+	// Pointers say in code what helpers do with certain pointers. The word of such code may be the processor, about which the
+	// same is promised then.
+	Pointers []Pointer
+}
+
+// Pointer says in code what a helper does when R1 has a certain value.
+type Pointer struct {
+	Helper int64
+	R1     uint64
+	Code   *abi.Inline
 }
 
 // Table is a map whose elements are in an Index, which stays where it is though its slices change. With mix(v) = hi ^ lo of

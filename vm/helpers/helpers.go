@@ -29,6 +29,7 @@ type Env struct {
 	timers  map[uint64]*timer // by address of the struct bpf_timer
 	running *timer            // whose callback runs, nil if none
 	works   map[uint64]*work  // by address of the struct bpf_wq or bpf_task_work
+	cpu     *abi.Word         // see cpuWord
 }
 
 // DefaultHZ is the tick rate when Env does not say: that of most distributions' kernels.

@@ -60,3 +60,37 @@ func (e *Env) Inline() []*abi.Inline {
 	}
 	return slices.Clip(t)
 }
+
+// InlinePerCPU says in code what bpf_this_cpu_ptr and bpf_per_cpu_ptr do with ptr, of which each processor has a copy that stays where it
+// is; not ok: the copies do not begin with ptr, or do not lie at equal distances.
+func (e *Env) InlinePerCPU(ptr uint64) (this, per *abi.Inline, ok bool) {
+	n := e.Host.NrCPUs()
+	var stride uint64
+	if n > 1 {
+		stride = e.perCPU(ptr, 1) - ptr
+	}
+	for cpu := range n {
+		if e.perCPU(ptr, cpu) != ptr+uint64(cpu)*stride {
+			return nil, nil, false
+		}
+	}
+	this = &abi.Inline{Word: e.cpuWord(), Code: []ir.Insn{
+		{Op: ir.Ld64, Dst: 0, Src: abi.WordReg},
+		{Op: ir.Mul64K, Dst: 0, Imm: int64(stride)},
+		{Op: ir.Add64X, Dst: 0, Src: 1}}}
+	per = &abi.Inline{Code: []ir.Insn{
+		{Op: ir.Mov64K, Dst: 0},
+		{Op: ir.JGe32K, Dst: 2, Imm: int64(n), Target: 5},
+		{Op: ir.Mov32X, Dst: 0, Src: 2},
+		{Op: ir.Mul64K, Dst: 0, Imm: int64(stride)},
+		{Op: ir.Add64X, Dst: 0, Src: 1}}}
+	return this, per, true
+}
+
+// cpuWord is the current processor.
+func (e *Env) cpuWord() *abi.Word {
+	if e.cpu == nil {
+		e.cpu = &abi.Word{Ask: func() uint64 { return uint64(uint32(e.Host.CPU())) }}
+	}
+	return e.cpu
+}

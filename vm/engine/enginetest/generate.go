@@ -267,6 +267,9 @@ func (g *generator) helper(emit func(ir.Insn)) {
 	switch {
 	case n == 11 && g.n(3) == 0:
 		n = HelperCPUID
+	case n == 11 && g.n(2) == 0:
+		g.variable(emit)
+		return
 	case n > 17:
 		emit(ir.Insn{Op: ir.Mov64K, Dst: 1, Imm: []int64{0, 1, 3, 20, 1 << 23, 1<<23 + 1, -1, 1<<32 + 2}[g.n(8)*g.n(8)/8]})
 		emit(ir.Insn{Op: ir.LdImm64, Dst: 2, Imm: int64(g.byte()), Off: 1})
@@ -387,6 +390,21 @@ func (g *generator) lookup(emit func(ir.Insn)) {
 		default:
 			emit(ir.Insn{Op: op, Dst: r, Src: g.reg(), Off: int32(g.n(48)), Imm: g.imm()})
 		}
+	}
+}
+
+// variable asks for a processor's copy of a variable, and accesses it.
+func (g *generator) variable(emit func(ir.Insn)) {
+	emit(ir.Insn{Op: ir.LdImm64, Dst: 1, Imm: int64(Variable(g.mem) + uint64(g.n(8)/7))})
+	if g.n(2) == 0 {
+		emit(ir.Insn{Op: ir.Mov64K, Dst: 2, Imm: []int64{0, 1, 3, 4, -1, 1<<32 + 2}[g.n(6)]})
+	}
+	emit(ir.Insn{Op: ir.CallHelper, Imm: HelperPerCPU + int64(g.n(2))})
+	switch g.n(4) {
+	case 0:
+		emit(ir.Insn{Op: ir.Ld64, Dst: g.reg(), Off: int32(g.n(48))})
+	case 1:
+		emit(ir.Insn{Op: ir.St64X, Src: g.reg(), Off: int32(g.n(24))})
 	}
 }
 

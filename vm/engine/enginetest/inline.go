@@ -3,6 +3,8 @@ package enginetest
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/ir"
@@ -84,6 +86,7 @@ func (e Inlining) Compile(env *engine.Env) (engine.Code, error) {
 	env.Inline = engine.Inline{Helpers: make([]*abi.Inline, HelperNext+1), Kfuncs: map[string]*abi.Inline{}, Lookup: HelperLookup, CPUID: HelperCPUID, Arrays: list}
 	e.inCode(env)
 	tables = e.tables(env, data)
+	e.variable(env, data)
 	return e.Engine.Compile(env)
 }
 
@@ -203,6 +206,42 @@ func Inlines(t *testing.T, ref, e engine.Engine, leaves func(*World) int) {
 			}
 			if n := leaves(w); n != 0 {
 				t.Errorf("%d calls leave machine code", n)
+			}
+		})
+	}
+	for _, tc := range []struct {
+		name     string
+		helper   int64
+		add, cpu uint64
+		leaves   int
+		r0       uint64 // behind the variable
+		fault    string
+	}{
+		{"copy of a processor", HelperPerCPU, 0, 3, 0, 72, ""},
+		{"of one that does not exist", HelperPerCPU, 0, 4, 0, 0, ""},
+		{"of the low half of a number", HelperPerCPU, 0, 1<<32 + 2, 0, 48, ""},
+		{"of this processor", HelperThisCPU, 0, 7, 0, 24, ""},
+		{"of another pointer", HelperPerCPU, 1, 0, 1, 0, "bad variable"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			at := Variable(dataAddr(t, diffStack))
+			p := &ir.Program{Name: "p", Insns: []ir.Insn{{Op: ir.Mov64K, Dst: 2, Imm: int64(tc.cpu)}, {Op: ir.LdImm64, Dst: 1, Imm: int64(at + tc.add)},
+				{Op: ir.CallHelper, Imm: tc.helper}, {Op: ir.Exit}}, Subs: []ir.Sub{{End: 4}}}
+			o := Options{Stack: diffStack}
+			want := New(t, Inlining{ref}, o, p).Run(0, 0)
+			r0 := uint64(0)
+			if tc.r0 != 0 {
+				r0 = at + tc.r0
+			}
+			if want.R0 != r0 || (want.Fault != nil) != (tc.fault != "") || want.Fault != nil && want.Fault.Msg != tc.fault {
+				t.Fatalf("reference: r0 = %#x, %v; want %#x, %q", want.R0, want.Fault, r0, tc.fault)
+			}
+			w := New(t, Inlining{e}, o, p)
+			if diff := cmp.Diff(want, w.Run(0, 0)); diff != "" {
+				t.Error(diff)
+			}
+			if n := leaves(w); n != tc.leaves {
+				t.Errorf("%d calls leave machine code, want %d", n, tc.leaves)
 			}
 		})
 	}

@@ -6,11 +6,46 @@ import (
 
 	"github.com/schedsim/schedsim/vm/abi"
 	"github.com/schedsim/schedsim/vm/engine"
+	"github.com/schedsim/schedsim/vm/ir"
 )
 
 // HelperUpdate changes values in the Tables of keys: with R4 = 0 or 2, those of keys that are there; otherwise, and for other
 // keys, it returns a number that depends on all arguments.
 const HelperUpdate = 15
+
+// HelperPerCPU returns the place of the processor R2 in Variable, 0 where there is none, HelperThisCPU that of the current one.
+const (
+	HelperPerCPU  = 16
+	HelperThisCPU = 17
+)
+
+// Variable is in the memory at data, with 4 copies of 24 bytes.
+func Variable(data uint64) uint64 { return data + 80 }
+
+// variable adds the helpers for Variable.
+func (e Inlining) variable(env *engine.Env, data uint64) {
+	const stride, cpus = 24, 4
+	at := Variable(data)
+	copyOf := func(c *abi.Call, a *abi.Args, cpu uint32) uint64 {
+		switch {
+		case a[0] != at:
+			c.Fault = "bad variable"
+			return 0
+		case cpu >= cpus:
+			return 0
+		}
+		return at + uint64(cpu)*stride
+	}
+	env.Helpers = append(env.Helpers[:HelperPerCPU:HelperPerCPU],
+		func(c *abi.Call, a *abi.Args) uint64 { return copyOf(c, a, uint32(a[1])) },
+		func(c *abi.Call, a *abi.Args) uint64 { return copyOf(c, a, uint32(c.Host.CPU())) })
+	cpu := &abi.Word{Ask: func() uint64 { return uint64(uint32(env.Call.Host.CPU())) }}
+	env.Inline.Pointers = []engine.Pointer{
+		{Helper: HelperPerCPU, R1: at, Code: &abi.Inline{Code: []ir.Insn{{Op: ir.Mov64K}, {Op: ir.JGe32K, Dst: 2, Imm: cpus, Target: 5},
+			{Op: ir.Mov32X, Src: 2}, {Op: ir.Mul64K, Imm: stride}, {Op: ir.Add64X, Src: 1}}}},
+		{Helper: HelperThisCPU, R1: at, Code: &abi.Inline{Word: cpu, Code: []ir.Insn{{Op: ir.Ld64, Src: abi.WordReg}, {Op: ir.Mul64K, Imm: stride}, {Op: ir.Add64X, Src: 1}}}},
+	}
+}
 
 // HelperStorage looks an owner up in the last of the Tables and adds one for which there is room.
 const HelperStorage = 14

@@ -44,7 +44,7 @@ func InPlace(s *Set, m Inliner, f *Facts, p *engine.Prog, n int, i int32, in *ir
 			return true
 		}
 	}
-	t := s.CodeOf(p.Code, in)
+	t := s.CodeOf(f, p.Code, in)
 	switch {
 	case t == nil:
 		return false

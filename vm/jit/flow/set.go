@@ -15,6 +15,14 @@ type Set struct {
 	inline  engine.Inline
 	arrays  map[uint64]*engine.Array // those of inline that machine code can handle, by map
 	tables  map[uint64]*engine.Table // likewise
+	// pointers are those of inline.
+	pointers map[pointer]*abi.Inline
+}
+
+// pointer is R1 of a call of a helper.
+type pointer struct {
+	helper int64
+	r1     uint64
 }
 
 // New gathers what is known before the programs of env are looked at.
@@ -33,6 +41,10 @@ func New(env *engine.Env) *Set {
 		if t := &env.Inline.Tables[i]; t.Index != nil && t.Size <= most && t.Value <= most && t.Stride <= most && (t.Storage > 0 || t.Key == 4 || t.Key == 8) {
 			s.tables[t.Map] = t
 		}
+	}
+	s.pointers = make(map[pointer]*abi.Inline, len(env.Inline.Pointers))
+	for _, p := range env.Inline.Pointers {
+		s.pointers[pointer{p.Helper, p.R1}] = p.Code
 	}
 	return s
 }
@@ -136,10 +148,12 @@ func (s *Set) LoopOf(f *Facts, in *ir.Insn) (fn uint64, ok bool) {
 	return f.constant(2)
 }
 
-// CodeOf returns what is said in code of the function that in, an instruction of p, calls; nil: nothing, or it cannot be used.
-func (s *Set) CodeOf(p *ir.Program, in *ir.Insn) *abi.Inline {
-	var t *abi.Inline
+// CodeOf returns what is said in code of the function that in, an instruction of p, calls when f holds before it; nil: nothing, or it
+// cannot be used.
+func (s *Set) CodeOf(f *Facts, p *ir.Program, in *ir.Insn) *abi.Inline {
+	t := s.pointer(f, in)
 	switch {
+	case t != nil:
 	case in.Op == ir.CallKfunc:
 		t = s.inline.Kfuncs[p.Kfuncs[in.Imm]]
 	case in.Op == ir.CallHelper && uint64(in.Imm) < uint64(len(s.inline.Helpers)) && s.hasHelper(in.Imm):
@@ -149,6 +163,18 @@ func (s *Set) CodeOf(p *ir.Program, in *ir.Insn) *abi.Inline {
 		return nil
 	}
 	return t
+}
+
+// pointer returns what is said in code of the helper that in calls with what is in R1; nil: nothing.
+func (s *Set) pointer(f *Facts, in *ir.Insn) *abi.Inline {
+	if in.Op != ir.CallHelper || len(s.pointers) == 0 || !s.hasHelper(in.Imm) {
+		return nil
+	}
+	r1, known := f.constant(1)
+	if !known {
+		return nil
+	}
+	return s.pointers[pointer{in.Imm, r1}]
 }
 
 // IsCPUID tells whether in asks for the number of the processor.
@@ -185,7 +211,7 @@ func (s *Set) reads(f *Facts, p *ir.Program, in *ir.Insn) uint16 {
 	if s.IsCPUID(in) {
 		return 0
 	}
-	if t := s.CodeOf(p, in); t != nil {
+	if t := s.CodeOf(f, p, in); t != nil {
 		return codeReads(t)
 	}
 	return 1<<(s.Params(p, in)+1) - 2
@@ -196,7 +222,7 @@ func (s *Set) inPlace(f *Facts, p *ir.Program, in *ir.Insn) (w *abi.Word, ok boo
 	if s.ArrayOf(f, in) != nil || s.TableOf(f, in) != nil || s.UpdatedBy(f, in) != nil || s.IsCPUID(in) {
 		return nil, true
 	}
-	if t := s.CodeOf(p, in); t != nil {
+	if t := s.CodeOf(f, p, in); t != nil {
 		return t.Word, true
 	}
 	return nil, false
