@@ -41,7 +41,7 @@ func placeChecks() []Check {
 		},
 		{
 			Name: "domains",
-			Says: "each last-level cache is a domain; tasks run in the domain that they were given, and the load balancer evens the domains out",
+			Says: "each last-level cache is a domain; tasks run in the domain that they were given, and domains are given evenly",
 			Limit: "at most 10 % of the times that a task comes to run are in another LLC than the time before, and the busier of the two LLCs " +
 				"does at most 1.2 times the work of the other, on 16 CPUs with 40 tasks that never sleep",
 			Workload: `{"tasks": {"hog": {"instance": 40, "run": 10000}}}`,

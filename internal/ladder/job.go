@@ -117,13 +117,17 @@ func (m Measured) PerSecond(n float64) float64 {
 }
 
 // Run does a job. Whatever goes wrong with it is in the outcome.
-func Run(j Job) Outcome {
+func Run(j Job) Outcome { return j.run(func(*runner.Options) {}) }
+
+// run does a job with options that edit may change.
+func (j Job) run(edit func(o *runner.Options)) Outcome {
 	out := Outcome{Job: j}
 	o, check, err := j.options()
 	if err != nil {
 		out.Result = Result{Stage: StageMissing, Reason: oneLine(err)}
 		return out
 	}
+	edit(&o)
 	res := &out.Result
 	res.CPUs = len(o.Topo.CPUs)
 	o.Notice = func(string) { res.Notes++ }

@@ -135,7 +135,9 @@ def late():
 func TestRecipeErrors(t *testing.T) {
 	for _, tc := range []struct{ name, body, script, want string }{
 		{"variable", `"set": {"slice": 1}`, "", `agent.json:1: agent.bpf.o: variable "slice": there is none; did you mean "slice_ns"?`},
-		{"type", `"set": {"slice_ns": {"a": 1}}`, "", `variable "slice_ns": map[string]interface {} given, expected an integer`},
+		{"flag", `"members": {"flags": ["ENQ_LASTT"]}`, "", `agent.json:1: agent.bpf.o: struct sched_ext_ops agent_ops, member flags: "ENQ_LASTT" is neither a number nor a name of the kernel; did you mean "ENQ_LAST"?`},
+		{"member of the table", `"members": {"flagz": 1}`, "", `no member "flagz"; did you mean "flags"?`},
+		{"type", `"set": {"slice_ns": {"a": 1}}`, "", `agent.json:1: agent.bpf.o: variable "slice_ns": a struct given, expected an integer`},
 		{"enumerator", `"set": {"mode": "AWAKEN"}`, "", `enum mode has no enumerator "AWAKEN"; did you mean "AWAKE"?`},
 		{"duration", `"set": {"slice_ns": "5 minutes"}`, "", `"5 minutes" is neither a number, a duration such as 5ms, nor an enumerator of the kernel`},
 		{"member", `"set": {"domains[1]": {"idd": 1}}`, "", `struct domain has no member "idd"; did you mean "id"?`},
@@ -144,13 +146,12 @@ func TestRecipeErrors(t *testing.T) {
 		{"entries", `"maps": {"by_id": -3}`, "", "map by_id: -3 is no number of 32 bits"},
 		{"resize", `"resize": {"sum": 3}`, "", "only an array that ends its section can have another size"},
 		{"autoload", `"autoload": {"wherr": true}`, "", `no program "wherr"; did you mean "where"?`},
-		{"flag", `"members": {"flags": ["ENQ_LOST"]}`, "", `"ENQ_LOST" is neither a number nor a name of the kernel; did you mean "ENQ_LAST"?`},
 		{"program", agentSet + `, "loaded": [{"run": "wherr"}]`, "", `agent.json:2: agent.bpf.o: no SYSCALL program "wherr"; did you mean "where"?`},
 		{"argument", agentSet + `, "loaded": [{"run": "alloc", "args": {"pagess": 1}}]`, "", `no member "pagess"; did you mean "pages"?`},
 		{"result", agentSet + `, "loaded": [{"run": "pop_inner", "args": {"pages": 0}}]`, "", "agent.json:2: program pop_inner returned -2"},
 		{"script", agentSet + `, "loaded": [{"call": "go"}]`, "def go():\n    get(\"domainss\")\n", `agent.star:2: agent.bpf.o: variable "domainss": there is none; did you mean "domains"?`},
 		{"read-only", agentSet + `, "loaded": [{"set": {"mode": 3}}]`, "", `variable "mode": it is read-only once the object is loaded`},
-		{"agent", `"agent": "userlnd"`, "", `recipe agent: no agent "userlnd"; did you mean "userland"?`},
+		{"agent", `"agent": "userlnd"`, "", `agent.json:1: no agent "userlnd"; did you mean "userland"?`},
 		{"another object", `"needs": ["cpdom_ctxs"]`, "", `recipe agent: it needs "cpdom_ctxs", which the object does not have`},
 		{"init", `"set": {"slice_ns": 1}`, "", "ops.init() failed (-22)"},
 	} {

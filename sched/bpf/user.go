@@ -35,22 +35,20 @@ func (p *Policy) prepare() (Edit, error) {
 		return Edit{}, fmt.Errorf("%s: %w", p.file, err)
 	}
 	// The members that the command line gives win.
-	var mine []Member
 	for _, m := range edit.Members {
 		if !slices.ContainsFunc(p.opt.Members, func(o Member) bool { return o.Name == m.Name }) {
-			mine = append(mine, Member(m))
+			if err := p.shadows([]Member{{Name: m.Name, Value: m.Value}}); err != nil {
+				return Edit{}, agent.Wrap(m.At, err)
+			}
 		}
-	}
-	if err := p.shadows(mine); err != nil {
-		return Edit{}, err
 	}
 	for _, g := range edit.Set {
 		if p.readOnly(g.Path) {
 			if err := p.obj.SetVar(g.Path, g.Value); err != nil {
-				return Edit{}, err
+				return Edit{}, agent.Wrap(g.At, err)
 			}
 		} else if err := p.obj.CheckVar(g.Path, g.Value); err != nil && !p.inArena(g.Path) {
-			return Edit{}, err
+			return Edit{}, agent.Wrap(g.At, err)
 		}
 	}
 	if names := edit.Names(); len(names) > 0 {
@@ -96,7 +94,7 @@ func (p *Policy) agentLoaded(edit Edit) error {
 			continue
 		}
 		if err := p.user.Set(g.Path, g.Value); err != nil {
-			return err
+			return agent.Wrap(g.At, err)
 		}
 	}
 	return p.opt.Agent.Loaded(p.user)

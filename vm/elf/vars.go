@@ -303,6 +303,14 @@ func goType(v reflect.Value) string {
 	if !v.IsValid() {
 		return "nil"
 	}
+	switch v.Kind() {
+	case reflect.Map:
+		return "a struct"
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Interface {
+			return "a list"
+		}
+	}
 	return v.Type().String()
 }
 

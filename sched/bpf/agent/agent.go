@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/schedsim/schedsim/ops/kernels"
@@ -50,11 +51,25 @@ type Edit struct {
 type Global struct {
 	Path  string
 	Value any
+	// At is the place that says so, for errors: "my.json:3"; "" if there is none.
+	At string
 }
 
 // Member is a new value for a member of the scheduler's table. Value is a number, enumerators of the kernel joined by "|"
 // (SCX_OPS_ may be left out), text for an array of characters; for a callback the name of a program, or NULL.
-type Member struct{ Name, Value string }
+type Member struct {
+	Name, Value string
+	// At is as in Global.
+	At string
+}
+
+// Wrap puts a place before an error.
+func Wrap(at string, err error) error {
+	if err == nil || at == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", at, err)
+}
 
 // Names lists what the edit touches, sorted.
 func (e Edit) Names() []string {

@@ -134,7 +134,7 @@ func (a *Agent) Prepare(e *agent.Env, o *elf.Object) (agent.Edit, error) {
 			return agent.Edit{}, err
 		}
 	} else if why := r.fits(o); why != "" {
-		return agent.Edit{}, fmt.Errorf("recipe %s: %s", r.Name, why)
+		return agent.Edit{}, fmt.Errorf("recipe %s: %s: --recipe takes another ('schedsim recipe list' shows them), without it the object's own is looked for", r.Name, why)
 	}
 	log := a.opt.Log
 	if log == nil {

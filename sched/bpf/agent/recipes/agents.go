@@ -1,8 +1,8 @@
 package recipes
 
 import (
-	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/schedsim/schedsim/sched/bpf/agent"
 	"github.com/schedsim/schedsim/sched/bpf/agent/userland"
@@ -13,7 +13,11 @@ import (
 func goAgent(r *Recipe, x *runner) (agent.Agent, error) {
 	kinds := userland.Kinds()
 	if !slices.Contains(kinds, r.Agent) {
-		return nil, fmt.Errorf("recipe %s: no agent %q%s", r.Name, r.Agent, elf.DidYouMean(r.Agent, kinds))
+		hint := elf.DidYouMean(r.Agent, kinds)
+		if hint == "" {
+			hint = "; there is " + strings.Join(kinds, ", ")
+		}
+		return nil, r.agentAt.errorf("no agent %q%s", r.Agent, hint)
 	}
 	args := map[string]any{}
 	for i := range r.AgentArgs {
@@ -26,7 +30,7 @@ func goAgent(r *Recipe, x *runner) (agent.Agent, error) {
 	}
 	a, err := userland.New(r.Agent, args)
 	if err != nil {
-		return nil, fmt.Errorf("recipe %s: %w", r.Name, err)
+		return nil, r.agentAt.at(err)
 	}
 	return a, nil
 }

@@ -35,6 +35,9 @@ func (n *node) errorf(format string, args ...any) error {
 	return &Error{n.file, n.line, fmt.Errorf(format, args...)}
 }
 
+// place is where the node is, for errors.
+func (n *node) place() string { return fmt.Sprintf("%s:%d", n.file, n.line) }
+
 // Error is an error in a recipe.
 type Error struct {
 	File string

@@ -158,7 +158,7 @@ func (x *runner) opsMember(e *agent.Edit, name string, n *node) error {
 		}
 		text = strings.Join(words, "|")
 	}
-	e.Members = append(e.Members, agent.Member{Name: name, Value: text})
+	e.Members = append(e.Members, agent.Member{Name: name, Value: text, At: n.place()})
 	x.logf("ops.%s = %s", name, text)
 	return nil
 }
@@ -171,7 +171,7 @@ func (x *runner) global(e *agent.Edit, path string, n *node) error {
 	if v, err = agent.AdaptVar(x.env.Kernel, x.o, path, v); err != nil {
 		return err
 	}
-	e.Set = append(e.Set, agent.Global{Path: path, Value: v})
+	e.Set = append(e.Set, agent.Global{Path: path, Value: v, At: n.place()})
 	x.logf("%s = %s", path, short(v))
 	return nil
 }

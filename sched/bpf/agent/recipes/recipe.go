@@ -28,6 +28,7 @@ type Recipe struct {
 	Agent string
 	// AgentArgs are its settings.
 	AgentArgs []setting
+	agentAt   node
 
 	Script     string // Starlark, "" for none
 	scriptFile string
@@ -142,10 +143,11 @@ func settings(n *node) []setting {
 }
 
 func (r *Recipe) agent(n *node) error {
-	switch {
-	case n == nil:
+	if n == nil {
 		return nil
-	case n.kind == 's':
+	}
+	r.agentAt = *n
+	if n.kind == 's' {
 		r.Agent = n.text
 		return nil
 	}

@@ -124,6 +124,14 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// A name that a script does not know is refused with the nearest, and its place.
+func TestScriptNames(t *testing.T) {
+	_, err := Parse("x.json", []byte(`{"ops": "x", "script": "x.star"}`), func(string) ([]byte, error) { return []byte("\ndef f():\n    return map_gett(1)\n"), nil })
+	if err == nil || err.Error() != `x.star:3: undefined: map_gett; did you mean "map_get"?` {
+		t.Error(err)
+	}
+}
+
 // rig makes a runner for a recipe on a machine, without an object.
 func rig(t *testing.T, machine, script string) *runner {
 	t.Helper()
@@ -187,6 +195,7 @@ func TestMachine(t *testing.T) {
 // Expressions and scripts that go wrong say where.
 func TestScriptErrors(t *testing.T) {
 	for _, tc := range []struct{ expr, want string }{
+		{"nr_cpuss", `x.json:7: undefined: nr_cpuss; did you mean "nr_cpus"?`},
 		{"nr_cpus // 0", "x.json:7: floored division by zero"},
 		{"mask([-1])", "x.json:7: mask: bit -1"},
 		{"mask([70], 1)", "x.json:7: mask: bit 70 does not fit 1 words"},

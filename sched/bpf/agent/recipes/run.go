@@ -111,7 +111,7 @@ func (x *runner) evalExpr(n *node, expr string, env starlark.StringDict) (starla
 		v, err = starlark.EvalOptions(fileOptions(), x.thread, n.file, position(n.line, expr), env)
 		return nil, err
 	})
-	return v, n.at(scriptError(err))
+	return v, n.at(scriptError(named(err, env)))
 }
 
 // eval is the value of a node for Go.

@@ -1,13 +1,19 @@
 package recipes
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
+	"strings"
 
+	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 	"go.starlark.net/syntax"
+
+	"github.com/schedsim/schedsim/vm/elf"
 )
 
 // maxSteps bounds what one call into a script or one expression executes.
@@ -23,11 +29,15 @@ func (r *Recipe) program() (*starlark.Program, error) {
 		return nil, nil
 	}
 	names := (&runner{}).builtins()
+	known := maps.Clone(names)
+	for _, name := range machineNames {
+		known[name] = starlark.None
+	}
 	_, p, err := starlark.SourceProgramOptions(fileOptions(), r.scriptFile, r.Script, func(name string) bool {
 		_, ok := names[name]
 		return ok || slices.Contains(machineNames, name)
 	})
-	return p, err
+	return p, named(err, known)
 }
 
 // checkExpr tells whether an expression is one.
@@ -39,6 +49,19 @@ func checkExpr(file string, line int, x string) error {
 // position makes the first line of x that of the file.
 func position(line int, x string) any {
 	return syntax.FilePortion{Content: []byte(x), FirstLine: int32(line), FirstCol: 1}
+}
+
+// named gives an error about a name that is not defined the nearest of those that are.
+func named(err error, env starlark.StringDict) error {
+	var list resolve.ErrorList
+	if !errors.As(err, &list) || len(list) == 0 {
+		return err
+	}
+	text := list[0].Msg
+	if name, ok := strings.CutPrefix(text, "undefined: "); ok && !strings.Contains(text, "did you mean") {
+		text += elf.DidYouMean(name, sorted(env))
+	}
+	return &Error{list[0].Pos.Filename(), int(list[0].Pos.Line), errors.New(text)}
 }
 
 // scriptError is the innermost place of an error with its text.
