@@ -77,6 +77,9 @@ func newLoadingOn(k *kernels.Kernel) (*loading, error) {
 		l.k = ext.New(m)
 		return []sim.Class{fair.New(m), l.k, idle.New(m)}
 	}})
+	if err == nil {
+		l.k.HotplugSeq() // the first question makes the class ready for the machine
+	}
 	return l, err
 }
 
@@ -173,6 +176,7 @@ const memoryEnv = "SCHEDSIM_LOAD_MEMORY"
 func TestMain(m *testing.M) {
 	if name := os.Getenv(memoryEnv); name != "" {
 		runtime.MemProfileRate = 0 // as in a program without profiles: each stack that is sampled takes a page
+		runtime.GOMAXPROCS(1)      // each has up to 0.5 MB of free pages that it does not give back
 		if err := printMemory(name); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

@@ -11,6 +11,7 @@ import (
 	"github.com/schedsim/schedsim/vm/engine"
 	"github.com/schedsim/schedsim/vm/helpers"
 	"github.com/schedsim/schedsim/vm/ir"
+	"github.com/schedsim/schedsim/vm/keep"
 	"github.com/schedsim/schedsim/vm/link"
 	"github.com/schedsim/schedsim/vm/maps"
 	"github.com/schedsim/schedsim/vm/objects"
@@ -90,13 +91,16 @@ func (l *loader) load() error {
 	if s.arena != nil {
 		s.env.Arena = s.arena.Mem
 	}
+	s.env.Progs, s.progs = keep.Slice[engine.Prog](len(l.progs)), make([]*Program, len(l.progs))
+	programs := keep.Slice[Program](len(l.progs)) // in one piece
 	for i, p := range l.progs {
 		ep, err := l.program(i, p)
 		if err != nil {
 			return fmt.Errorf("%s: program %s: %w", o.Name, p.Name, err)
 		}
 		s.env.Progs = append(s.env.Progs, ep)
-		s.progs = append(s.progs, &Program{set: s, number: i, link: p})
+		programs = append(programs, Program{set: s, number: i, link: p})
+		s.progs[i] = &programs[i]
 	}
 	s.env.Inline.Pointers = l.pointers()
 	s.unchecked()

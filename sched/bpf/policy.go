@@ -79,6 +79,8 @@ type Policy struct {
 	args   args
 	costs  sim.Costs
 
+	rules *kfuncs.Rules // while programs are loaded
+
 	user     *Loaded         // the object as the agent sees it, nil without one
 	agentErr error           // why the agent cannot go on
 	attached map[string]bool // tracing programs that have a place in the machine
@@ -143,15 +145,15 @@ func Read(name string, data []byte, o Options) (*Policy, error) {
 }
 
 func read(name string, r io.ReaderAt, o Options) (*Policy, error) {
-	obj, err := elf.Read(name, r)
-	if err != nil {
+	p := &Policy{opt: o} // before what only reading needs
+	var err error
+	if p.obj, err = elf.Read(name, r); err != nil {
 		return nil, err
 	}
-	tbl, err := scheduler(obj, o.Table)
-	if err != nil {
+	p.file = p.obj.Name
+	if p.tbl, err = scheduler(p.obj, o.Table); err != nil {
 		return nil, err
 	}
-	p := &Policy{opt: o, obj: obj, tbl: tbl, file: obj.Name}
 	if err := p.shadows(o.Members); err != nil {
 		return nil, err
 	}
@@ -253,7 +255,7 @@ func (p *Policy) Open(e sched.Env) (*ops.Table, error) {
 		return nil, err
 	}
 	ksyms.notices(linked.Name, p.notice)
-	p.obj, p.tbl = nil, nil
+	p.obj, p.tbl, p.rules = nil, nil, nil
 	p.loaded.Forget()
 	e.Machine.OnTaskFree(func(t *sim.Task) {
 		if p.kernel != nil {

@@ -94,8 +94,12 @@ func (p *Policy) initMember(s *sys.StructOps, m *sys.StructOpsMember, data []byt
 
 // verify checks what programs call, as bpf_scx_verifier_ops and the kernel's filters of kernel functions do.
 func (p *Policy) verify() func(prog *sys.Prog) error {
-	rules := kfuncs.RulesWith(p.opt.Kernel, p.opt.Permissions)
-	return func(prog *sys.Prog) error { return verify(rules, prog) }
+	return func(prog *sys.Prog) error {
+		if p.rules == nil {
+			p.rules = kfuncs.RulesWith(p.opt.Kernel, p.opt.Permissions)
+		}
+		return verify(p.rules, prog)
+	}
 }
 
 func verify(rules *kfuncs.Rules, prog *sys.Prog) error {
