@@ -91,7 +91,7 @@ func lab() Profile {
 	return Profile{
 		Name: "lab", Title: "one CPU of the virtual machine of the recorded runs: 2 ns an instruction",
 		Machine: Machine{Name: "lab", Costs: sim.Costs{
-			Switch: 3850, Wakeup: 650, Queue: 3250, Select: 1050, Call: 1900, Block: 4400, Preempt: 2100, Fork: 98_000, Exit: 23_000,
+			Switch: 3850, Wakeup: 650, Queue: 3250, Select: 1050, Call: 1900, Block: 4400, Preempt: 2100, Fork: 98_000, Exit: 12_400, ExitRest: 8500,
 			Tick: 3200, Timer: 1450, IPI: 500,
 			Migration: 3500,
 			IdleExit:  2200,
@@ -106,7 +106,8 @@ func lab() Profile {
 			{"block", true, "from the return of a wakeup to the switch of the waker, which then sleeps"},
 			{"preempt", true, "how much longer the first slice after a wakeup is under EEVDF than the others: 2.4 us less what these vary"},
 			{"fork", true, "from the switch to a task that forks to the first wakeup, and from one to the next"},
-			{"exit", true, "from the end of a forked task's work to the switch"},
+			{"exit", true, "from the end of a forked task's work to the switch, where its slice is over: 14.5 us, less what comes before a preemption"},
+			{"exit-rest", true, "from the switch back to such a task to its last: 12.5 us less a switch"},
 			{"tick", true, "from the edge of a tick to the switch that it brings about, 7.4 us under EEVDF, less the above"},
 			{"timer", true, "from the end of a sleep on a busy CPU to the beginning of the wakeup, in event streams"},
 			{"ipi", false, "the other CPU finds it when it has its turn"},

@@ -20,6 +20,10 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 		m.wakeUpQ(c, t)
 		return
 	}
+	if t.ending > 0 {
+		m.exit(c, t)
+		return
+	}
 	if t.inWait {
 		t.inWait = false
 		m.traceReturn(TraceFutexWait, t, t.waitRet)

@@ -64,7 +64,7 @@ func (m *Machine) MoveTasks(to *Cgroup, tasks ...*Task) error {
 		switch {
 		case t.State == StateNew:
 			t.Cgroup = to // it is forked into the cgroup
-		case !t.gone && t.State != StateDead && t.Cgroup != to:
+		case !t.gone && !t.Exiting && t.Cgroup != to:
 			moving = append(moving, t)
 		}
 	}
@@ -83,7 +83,7 @@ func (m *Machine) MoveTasks(to *Cgroup, tasks ...*Task) error {
 		m.cpusetUpdateTask(t)
 	}
 	for _, t := range moving {
-		m.moveTask(t, to)
+		m.moveTask(t, to, false)
 	}
 	if m.Traced(TraceCgroupAttachTask) {
 		m.traceMoved(to, moving)
@@ -110,12 +110,16 @@ func (m *Machine) traceMoved(to *Cgroup, moved []*Task) {
 	}
 }
 
-// moveTask follows sched_move_task (kernel/sched/core.c, 7.2).
-func (m *Machine) moveTask(t *Task, to *Cgroup) {
+// moveTask follows sched_move_task (kernel/sched/core.c, 7.2): the scheduling group of t is to. Where that is because t leaves its
+// autogroup, a policy of sched_ext is not told that the task moved.
+func (m *Machine) moveTask(t *Task, to *Cgroup, forAutogroup bool) {
 	m.Change(t, DeqSave|DeqMove, func() {
 		t.setSchedGroup(to)
 		if h := m.classes[t.rank].h.ChangeGroup; h != nil {
 			h(t)
+		}
+		if forAutogroup {
+			return
 		}
 		for _, f := range m.hooked.cgroupMove {
 			f(t)

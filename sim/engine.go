@@ -244,7 +244,7 @@ func (m *Machine) resume(c *cpu) {
 			return
 		case t == c.stopper:
 			m.runStopper(c)
-		case t.killed:
+		case t.killed && t.ending == 0:
 			m.die(c, t)
 		case t.work != nil:
 			m.doTaskWork(t)

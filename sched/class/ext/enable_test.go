@@ -161,7 +161,7 @@ exit 64`)
 	}
 }
 
-// TestDeath: a task that ends is disabled and exits after the switch away from it.
+// TestDeath: a task that ends leaves its autogroup, is disabled and exits after the switch away from it.
 func TestDeath(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	var log []string
@@ -171,6 +171,10 @@ func TestDeath(t *testing.T) {
 	log = nil
 	r.run(ms(2))
 	diffLog(t, "death", log, `stopping a false
+quiescent a 0x20000000e
+runnable a 0xe
+running a
+stopping a false
 quiescent a 0x10009
 dispatch a
 update_idle 0 true

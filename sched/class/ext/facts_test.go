@@ -203,6 +203,54 @@ func TestFactFork(t *testing.T) {
 	}
 }
 
+// TestFactExit: a task that ends leaves its autogroup on the way, in none as well: it stops, is quiescent and comes back with the flags of a
+// change, and its CPU reschedules. While it has a slice it goes on; one that has used it up is preempted once more, for which its
+// scheduler is asked only if it wants to know of exiting tasks, and has its last switch when it comes back. No cgroup_move is
+// called for it.
+func TestFactExit(t *testing.T) {
+	leave := []string{"stopping a false", "quiescent a 0x20000000e", "runnable a 0xe", "running a"}
+	end := []string{"stopping a false", "quiescent a 0x10009"}
+	for _, tc := range []struct {
+		name  string
+		run   sim.Duration
+		flags uint64
+		want  []string // in the middle
+	}{
+		{"in its slice", 2 * sim.Millisecond, 0, nil},
+		{"slice over", 20 * sim.Millisecond, ops.FlagEnqExiting, []string{
+			"dequeue b 0x0", "dispatch a queued=true", "stopping a true", "enqueue a 0x0", "running b",
+			"tick b slice=true", "tick b slice=true", "tick b slice=true", "tick b slice=true", "tick b slice=true", "tick b slice=false",
+			"dequeue a 0x0", "dispatch b queued=true", "stopping b true", "enqueue b 0x0", "running a",
+		}},
+		{"slice over, the scheduler is not asked", 20 * sim.Millisecond, 0, []string{
+			"dequeue b 0x0", "dispatch a queued=true", "stopping a true", "running b",
+			"tick b slice=true", "tick b slice=true", "tick b slice=true", "tick b slice=true", "tick b slice=true", "tick b slice=false",
+			"stopping b true", "enqueue b 0x0", "running a",
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t, rigOptions{topo: "1n1l1c1t"})
+			var got []string
+			tb := told(r.k, false, func(s string) { got = append(got, s) })
+			tb.Flags |= tc.flags
+			tb.CgroupMove = func(p *sim.Task, _, _ uint64) { t.Errorf("cgroup_move %s", p) }
+			r.enable(tb)
+			r.spawn(sim.TaskSpec{Comm: "a", Behavior: &steps{once: true, list: []sim.Step{run(tc.run)}}, Start: ms(40).Add(1000)})
+			r.spawn(sim.TaskSpec{Comm: "b", Behavior: hog(), Start: ms(40).Add(1000)})
+			r.run(ms(90))
+			i := slices.Index(got, leave[0])
+			if i < 0 {
+				t.Fatal(got)
+			}
+			want := slices.Concat(leave, tc.want, end)
+			if len(got) < i+len(want) {
+				t.Fatalf("only %q", got[i:])
+			}
+			expect(t, got[i:], want)
+		})
+	}
+}
+
 // TestFactVtimeShares: under the virtual time of scx_simple two hogs of nice 0 and 5 on one CPU do not share 3 : 1, since the one that
 // waits is at most a slice behind, and 20 ms are charged for 24: recorded 0.604 : 0.396 (0.598 in the second whose threads are here), with
 // the kernel's own threads, which make a third in the queue now and then. Alone the two alternate, at 1 : 1.

@@ -88,6 +88,10 @@ func TestNotifications(t *testing.T) {
 		"pick",
 		"exit idle curr=swapper/0[0]",
 		"set_next",
+		"put_prev", // it leaves its autogroup
+		"enqueue",
+		"set_next",
+		"pick",
 		"pick",
 		"pick idle curr=a[1]",
 		"put_prev",
