@@ -90,6 +90,9 @@ func (k *kernel) contexts() ([]context, error) {
 		out = append(out, x)
 	}
 	for _, g := range [][2]string{{"tcp_congestion_ops", "ssthresh"}, {"Qdisc_ops", "init"}} {
+		if id, _ := k.structOps("bpf_struct_ops_" + g[0]); id == 0 {
+			continue // the kernel has such tables, but takes none of programs
+		}
 		id, members := k.structOps(g[0])
 		for _, m := range members {
 			if m.name == g[1] {
