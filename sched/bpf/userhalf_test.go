@@ -180,3 +180,68 @@ func TestMitosisFollows(t *testing.T) {
 		t.Errorf("cpusets: %d writes, %d applied", global(t, p, "cpuset_seq"), global(t, p, "applied_cpuset_seq"))
 	}
 }
+
+// scx_rusty's load balancer, every 2 s, asks for tasks to go to the domain with less to do; the programs count what they heard.
+func TestRustyBalances(t *testing.T) {
+	r := newRig(t, rigConfig{topo: "1n2l2c1t", quiet: true})
+	p := real(t, r, "rusty")
+	moves := func() (sum uint64) {
+		m, err := p.user.Map("stats")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := m.Lookup(13) // RUSTY_STAT_LOAD_BALANCE
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range m.CPUs(c) {
+			sum += v.Uint()
+		}
+		return sum
+	}
+	for range 10 {
+		r.spawn(sim.TaskSpec{Comm: "bound", Behavior: hog(), CPUs: []sim.CPU{0, 1}}, sim.TaskSpec{Comm: "free", Behavior: hog()})
+	}
+	r.run(1900 * sim.Millisecond)
+	if n := moves(); n != 0 {
+		t.Errorf("%d moves before anybody asked", n)
+	}
+	r.run(sim.Second)
+	live(t, r, p)
+	if n := moves(); n == 0 {
+		t.Error("no move, where one domain has three times the tasks of the other")
+	}
+}
+
+// scx_layered gives a layer CPUs by what it uses, and takes them back. Tasks that never sleep would stay where they were before
+// the layer had CPUs, and count as guests there: the programs leave a task alone as long as nobody else wants its CPU.
+func TestLayeredFollows(t *testing.T) {
+	r := newRig(t, rigConfig{topo: "1n1l8c1t", quiet: true})
+	p := real(t, r, "layered")
+	count := func(layer string) uint64 { return global(t, p, "layers["+layer+"].nr_cpus") }
+	var tasks []*sim.Task
+	for range 4 {
+		s, err := r.m.Spawn(sim.TaskSpec{Comm: "batch", Nice: 5, Behavior: periodic(9*sim.Millisecond, sim.Millisecond)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tasks = append(tasks, s)
+	}
+	r.run(5 * sim.Second)
+	if n := count("0"); n < 4 || n > 5 { // four that are 90 % busy, and no CPU may be more than that, or much less
+		t.Errorf("batch has %d CPUs for four tasks", n)
+	}
+	if n := count("1"); n != 8-count("0")-count("2") {
+		t.Errorf("the open layer has %d CPUs, the others %d and %d", n, count("0"), count("2"))
+	}
+	for _, task := range tasks {
+		if err := r.m.Kill(task); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.run(3 * sim.Second)
+	live(t, r, p)
+	if n := count("0"); n != 0 {
+		t.Errorf("batch has %d CPUs for nothing", n)
+	}
+}
