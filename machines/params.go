@@ -56,6 +56,7 @@ func Params() []Param {
 		{"exit-rest", UnitTime, "end of a task, from there to its last switch", func(m *Machine) any { return &m.Costs.ExitRest }},
 		{"tick", UnitTime, "tick interrupt", func(m *Machine) any { return &m.Costs.Tick }},
 		{"timer", UnitTime, "interrupt of a timer that ends a sleep, or a slice under EEVDF", func(m *Machine) any { return &m.Costs.Timer }},
+		{"softirq", UnitTime, "from the interrupt of a timer to the callback of a program's timer", func(m *Machine) any { return &m.Costs.Softirq }},
 		{"ipi", UnitTime, "from sending a reschedule interrupt to its arrival", func(m *Machine) any { return &m.Costs.IPI }},
 		{"irq-work", UnitTime, "interrupt that a CPU sends itself, as scx_bpf_kick_cpu does", func(m *Machine) any { return &m.Costs.IRQWork }},
 		{"migration", UnitTime, "cold caches after a move within a last-level cache", func(m *Machine) any { return &m.Costs.Migration }},

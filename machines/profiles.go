@@ -92,7 +92,7 @@ func lab() Profile {
 		Name: "lab", Title: "one CPU of the virtual machine of the recorded runs: 2 ns an instruction",
 		Machine: Machine{Name: "lab", Costs: sim.Costs{
 			Switch: 3850, Wakeup: 650, Queue: 3250, Select: 1050, Call: 1900, Block: 4400, Preempt: 2100, Fork: 98_000, Exit: 12_400, ExitRest: 8500,
-			Tick: 3200, Timer: 1450, IPI: 500,
+			Tick: 3200, Timer: 1450, Softirq: 1000, IPI: 500,
 			Migration: 3500,
 			IdleExit:  2200,
 			InsnPS:    2000, KfuncNS: 100,
@@ -110,6 +110,7 @@ func lab() Profile {
 			{"exit-rest", true, "from the switch back to such a task to its last: 12.5 us less a switch"},
 			{"tick", true, "from the edge of a tick to the switch that it brings about, 7.4 us under EEVDF, less the above"},
 			{"timer", true, "from the end of a sleep on a busy CPU to the beginning of the wakeup, in event streams"},
+			{"softirq", true, "from the time for which a program sets its timer to the callback, 2.45 us, less the above"},
 			{"ipi", false, "the other CPU finds it when it has its turn"},
 			{"migration", true, "how much longer, under our simple, switches to a task are that comes from another CPU, and what it does next"},
 			{"idle-exit", true, "the shortest time from a wakeup by another CPU to the switch, in event streams of two CPUs"},

@@ -201,10 +201,19 @@ func (m *Machine) fireTimer(t *Task) {
 			return
 		}
 		m.TimerInterrupt(c.id)
+		// What comes before the task is queued takes time, and the turn may end in it.
+		if m.turns != nil && m.costs.Queue > 0 && !t.timerLate {
+			t.timerLate = true
+			m.Charge(c.id, CostWakeup, m.queueCost(t))
+			m.q.Arm(&t.timer, int64(c.from), phaseLate)
+			return
+		}
+		m.wakingLate = t.timerLate
 		if t.waitOn != nil {
 			t.waitRet = -int64(etimedout)
 		}
 		m.Wake(t, 0)
+		m.wakingLate = false
 	}
 	m.timerDone(c)
 }

@@ -79,9 +79,10 @@ func (m *Machine) Events() uint64 { return m.fired }
 type Timer struct {
 	Fire func(now Time)
 
-	ev  eventq.Event
-	m   *Machine
-	cpu CPU
+	ev   eventq.Event
+	m    *Machine
+	cpu  CPU
+	late bool // on the way to its softirq
 }
 
 // Armed tells whether t will fire.
@@ -105,7 +106,7 @@ func (m *Machine) Arm(t *Timer, cpu CPU, at Time) {
 		t.m = m
 		t.ev.Fire = t.fire
 	}
-	t.cpu, t.ev.Tag = cpu, int32(cpu)
+	t.cpu, t.ev.Tag, t.late = cpu, int32(cpu), false
 	m.armTimer(&t.ev, max(at, m.now))
 }
 
@@ -134,6 +135,25 @@ func (m *Machine) TimerInterrupt(cpu CPU) {
 		c.irqAt, c.inIRQ = m.now, m.turns != nil
 		m.Charge(cpu, CostTimer, m.costs.Timer)
 	}
+}
+
+// Softirq charges the CPU of t, which expires, for its interrupt and the way to a callback that runs in a softirq
+// (HRTIMER_MODE_SOFT, hrtimer_run_softirq), and tells whether the callback is to run now. With turns it is not: t fires again when the
+// CPU has got there, which may be in its next turn.
+func (m *Machine) Softirq(t *Timer) bool {
+	if t.late {
+		t.late = false
+		return true
+	}
+	c := &m.cpus[m.timerCPU(t.cpu)]
+	m.TimerInterrupt(c.id)
+	m.Charge(c.id, CostTimer, m.costs.Softirq)
+	if m.turns == nil || m.costs.Softirq <= 0 {
+		return true
+	}
+	t.late = true
+	m.q.Arm(&t.ev, int64(c.from), phaseLate)
+	return false
 }
 
 // timerDone ends the handler of a timer on c. Timers of a CPU that expire at one time run in one interrupt

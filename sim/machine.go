@@ -54,6 +54,7 @@ type Costs struct {
 	ExitRest                            Duration // ... from there to its last switch
 	Tick                                Duration // tick interrupt
 	Timer                               Duration // interrupt of a timer that ends a sleep or a slice of the fair class
+	Softirq                             Duration // from the interrupt of a timer to the callback of a program's timer, which runs in a softirq
 	IPI                                 Duration // from sending a reschedule interrupt to its arrival
 	IRQWork                             Duration // interrupt that a CPU sends itself for work to be done soon, as scx_bpf_kick_cpu does
 	Migration                           Duration // cold caches after a move to another CPU of the same LLC

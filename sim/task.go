@@ -138,6 +138,7 @@ type taskRun struct {
 	wokenRemotely bool // sched_remote_wakeup
 	kthread       bool
 	timerOn       CPU   // where the timer fires
+	timerLate     bool  // it has fired, and Costs.Queue was charged for the wakeup
 	lastRan       CPU   // where it last ran, NoCPU before that
 	toPin         int32 // calls of migrate_disable that it makes when it next runs
 	// left is the CPU time that the current StepRun still needs, in ns at capacity 1, so that dividing by a CPU's

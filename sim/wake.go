@@ -6,6 +6,7 @@ func (m *Machine) Wake(t *Task, f WakeFlags) bool {
 		return false
 	}
 	f |= WakeTTWU
+	t.timerLate = false
 	if t.waitOn != nil {
 		t.waitOn.remove(t)
 	}

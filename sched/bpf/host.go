@@ -182,7 +182,9 @@ func (h *host) fired(t *timer) {
 		return // the policy was closed
 	}
 	defer p.env.Kernel.End(p.env.Kernel.As(p.table))
-	h.m.TimerInterrupt(h.m.ThisCPU())
+	if !h.m.Softirq(&t.Timer) {
+		return
+	}
 	t.fire()
 	if c := p.cost(); c > 0 {
 		h.m.Charge(h.m.ThisCPU(), sim.CostCallback, c)
