@@ -94,12 +94,12 @@ type Usage struct {
 	Migrations  int64 `json:"migrations"`
 	// Slice is how long the task ran from the switch to it to a preemption. Wake is the time from sched_waking to the switch to the
 	// task, for wakeups in the window.
-	Slice Quantiles `json:"slice"`
-	Wake  Quantiles `json:"wake"`
+	Slice Quantiles `json:"slice,omitzero"`
+	Wake  Quantiles `json:"wake,omitzero"`
 	// Units are iterations of phases that compute, Response their response times, Misses timers that had expired before the task
 	// came to them, as docs/workloads.md defines the three.
 	Units    int64     `json:"units"`
-	Response Quantiles `json:"response"`
+	Response Quantiles `json:"response,omitzero"`
 	Misses   int64     `json:"misses"`
 }
 
