@@ -38,6 +38,13 @@ func Slice[T any](n int) []T {
 // Clone is a copy of a list.
 func Clone[T any](list []T) []T { return append(Slice[T](len(list)), list...) }
 
+// Part moves list behind what is in all, which has room for it: lists of which one piece of memory is made.
+func Part[T any](all *[]T, list []T) []T {
+	n := len(*all)
+	*all = append(*all, list...)
+	return (*all)[n:len(*all):len(*all)]
+}
+
 // Strings makes strings parts of one string.
 func Strings(strs ...*string) {
 	at, size := map[string]int{}, 0

@@ -38,6 +38,15 @@ func TestSlice(t *testing.T) {
 	}
 }
 
+func TestPart(t *testing.T) {
+	all := Slice[int](5)
+	a, b := Part(&all, []int{1, 2}), Part(&all, []int{3, 4, 5})
+	_ = append(a, 9) // is no part of all
+	if !slices.Equal(a, []int{1, 2}) || !slices.Equal(b, []int{3, 4, 5}) || &a[0] != &all[0] || &b[0] != &all[2] {
+		t.Errorf("%v and %v of %v", a, b, all)
+	}
+}
+
 func TestStrings(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := rapid.SliceOf(rapid.SampledFrom([]string{"", "a", "b", "ab", "name", strings.Repeat("long", 400)})).Draw(t, "strings")

@@ -44,17 +44,17 @@ func settle(progs []*Prog, insns bool) []*link.Program {
 		}
 		p.at[4] = len(kept)
 		p.raw, p.funcInfo, p.lineInfo = nil, nil, nil
-		p.maps = part(&maps, p.maps)
+		p.maps = keep.Part(&maps, p.maps)
 		code.Line, code.Source = p.lineOf, nil
 		if insns {
-			code.Subs = part(&subs, code.Subs)
+			code.Subs = keep.Part(&subs, code.Subs)
 		} else {
-			p.odd = part(&odd, p.odd)
+			p.odd = keep.Part(&odd, p.odd)
 			code.Insns, code.Subs, code.Kfuncs, code.Again = nil, nil, nil, p.decode
 			p.result.Proved, p.result.Probe, p.result.Arena, p.result.Reached = nil, nil, nil, nil
 		}
 		p.link = out[i]
-		p.link.Code, p.link.Poison = code, part(&poison, p.link.Poison)
+		p.link.Code, p.link.Poison = code, keep.Part(&poison, p.link.Poison)
 		names = append(append(names, &p.name, &p.license), p.link.Names()...)
 	}
 	keep.Strings(names...)
@@ -63,13 +63,6 @@ func settle(progs []*Prog, insns bool) []*link.Program {
 		p.cold = &c
 	}
 	return out
-}
-
-// part moves what is in list behind what is in all, which has room for it.
-func part[T any](all *[]T, list []T) []T {
-	n := len(*all)
-	*all = append(*all, list...)
-	return (*all)[n:len(*all):len(*all)]
 }
 
 const lineRecord = 16 // bytes of struct bpf_line_info

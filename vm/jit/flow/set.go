@@ -142,7 +142,7 @@ func (s *Set) UpdatedBy(f *Facts, in *ir.Insn) *engine.Table {
 
 // LoopOf returns the code address of the callback if in is bpf_loop with a callback that is known.
 func (s *Set) LoopOf(f *Facts, in *ir.Insn) (fn uint64, ok bool) {
-	if in.Op != ir.CallHelper || in.Imm != s.inline.Loop || !s.hasHelper(in.Imm) {
+	if !s.IsLoop(in) {
 		return 0, false
 	}
 	return f.constant(2)

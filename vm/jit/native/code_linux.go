@@ -293,17 +293,12 @@ func (c *Code) Compact() {
 		n += 2 * len(c.progs[i].Subs)
 	}
 	all := keep.Slice[int32](n) // of what is kept, in one piece
-	part := func(list []int32) []int32 {
-		at := len(all)
-		all = append(all, list...)
-		return all[at:len(all):len(all)]
-	}
 	c.progs, c.sites = keep.Clone(c.progs), keep.Clone(c.sites)
 	// Safety: the context, which the garbage collector does not look at, must point at the list that is kept.
 	c.x.sites = unsafe.Pointer(unsafe.SliceData(c.sites))
 	for i := range c.progs {
 		p := &c.progs[i]
-		p.Marks, p.Starts, p.Subs = nil, part(p.Starts), part(p.Subs)
+		p.Marks, p.Starts, p.Subs = nil, keep.Part(&all, p.Starts), keep.Part(&all, p.Subs)
 	}
 }
 
