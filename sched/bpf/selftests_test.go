@@ -30,14 +30,22 @@ func kernelObject(t *testing.T, name string) string {
 		made := filepath.Join(home, ".cache/schedsim/linux-7.2")
 		dirs = append(dirs, filepath.Join(made, "selftests"), filepath.Join(made, "obj"))
 	}
+	path, ok := findObject(dirs, name)
+	if !ok {
+		t.Skipf("%s.bpf.o is neither in SCHEDSIM_OBJECTS nor in ~/.cache/schedsim/linux-7.2: run scripts/kernel-objects", name)
+	}
+	return path
+}
+
+// findObject is the path of an object in the first folder that has it.
+func findObject(dirs []string, name string) (path string, ok bool) {
 	for _, dir := range dirs {
 		path := filepath.Join(dir, name+".bpf.o")
 		if _, err := os.Stat(path); err == nil {
-			return path
+			return path, true
 		}
 	}
-	t.Skipf("%s.bpf.o is neither in SCHEDSIM_OBJECTS nor in ~/.cache/schedsim/linux-7.2: run scripts/kernel-objects", name)
-	return ""
+	return "", false
 }
 
 // selftest is one scheduler on one machine.

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/schedsim/schedsim/sched"
 	"github.com/schedsim/schedsim/sched/bpf/agent"
 	"github.com/schedsim/schedsim/sim"
 )
@@ -13,30 +12,15 @@ import (
 // real opens and enables the object of a scheduler with its recipe; it skips where $SCHEDSIM_OBJECTS has none.
 func real(t *testing.T, r *rig, scheduler string) *Policy {
 	t.Helper()
-	for _, dir := range filepath.SplitList(os.Getenv("SCHEDSIM_OBJECTS")) {
-		file := filepath.Join(dir, "scx_"+scheduler+".bpf.o")
-		if _, err := os.Stat(file); err != nil {
-			continue
-		}
-		p, err := New(file, r.options("auto"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { p.Close() })
-		tbl, err := p.Open(sched.Env{Machine: r.m, Kernel: r.k})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.k.Enable(tbl); err != nil {
-			t.Fatal(err)
-		}
-		if err := p.Attached(); err != nil {
-			t.Fatal(err)
-		}
-		return p
+	name := "scx_" + scheduler
+	file, ok := findObject(filepath.SplitList(os.Getenv("SCHEDSIM_OBJECTS")), name)
+	if !ok {
+		t.Skip("SCHEDSIM_OBJECTS lists no folder with " + name + ".bpf.o")
 	}
-	t.Skip("SCHEDSIM_OBJECTS lists no folder with scx_" + scheduler + ".bpf.o")
-	return nil
+	p, err := New(file, r.options("auto"))
+	must(t, err)
+	r.enable(p)
+	return p
 }
 
 // global is a variable, or a part of the value of a key of a map.

@@ -39,13 +39,7 @@ def wanted(i, u, n):
     own[i] = list(range(n))
     return target(i)
 `)
-			v, err := x.evalExpr(&node{file: "x.json", line: 1}, tc.expr, x.base)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if v.String() != tc.want {
-				t.Errorf("%s, want %s", v, tc.want)
-			}
+			x.gives(t, tc.expr, tc.want)
 		})
 	}
 }

@@ -27,13 +27,7 @@ func TestMitosisCells(t *testing.T) {
 		{"split([0, 1, 2], [(1, 0), (2, 0)])", "{1: [0, 1], 2: [2]}"},
 	} {
 		t.Run(tc.expr, func(t *testing.T) {
-			v, err := x.evalExpr(&node{file: "x.json", line: 1}, tc.expr, x.base)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if v.String() != tc.want {
-				t.Errorf("%s, want %s", v, tc.want)
-			}
+			x.gives(t, tc.expr, tc.want)
 		})
 	}
 	for _, tc := range []struct{ expr, want string }{

@@ -1,9 +1,6 @@
 package recipes
 
-import (
-	"fmt"
-	"testing"
-)
+import "testing"
 
 // What scx_pandemonium's loop measures and decides, by values worked out by hand.
 func TestPandemoniumLoop(t *testing.T) {
@@ -80,18 +77,9 @@ def often(n, **but):
 		{"converged(start(), MIXED)", "False"},
 	} {
 		t.Run(tc.expr, func(t *testing.T) {
-			v, err := x.evalExpr(&node{file: "x.json", line: 1}, tc.expr, x.base)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if v.String() != tc.want {
-				t.Errorf("%s, want %s", v, tc.want)
-			}
+			x.gives(t, tc.expr, tc.want)
 		})
 	}
 	// On up to four CPUs no slice is longer than 1 ms.
-	v, err := rig(t, "1n1l4c1t", r.Script).evalExpr(&node{}, `regime_knobs(HEAVY, 40 * MS)["slice_ns"]`, rig(t, "1n1l4c1t", r.Script).base)
-	if err != nil || fmt.Sprint(v) != "1000000" {
-		t.Errorf("4 CPUs: slice %v, %v", v, err)
-	}
+	rig(t, "1n1l4c1t", r.Script).gives(t, `regime_knobs(HEAVY, 40 * MS)["slice_ns"]`, "1000000")
 }

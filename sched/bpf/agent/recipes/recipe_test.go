@@ -79,13 +79,7 @@ func TestPandemoniumDistances(t *testing.T) {
 		to   int
 		want string // in millionths, by elimination from the Laplacian
 	}{{8, "994"}, {1, "54845"}, {9, "54845"}, {2, "75748"}, {4, "103793"}, {15, "103793"}} {
-		v, err := x.evalExpr(&node{file: "x.json", line: 1}, fmt.Sprintf("int(resistance(0, %d) * 1000000 + 0.5)", tc.to), x.base)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if v.String() != tc.want {
-			t.Errorf("CPU 0 to %d: %s, want %s", tc.to, v, tc.want)
-		}
+		x.gives(t, fmt.Sprintf("int(resistance(0, %d) * 1000000 + 0.5)", tc.to), tc.want)
 	}
 }
 
@@ -155,6 +149,18 @@ func rig(t *testing.T, machine, script string) *runner {
 	return x
 }
 
+// gives fails unless an expression has the value want.
+func (x *runner) gives(t *testing.T, expr, want string) {
+	t.Helper()
+	v, err := x.evalExpr(&node{file: "x.json", line: 1}, expr, x.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.String() != want {
+		t.Errorf("%s is %s, want %s", expr, v, want)
+	}
+}
+
 // What expressions see of a machine.
 func TestMachine(t *testing.T) {
 	for _, tc := range []struct{ machine, expr, want string }{
@@ -181,13 +187,7 @@ func TestMachine(t *testing.T) {
 	} {
 		t.Run(tc.expr, func(t *testing.T) {
 			x := rig(t, tc.machine, "")
-			v, err := x.evalExpr(&node{file: "x.json", line: 1}, tc.expr, x.base)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if v.String() != tc.want {
-				t.Errorf("%s, want %s", v, tc.want)
-			}
+			x.gives(t, tc.expr, tc.want)
 		})
 	}
 }

@@ -84,13 +84,7 @@ def moves(*tasks):
 		{"moves([20] * 5, [], [20] * 4, [])", "([], [100, 0, 80, 0])"},
 	} {
 		t.Run(tc.expr, func(t *testing.T) {
-			v, err := x.evalExpr(&node{file: "x.json", line: 1}, tc.expr, x.base)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if v.String() != tc.want {
-				t.Errorf("%s, want %s", v, tc.want)
-			}
+			x.gives(t, tc.expr, tc.want)
 		})
 	}
 }
