@@ -36,6 +36,7 @@ type fidelityFlags struct {
 	missesOnly         bool
 	streams            bool
 	costs              []string
+	causes             string
 }
 
 func (a *app) fidelityCommand() *cobra.Command {
@@ -48,7 +49,8 @@ recorded one, and put the figures beside each other. Without arguments the runs 
 with --streams of ` + defaultStreams + `.
 
 Shown are medians over the recorded runs, and over as many runs of the simulator. A figure is hit if the simulator is within its
-tolerance of what the kernel did in one run, or between two. Cases whose objects are not there are left out, with a remark.
+tolerance of what the kernel did in one run, or between two. The yardstick is the kernel itself: how many of its own runs are
+within tolerance of the other runs of their case. Cases whose objects are not there are left out, with a remark.
 
 Exit codes:
    0  every judged figure is within its tolerance; all callbacks are equal
@@ -57,7 +59,8 @@ Exit codes:
    3  an object was rejected that the kernel had accepted`,
 		Example: `  schedsim fidelity
   schedsim fidelity --case 'hogs-* eevdf *' --objects ~/scx/build/
-  schedsim fidelity --markdown > docs/fidelity-measured.md`,
+  schedsim fidelity --misses --causes docs/fidelity.md
+  schedsim fidelity --markdown --causes docs/fidelity.md > docs/fidelity-measured.md`,
 		RunE: func(_ *cobra.Command, args []string) error { return a.fidelity(&f, args) },
 	}
 	fs := cmd.Flags()
@@ -70,6 +73,7 @@ Exit codes:
 	fs.BoolVar(&f.json, "json", false, "print the comparison as JSON")
 	fs.BoolVar(&f.markdown, "markdown", false, "print the comparison as Markdown, misses first")
 	fs.BoolVar(&f.missesOnly, "misses", false, "print the figures that are beyond their tolerance only, the greatest first")
+	fs.StringVar(&f.causes, "causes", "", "with --markdown or --misses: name each miss's cause, from the table of causes in `file` (docs/fidelity.md)")
 	fs.BoolVar(&f.streams, "streams", false, "compare recorded streams of sched_ext callbacks instead: show the first that differs on each CPU, with\nwhat came before, and how things stood in the simulator")
 	cmd.MarkFlagsMutuallyExclusive("json", "markdown", "misses")
 	cmd.MarkFlagsMutuallyExclusive("markdown", "misses", "streams")
@@ -92,6 +96,10 @@ func (a *app) fidelity(f *fidelityFlags, paths []string) error {
 	costs, err := labCosts(f.costs)
 	if err != nil {
 		return usage("--cost %v", err)
+	}
+	causes, err := readCauses(f.causes)
+	if err != nil {
+		return err
 	}
 	lab := &play.Lab{Workloads: f.workloads, Objects: f.objects, Seeds: f.seeds, Costs: costs}
 	if len(lab.Workloads) == 0 {
@@ -120,13 +128,30 @@ func (a *app) fidelity(f *fidelityFlags, paths []string) error {
 	if len(list) == 0 {
 		return usage("no case to compare")
 	}
-	if err := a.printFidelity(f, list); err != nil {
+	if err := a.printFidelity(f, list, causes); err != nil {
 		return err
 	}
 	if n := len(fidelity.Missed(list)); n > 0 {
 		return &exitError{exitCheck, errSilent}
 	}
 	return nil
+}
+
+// readCauses reads the causes of misses; "" has none.
+func readCauses(name string) ([]fidelity.Cause, error) {
+	if name == "" {
+		return nil, nil
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, usage("--causes: %v", err)
+	}
+	defer file.Close()
+	causes, err := fidelity.ReadCauses(file)
+	if err != nil {
+		return nil, usage("--causes %s: %v", name, err)
+	}
+	return causes, nil
 }
 
 // chooseCases are the cases whose names match a pattern, all for "".
@@ -206,16 +231,16 @@ func (a *app) fidelityStreams(f *fidelityFlags, lab *play.Lab, cases []*fidelity
 	return nil
 }
 
-func (a *app) printFidelity(f *fidelityFlags, list []*fidelity.Comparison) error {
+func (a *app) printFidelity(f *fidelityFlags, list []*fidelity.Comparison, causes []fidelity.Cause) error {
 	switch {
 	case f.json:
 		e := json.NewEncoder(a.out)
 		e.SetIndent("", "  ")
 		return e.Encode(list)
 	case f.markdown:
-		return fidelity.WriteMarkdown(a.out, list)
+		return fidelity.WriteMarkdown(a.out, list, causes)
 	case f.missesOnly:
-		return fidelity.WriteMisses(a.out, list)
+		return fidelity.WriteMisses(a.out, list, causes)
 	}
 	return fidelity.WriteText(a.out, list)
 }

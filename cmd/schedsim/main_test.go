@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("OBJECTS", objects)
+			e.Setenv("RECORDED", filepath.Join(objects, "../../benchmarks/lab/recorded"))
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

@@ -28,6 +28,15 @@ func newSample(v []float64) Sample {
 // Spread is how far the values lie apart.
 func (s Sample) Spread() float64 { return s.Max - s.Min }
 
+// distance is how far v lies from the nearest value, 0 between two.
+func (s Sample) distance(v float64) float64 { return max(s.Min-v, v-s.Max, 0) }
+
+// rounding is the part by which a difference may exceed its tolerance because numbers are rounded.
+const rounding = 1e-9
+
+// allows tells whether v is within the tolerance of a value, or between two.
+func (s Sample) allows(v float64, t Tolerance) bool { return s.distance(v) <= t.Allowed*(1+rounding) }
+
 // Case is all that was recorded of one workload under one scheduler on one machine.
 type Case struct {
 	Workload, Scheduler string
@@ -99,12 +108,14 @@ type Row struct {
 	Diff      float64   `json:"difference"` // of the medians
 	Tolerance Tolerance `json:"tolerance"`
 	Verdict   Verdict   `json:"verdict"`
-	figure    Figure
+	// Beside is the kernel judged the same way, nil where there are not several runs or nothing is judged.
+	Beside *Beside `json:"beside,omitempty"`
+	figure Figure
 }
 
 // Distance is how far the simulator's median lies from the nearest that the kernel did.
 func (r *Row) Distance() float64 {
-	return max(r.Kernel.Min-r.Simulator.Median, r.Simulator.Median-r.Kernel.Max, 0)
+	return r.Kernel.distance(r.Simulator.Median)
 }
 
 // Size is how many times the tolerance the distance is.
@@ -159,7 +170,7 @@ func Compare(c *Case, simulated []*Run) *Comparison {
 		}
 		row := Row{Figure: f.String(), Kernel: k, Simulator: s, Diff: s.Median - k.Median, figure: f}
 		row.Tolerance = tolerance(f, c, k, weighted)
-		row.Verdict = row.judge()
+		row.Verdict, row.Beside = row.judge(), row.beside(c, weighted)
 		out.Rows = append(out.Rows, row)
 	}
 	slices.SortFunc(out.Rows, func(a, b Row) int { return compareFigures(a.figure, b.figure) })
@@ -168,15 +179,12 @@ func Compare(c *Case, simulated []*Run) *Comparison {
 
 func hasFigure(m map[Figure]Sample, f Figure) bool { _, ok := m[f]; return ok }
 
-// rounding is the part by which a difference may exceed its tolerance because numbers are rounded.
-const rounding = 1e-9
-
 // judge: a hit is within the tolerance of what the kernel did, in one run or between two.
 func (r *Row) judge() Verdict {
 	switch {
 	case !r.Tolerance.Judged:
 		return Unjudged
-	case r.Distance() <= r.Tolerance.Allowed*(1+rounding):
+	case r.Kernel.allows(r.Simulator.Median, r.Tolerance):
 		return Hit
 	}
 	return Miss

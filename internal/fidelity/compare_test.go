@@ -188,16 +188,18 @@ func TestTables(t *testing.T) {
 	c := &Case{Workload: "hogs-1", Scheduler: "scx_simple", CPUs: 1, Runs: []*Run{made(1, 600, 400, 100), made(2, 604, 396, 100)}}
 	c.Manifest = c.Runs[0].Manifest
 	list := []*Comparison{Compare(c, []*Run{made(1, 700, 300, 100)})}
+	causes := []Cause{{"far", []string{"hogs-1 * 1: share low"}}}
 	for _, tc := range []struct {
 		name  string
 		write func(b *strings.Builder) error
 		want  []string
 	}{
 		{"text", func(b *strings.Builder) error { return WriteText(b, list) },
-			[]string{"hogs-1 scx_simple 1: 2 runs of 7.2.13 (icount)", "60.20 %", "60.00 % – 60.40 %", "70.00 %", "+9.80 %", "±0.5 % of a CPU", "miss"}},
-		{"misses", func(b *strings.Builder) error { return WriteMisses(b, list) }, []string{"share high", "share low", "19.2"}},
-		{"markdown", func(b *strings.Builder) error { return WriteMarkdown(b, list) },
-			[]string{"| share | 0, 2 | 0.0 % | | |", "| hogs-1 | scx_simple | 1 | 2 | 2 | 2 |", "## Misses", "| 19.2 |"}},
+			[]string{"hogs-1 scx_simple 1: 2 runs of 7.2.13 (icount)", "the kernel's own runs beside each other hit 100.0 %", "60.20 %", "60.00 % – 60.40 %", "70.00 %", "+9.80 %", "±0.5 % of a CPU", "miss"}},
+		{"misses", func(b *strings.Builder) error { return WriteMisses(b, list, causes) }, []string{"share high", "share low", "19.2", "far"}},
+		{"markdown", func(b *strings.Builder) error { return WriteMarkdown(b, list, causes) },
+			[]string{"| share | 0, 2 | 0.0 % | 0.0 % | 100.0 % | | | | |", "| all | 2, 4 | 50.0 % |", "| far | 1 | 0 | hogs-1 scx_simple 1: share low |",
+				"| *none given* | 1 | 0 |", "| 19.2 | far |", "| hogs-1 | scx_simple | 1 | 2 | 2 | 2 |", "## Misses"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var b strings.Builder

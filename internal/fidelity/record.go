@@ -18,6 +18,8 @@ type Run struct {
 	Manifest Manifest `json:"manifest"`
 	Window   Window   `json:"window"`
 	Totals   Totals   `json:"totals"`
+	// Start is how the kernel stood before T0, nil if that was not recorded.
+	Start *Start `json:"start,omitempty"`
 	// Tasks are the workload's tasks, forked ones included, in the order of the workload's file and of their instances.
 	Tasks []Task `json:"tasks"`
 	// Others are the threads that are not the workload's and ran in the window: the kernel's, the player's.
@@ -116,6 +118,9 @@ type Task struct {
 	Before [][2]int64 `json:"before,omitempty"`
 	// BeforeCPUs are the CPUs on which it ran each of these times last, -1 where it did not run; none on a machine of one CPU.
 	BeforeCPUs []int `json:"before_cpus,omitempty"`
+	// Asleep is how the task was at Start.AtNS: its CPU (task_cpu), recent_used_cpu, se.vlag, scx.slice and scx.dsq_vtime. All are 0 of
+	// tasks that were not there yet, and if it was not recorded.
+	Asleep [5]int64 `json:"asleep,omitzero"`
 	Usage
 }
 
@@ -243,6 +248,13 @@ func Read(r io.Reader) (*Run, error) {
 func (r *Run) Write(w io.Writer) error {
 	head := *r
 	head.Tasks, head.Others = []Task{}, nil
+	var cpus []Balancing
+	if s := r.Start; s != nil && len(s.CPUs) > 0 {
+		cpus = s.CPUs
+		s := *s
+		s.CPUs = []Balancing{}
+		head.Start = &s
+	}
 	if len(r.Others) > 0 {
 		head.Others = []Other{}
 	}
@@ -251,6 +263,9 @@ func (r *Run) Write(w io.Writer) error {
 		Others []Other `json:"others,omitzero"`
 	}{&head, head.Others}, "", "  ")
 	if err != nil {
+		return err
+	}
+	if data, err = fill(data, "cpus", cpus); err != nil {
 		return err
 	}
 	if data, err = fill(data, "tasks", r.Tasks); err != nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -74,8 +73,16 @@ func WriteText(w io.Writer, list []*Comparison) error {
 		for j := range c.Rows {
 			rows = append(rows, c.Rows[j].columns())
 		}
-		fmt.Fprintf(&b, "%s: %d runs of %s (%s), %d figures hit, %d missed\n", c.Name, max(len(c.Case.Runs), digestRuns(c.Case)),
+		fmt.Fprintf(&b, "%s: %d runs of %s (%s), %d figures hit, %d missed", c.Name, max(len(c.Case.Runs), digestRuns(c.Case)),
 			c.Case.Manifest.Kernel, c.Case.Manifest.Mode, c.Count(Hit), c.Count(Miss))
+		var n tally
+		for j := range c.Rows {
+			n.add(&c.Rows[j])
+		}
+		if n.beside > 0 {
+			fmt.Fprintf(&b, "; the kernel's own runs beside each other hit %.1f %%", percent(n.kernel, n.beside))
+		}
+		b.WriteByte('\n')
 		writeTable(&b, rows)
 	}
 	_, err := io.WriteString(w, b.String())
@@ -108,88 +115,4 @@ func writeTable(b *strings.Builder, rows [][]string) {
 		}
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
-}
-
-// WriteMarkdown writes comparisons for docs: how many figures hit and missed, by kind and by case, and the misses by size.
-func WriteMarkdown(w io.Writer, list []*Comparison) error {
-	var b strings.Builder
-	b.WriteString("# The simulator beside recorded runs\n\nMade by `scripts/fidelity`; [fidelity.md](fidelity.md) says what the misses come from, [calibration.md](calibration.md) how\n" +
-		"the machine that runs were recorded on is priced.\n\n")
-	writeKinds(&b, list)
-	b.WriteString("\n## Cases\n\n| workload | scheduler | CPUs | runs | hit | missed | not judged |\n|---|---|---|---|---|---|---|\n")
-	total := map[Verdict]int{}
-	for _, c := range list {
-		for i := range c.Rows {
-			total[c.Rows[i].Verdict]++
-		}
-		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %d | %d |\n", c.Case.Workload, c.Case.Scheduler, c.Case.CPUs,
-			max(len(c.Case.Runs), digestRuns(c.Case)), c.Count(Hit), c.Count(Miss), c.Count(Unjudged))
-	}
-	fmt.Fprintf(&b, "| all | | | | %d | %d | %d |\n", total[Hit], total[Miss], total[Unjudged])
-	b.WriteString("\n## Misses, the greatest first\n\n| case | " + strings.Join(header[:6], " | ") + " | tolerances |\n|" + strings.Repeat("---|", 8) + "\n")
-	for _, m := range Missed(list) {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", m.Case, strings.Join(m.Row.columns()[:6], " | "), m.Row.size())
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// writeKinds writes how many figures of each kind hit, of those judged.
-func writeKinds(b *strings.Builder, list []*Comparison) {
-	type count struct{ hit, judged int }
-	counts := map[Kind]*[2]count{}
-	for _, c := range list {
-		for i := range c.Rows {
-			r := &c.Rows[i]
-			if r.Verdict == Unjudged {
-				continue
-			}
-			at := counts[r.figure.Kind]
-			if at == nil {
-				at = &[2]count{}
-				counts[r.figure.Kind] = at
-			}
-			n := &at[min(c.Case.CPUs, 2)-1]
-			if n.judged++; r.Verdict == Hit {
-				n.hit++
-			}
-		}
-	}
-	b.WriteString("A figure is hit if it is within its tolerance of what the kernel did in one run, or between two.\n\n" +
-		"| figure | 1 CPU: hit, of | | 2–4 CPUs: hit, of | |\n|---|---|---|---|---|\n")
-	for _, k := range kinds {
-		at := counts[k]
-		if at == nil {
-			continue
-		}
-		fmt.Fprintf(b, "| %s |", k)
-		for i := range at {
-			if n := &at[i]; n.judged > 0 {
-				fmt.Fprintf(b, " %d, %d | %.1f %% |", n.hit, n.judged, 100*float64(n.hit)/float64(n.judged))
-			} else {
-				b.WriteString(" | |")
-			}
-		}
-		b.WriteByte('\n')
-	}
-}
-
-// WriteMisses writes the figures beyond their tolerances as a table, the greatest first.
-func WriteMisses(w io.Writer, list []*Comparison) error {
-	rows := [][]string{slices.Concat([]string{"case"}, header[:6], []string{"tolerances"})}
-	for _, m := range Missed(list) {
-		rows = append(rows, slices.Concat([]string{m.Case}, m.Row.columns()[:6], []string{m.Row.size()}))
-	}
-	var b strings.Builder
-	writeTable(&b, rows)
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// size shows Size.
-func (r *Row) size() string {
-	if s := r.Size(); !math.IsInf(s, 0) {
-		return strconv.FormatFloat(s, 'f', 1, 64)
-	}
-	return "∞"
 }
