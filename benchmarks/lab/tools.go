@@ -112,6 +112,8 @@ func (l *lab) build() (*guestFiles, error) {
 			[]string{filepath.Join(native, "agent.c"), l.path("build", "lb", "libbpf.a"), "-lelf", "-lz"}},
 		{"record.bpf.o", bpf("record"), nil},
 		{"tap.bpf.o", bpf("tap"), nil},
+		{"look.bpf.o", bpf("look"), nil},
+		{"init.bpf.o", bpf("init"), nil},
 	} {
 		to := filepath.Join(out, b.out)
 		if _, err := os.Stat(to); err == nil {
@@ -140,7 +142,7 @@ func (l *lab) build() (*guestFiles, error) {
 	g := &guestFiles{files: map[string][]byte{}}
 	h = sha256.New()
 	for _, f := range [][2]string{{"/init", filepath.Base(initFile)}, {job.AgentFile, "agent"}, {job.PlayerFile, "player"}, {job.RecordFile, "record.bpf.o"},
-		{job.TapFile, "tap.bpf.o"}} {
+		{job.TapFile, "tap.bpf.o"}, {job.LookFile, "look.bpf.o"}, {job.InitFile, "init.bpf.o"}} {
 		data, err := os.ReadFile(filepath.Join(out, f[1]))
 		if err != nil {
 			return nil, err

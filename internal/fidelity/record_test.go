@@ -23,11 +23,14 @@ func TestReadWrite(t *testing.T) {
 	want.Exit = &Exit{Kind: 64, Reason: "unregistered from user space"}
 	want.Others = []Other{{Name: "kworker", PID: 3, Wakes: [][2]int64{{1, 2}}}}
 	want.Events = []Counter{{"SCX_EV_SELECT_CPU_FALLBACK", 3}}
+	cpu := 0
+	want.Start = &Start{InitCPU: &cpu, Timers: [][2]int64{{1, -9}}, AtNS: -10, CPUs: []Balancing{{Ratio: 512}, {Ratio: 300, LastTick: -1}}}
+	want.Tasks[1].Asleep = [5]int64{0, 0, -3, 20, 9}
 	var b bytes.Buffer
 	if err := want.Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"\n    {\"name\":\"hog-1\"", "\n    {\"name\":\"kworker\""} {
+	for _, line := range []string{"\n    {\"name\":\"hog-1\"", "\n    {\"name\":\"kworker\"", "\n    {\"avg_idle_ns\""} {
 		if !strings.Contains(b.String(), line) {
 			t.Errorf("no line that begins %q", line)
 		}

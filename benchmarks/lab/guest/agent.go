@@ -77,6 +77,9 @@ func (g *guest) recorder(cpus int) (*agent, error) {
 	if _, err := a.do("recorder %s %d %d", job.RecordFile, cpus, job.Records); err != nil {
 		return nil, err
 	}
+	if _, err := a.do("looker %s %d %s", job.LookFile, cpus, lookPin); err != nil {
+		return nil, err
+	}
 	g.agent = a
 	return a, nil
 }

@@ -35,12 +35,12 @@ func (g *guest) play(p *job.Play, cpus int) error {
 		return err
 	}
 	defer removeCgroups()
-	if err := g.attach(a, p, cpus); err != nil {
+	init, err := g.attach(a, p, cpus)
+	if err != nil {
 		return err
 	}
 	defer os.Remove(resultFile)
-	_, err = a.do("on")
-	if err != nil {
+	if _, err = a.do("on"); err != nil {
 		return err
 	}
 	// A pipe that nobody reads until the end; what the player has to say is short.
@@ -58,30 +58,44 @@ func (g *guest) play(p *job.Play, cpus int) error {
 	if err = errors.Join(err, e); err != nil {
 		return err
 	}
-	return g.report(a, p, cpus, int32(cmd.Process.Pid), exit, events)
+	seen, err := a.looked(init)
+	if err != nil {
+		return err
+	}
+	return g.report(a, p, cpus, int32(cmd.Process.Pid), exit, events, seen)
 }
 
-// attach brings the scheduler into charge.
-func (g *guest) attach(a *agent, p *job.Play, cpus int) error {
+// attach brings the scheduler into charge and tells the CPU on which its ops.init ran, nil if it has none.
+func (g *guest) attach(a *agent, p *job.Play, cpus int) (init *int, err error) {
 	for _, c := range p.Agent {
-		if _, err := a.do("%s", c); err != nil {
+		answer, err := a.do("%s", c)
+		if err != nil {
 			if !strings.HasPrefix(c, "open ") {
 				a.do("close")
 			}
-			return err
+			return nil, err
 		}
-		if c == "load" && p.Stream {
-			if _, err := a.do("tap %s %d %d", job.TapFile, cpus, job.Records); err != nil {
-				a.do("close")
-				return err
+		switch c {
+		case "load":
+			if p.Stream {
+				_, err = a.do("tap %s %d %d", job.TapFile, cpus, job.Records)
 			}
+			if err == nil {
+				_, err = a.do("init %s", job.InitFile)
+			}
+		case "attach":
+			init, err = parseInit(answer)
+		}
+		if err != nil {
+			a.do("close")
+			return nil, err
 		}
 	}
 	if len(p.Agent) > 0 {
 		// Whoever was being moved from one class to the other has arrived.
 		time.Sleep(50 * time.Millisecond)
 	}
-	return nil
+	return init, nil
 }
 
 // detach ends the scheduler. The exit is nil if it was in charge until now.
@@ -180,8 +194,8 @@ func removeCgroups() {
 // operatorPrio is the player's, while it operates.
 const operatorPrio = 98
 
-// report measures the run and emits it. The player's first process was player.
-func (g *guest) report(a *agent, p *job.Play, cpus int, player int32, exit *fidelity.Exit, counters []fidelity.Counter) error {
+// report measures the run and emits it. The player's first process was player; seen is what was seen before T0.
+func (g *guest) report(a *agent, p *job.Play, cpus int, player int32, exit *fidelity.Exit, counters []fidelity.Counter, seen *look) error {
 	if _, err := a.do("events %s", eventsFile); err != nil {
 		return err
 	}
@@ -211,6 +225,8 @@ func (g *guest) report(a *agent, p *job.Play, cpus int, player int32, exit *fide
 	events := merge(schedEvents(records, res.zero), res.notes)
 	run.Window.TickNS = firstTick(records, res.zero)
 	run.Window.BoundNS, run.Window.BoundPPB = res.bound(int64(m.QuantumUS) * 1000)
+	run.Start = seen.start(res.zero, run.Window.TickNS, len(p.Agent) == 0)
+	seen.asleep(run.Tasks)
 	run.Measure(events)
 	for i := range run.Others {
 		o := &run.Others[i]

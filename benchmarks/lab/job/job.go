@@ -167,6 +167,8 @@ const (
 	PlayerFile = "/bin/player"
 	RecordFile = "/bpf/record.bpf.o"
 	TapFile    = "/bpf/tap.bpf.o"
+	LookFile   = "/bpf/look.bpf.o"
+	InitFile   = "/bpf/init.bpf.o"
 	Port       = "lab.out" // the name of the virtio port
 )
 

@@ -3,13 +3,16 @@
  * with a line of JSON: {} or {"error": "..."} or what was asked for.
  *
  *	recorder OBJECT CPUS RECORDS    load and attach the recorder of scheduler events
+ *	looker OBJECT CPUS PATH         load the program that looks at the kernel before T0, and pin it
+ *	look                            what it last saw, and forget it
  *	open OBJECT                     open a scheduler's object
  *	global NAME VALUE               set a global variable of it before it is loaded; NAME[I] is an element
  *	resize NAME COUNT               give an array in a section of its own so many elements
  *	member NAME VALUE               set a number of its table
  *	load                            load it
  *	tap OBJECT CPUS RECORDS         record the callbacks of the loaded scheduler
- *	attach                          register its table
+ *	init OBJECT                     note where ops.init of the loaded scheduler runs
+ *	attach                          register its table; the answer tells the CPU of ops.init, if it was noted
  *	on, off                         start and stop recording
  *	events FILE, calls FILE         write the records, and forget them
  *	exit                            why the scheduler ended, as its exit callback noted it
@@ -470,6 +473,144 @@ static void do_tap(const char *path, int cpus, int records)
 		done();
 }
 
+/* ---- how things stood ---- */
+
+static struct bpf_object *looker, *init_tap;
+static struct bpf_link *init_link;
+
+/* value_of is the memory of a global variable of a loaded object. */
+static void *value_of(struct bpf_object *o, const char *name)
+{
+	struct bpf_object *keep = obj;
+	uint32_t off, size, type;
+	struct bpf_map *m;
+	size_t room;
+
+	obj = o;
+	m = find_var(name, &off, &size, &type);
+	obj = keep;
+	return m ? (char *)bpf_map__initial_value(m, &room) + off : NULL;
+}
+
+static void do_looker(const char *path, int cpus, const char *pin)
+{
+	struct bpf_program *p;
+	uint32_t *n;
+	int err;
+
+	looker = bpf_object__open_file(path, NULL);
+	if (!looker) {
+		refuse("%s: %s", path, strerror(errno));
+		return;
+	}
+	n = value_of(looker, "nr_cpus");
+	if (n)
+		*n = cpus;
+	err = bpf_object__load(looker);
+	p = err ? NULL : bpf_object__find_program_by_name(looker, "look");
+	if (!err)
+		err = p ? bpf_program__pin(p, pin) : -ENOENT;
+	if (err)
+		refuse("%s: %s", path, strerror(-err));
+	else
+		done();
+}
+
+/* As in look.bpf.c. */
+enum { CPU_LOOK = 16, TIMER_LOOK = 2, TASK_LOOK = 6 };
+
+/* put_rows writes n rows of numbers as a list. */
+static void put_rows(const char *name, const int64_t *v, uint64_t n, int columns)
+{
+	printf(",\"%s\":[", name);
+	for (uint64_t i = 0; i < n; i++)
+		for (int k = 0; k < columns; k++)
+			printf("%s%lld%s", k ? "," : i ? ",[" : "[", (long long)*v++, k == columns - 1 ? "]" : "");
+	printf("]");
+}
+
+static void do_look(int cpus)
+{
+	uint64_t *at = looker ? value_of(looker, "at") : NULL, *jiffies = looker ? value_of(looker, "at_jiffies") : NULL;
+	uint64_t *n = looker ? value_of(looker, "nr_timers") : NULL;
+	uint64_t *m = looker ? value_of(looker, "nr_tasks") : NULL;
+	int64_t *c = looker ? value_of(looker, "cpus") : NULL, *t = looker ? value_of(looker, "timers") : NULL;
+	int64_t *p = looker ? value_of(looker, "tasks") : NULL;
+
+	if (!at || !jiffies || !n || !m || !c || !t || !p || !*at) {
+		done();
+		return;
+	}
+	printf("{\"at\":%llu,\"jiffies\":%llu", (unsigned long long)*at, (unsigned long long)*jiffies);
+	put_rows("timers", t, *n, TIMER_LOOK);
+	put_rows("tasks", p, *m, TASK_LOOK);
+	put_rows("cpus", c, cpus, CPU_LOOK);
+	printf("}\n");
+	fflush(stdout);
+	*at = 0;
+}
+
+static void close_init(void)
+{
+	bpf_link__destroy(init_link);
+	init_link = NULL;
+	bpf_object__close(init_tap);
+	init_tap = NULL;
+}
+
+static void do_init(const char *path)
+{
+	struct bpf_program *tap, *prog = NULL;
+	uint32_t size;
+	bool func;
+	void *at = member("init", &size, &func);
+	int err;
+
+	if (at && func)
+		prog = *(struct bpf_program **)at;
+	if (!prog) {
+		done();
+		return;
+	}
+	init_tap = bpf_object__open_file(path, NULL);
+	tap = init_tap ? bpf_object__find_program_by_name(init_tap, "on_init") : NULL;
+	if (!tap) {
+		refuse("%s: %s", path, strerror(errno));
+		return;
+	}
+	err = bpf_program__set_attach_target(tap, bpf_program__fd(prog), bpf_program__name(prog)) ?: bpf_object__load(init_tap);
+	if (!err && !(init_link = bpf_program__attach(tap)))
+		err = -errno;
+	if (err) {
+		refuse("%s at %s: %s", path, bpf_program__name(prog), strerror(-err));
+		close_init();
+		return;
+	}
+	done();
+}
+
+static void do_attach(void)
+{
+	uint64_t *at;
+	int32_t *cpu;
+
+	ops_link = ops_map ? bpf_map__attach_struct_ops(ops_map) : NULL;
+	if (!ops_link) {
+		refuse("attach: %s", ops_map ? strerror(errno) : "no table of struct_ops");
+		close_init();
+		return;
+	}
+	at = init_tap ? value_of(init_tap, "init_at") : NULL;
+	cpu = init_tap ? value_of(init_tap, "init_cpu") : NULL;
+	if (at && cpu && *at) {
+		printf("{\"cpu\":%d,\"at\":%llu}\n", *cpu, (unsigned long long)*at);
+		fflush(stdout);
+	} else {
+		done();
+	}
+	close_init();
+}
+
 /* ---- exit information ---- */
 
 static void do_exit(void)
@@ -598,6 +739,10 @@ int main(void)
 				refuse("%s: %s", a[1], strerror(-err));
 			else
 				done();
+		} else if (!strcmp(a[0], "looker") && n == 4) {
+			do_looker(a[1], atoi(a[2]), a[3]);
+		} else if (!strcmp(a[0], "look")) {
+			do_look(events.cpus);
 		} else if (!strcmp(a[0], "verify") && n == 3 && !obj) {
 			do_verify(a[1], a[2]);
 		} else if (!strcmp(a[0], "open") && n == 2 && !obj) {
@@ -635,11 +780,9 @@ int main(void)
 		} else if (!strcmp(a[0], "tap") && n == 4) {
 			do_tap(a[1], atoi(a[2]), atoi(a[3]));
 		} else if (!strcmp(a[0], "attach")) {
-			ops_link = ops_map ? bpf_map__attach_struct_ops(ops_map) : NULL;
-			if (!ops_link)
-				refuse("attach: %s", ops_map ? strerror(errno) : "no table of struct_ops");
-			else
-				done();
+			do_attach();
+		} else if (!strcmp(a[0], "init") && n == 2) {
+			do_init(a[1]);
 		} else if (!strcmp(a[0], "exit")) {
 			do_exit();
 		} else if (!strcmp(a[0], "close")) {

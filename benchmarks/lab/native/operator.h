@@ -365,6 +365,34 @@ static struct look look(void)
 	return best;
 }
 
+/*
+ * The program that looks at the kernel before T0 (look.bpf.c) lies at LOOK, where there is one. It is got at before tasks are made, and
+ * runs when they sleep.
+ */
+#define LOOK "/sys/fs/bpf/look"
+
+static int look_fd(void)
+{
+	union bpf_attr a;
+
+	memset(&a, 0, sizeof(a));
+	a.pathname = (uint64_t)(uintptr_t)LOOK;
+	return syscall(SYS_bpf, BPF_OBJ_GET, &a, sizeof(a));
+}
+
+static void look_at_kernel(int fd)
+{
+	union bpf_attr a;
+
+	if (fd < 0)
+		return;
+	memset(&a, 0, sizeof(a));
+	a.test.prog_fd = fd;
+	if (syscall(SYS_bpf, BPF_PROG_TEST_RUN, &a, sizeof(a)))
+		complain("look: %s", strerror(errno));
+	close(fd);
+}
+
 /* state_now reads the state of sched_ext: whether the scheduler was in charge until the end of the window. */
 static void state_now(char *state, size_t size)
 {
@@ -415,7 +443,7 @@ int main(int argc, char **argv)
 {
 	/* What it spawns begins as a task like any other: SCHED_FLAG_RESET_ON_FORK. */
 	struct params operator = { .policy = SCHED_FIFO, .rtprio = 98, .reset = 1 };
-	int n, ended;
+	int n, ended, fd;
 	char state[32];
 	struct look looks[2];
 	ns_t end;
@@ -426,6 +454,7 @@ int main(int argc, char **argv)
 	read_plan(argv[1]);
 	prctl(PR_SET_TIMERSLACK, 1);
 	calibrate();
+	fd = look_fd();
 	n = atomic_load(&ntasks);
 	for (int i = 0; i < n; i++)
 		room(&tasks[i], MAX_NOTES);
@@ -448,6 +477,7 @@ int main(int argc, char **argv)
 		die("the tasks took too long to make: %lld ns are left", (long long)(zero - NOW()));
 	sleep_until(zero - 10000000);
 	looks[0] = look();
+	look_at_kernel(fd);
 	operate(duration ? zero + duration : 0);
 	end = NOW();
 	looks[1] = look();
