@@ -47,7 +47,7 @@ func (m *Machine) takeStep(c *cpu, t *Task) {
 		}
 	case StepRunClock:
 		if s.Dur > 0 {
-			t.clockEnd, t.doing = m.CPUTime(t)+s.Dur, doRunClock
+			t.clockEnd, t.lookIn, t.doing = m.CPUTime(t)+s.Dur, 0, doRunClock
 		}
 	case StepRunWall:
 		if s.Dur > 0 {

@@ -233,7 +233,11 @@ func (m *Machine) progress(c *cpu) {
 			t.doing = doNext
 		}
 	case doRunClock:
-		if m.CPUTime(t) >= t.clockEnd {
+		left := t.clockEnd - m.CPUTime(t)
+		if m.turns != nil && d > 0 && !c.held {
+			m.turns.compute(t, d, left)
+		}
+		if left <= 0 && t.lookIn == 0 {
 			t.doing = doNext
 		}
 	}
@@ -258,7 +262,7 @@ func (m *Machine) armStep(c *cpu) {
 	case t.doing == doRunWall:
 		at = max(at, t.wallEnd)
 	case t.doing == doRunClock:
-		at = at.Add(max(t.clockEnd-m.CPUTime(t), 0))
+		at = at.Add(max(t.clockEnd-m.CPUTime(t), t.lookIn, 0))
 	}
 	if !c.step.Armed() || c.step.At() != int64(at) {
 		m.q.Arm(&c.step, int64(at), phaseStep)

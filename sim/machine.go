@@ -37,6 +37,9 @@ type Config struct {
 	// later than Turn after the last it comes again, in parts per billion.
 	TurnAt  Time
 	TurnPPB int64
+	// Look is, with Turn, how long a task of StepRunClock executes at most between two looks at its clock. What is left of it at the end of a
+	// turn it executes in the next one, before it finds that its time is over. 0: it knows at any time.
+	Look Duration
 	// Sink takes the records, a Chooser those that it wants; nil drops them.
 	Sink Sink
 }
@@ -241,6 +244,7 @@ func New(c Config) (*Machine, error) {
 	}
 	if c.Turn > 0 {
 		m.turns = newTurns(m, c.Turn, c.TurnAt, c.TurnPPB)
+		m.turns.look = c.Look
 	}
 	m.classFor = m.defaultClass
 	lowest := len(m.classes) - 1

@@ -236,3 +236,37 @@ func TestRunClock(t *testing.T) {
 	x.end("clock", 10*ms+50_000) // the switch comes before, the ticks at 4 and 8 ms are in it
 	x.end("work", 10*ms+250_000)
 }
+
+// TestLook: where CPUs take turns, a task finds the end of a run by its clock that came in the turn of another CPU when it looks next,
+// and one that came in its own at once.
+func TestLook(t *testing.T) {
+	const look = 1600 * sim.Nanosecond
+	end := func(length, look sim.Duration) sim.Time {
+		g := newRig(t, 2, func(c *sim.Config, _ *rig) { c.Turn, c.Look, c.Costs.InsnPS = 20*us, look, 2000 })
+		g.spawn(t, "hog", forever(run(sim.Second)), 0)
+		g.spawn(t, "clock", steps(sim.Step{Kind: sim.StepRunClock, Dur: length}), 1)
+		g.run(t, sim.Time(ms))
+		for _, r := range g.records {
+			if r.Kind == sim.KindExit {
+				return r.At
+			}
+		}
+		t.Fatalf("a run of %v does not end", length)
+		return 0
+	}
+	later, same := 0, 0
+	for length := 100 * us; length < 120*us; length += 130 {
+		at, looked := end(length, 0), end(length, look)
+		if looked < at || looked.Sub(at) >= look {
+			t.Errorf("%v: ends at %v, with looks at %v", length, at, looked)
+		}
+		if looked > at {
+			later++
+		} else {
+			same++
+		}
+	}
+	if later < 20 || same < 20 {
+		t.Errorf("looks have %d runs end later, %d not", later, same)
+	}
+}

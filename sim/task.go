@@ -147,6 +147,7 @@ type taskRun struct {
 	wallEnd Time // end of the current StepRunWall
 	// clockEnd is the CPU time at which the current StepRunClock ends.
 	clockEnd Duration
+	lookIn   Duration      // with turns: what it executes until it looks at its clock again
 	work     func(t *Task) // done on the way back to user mode
 	late     *Step         // a StepWake that comes when Costs.Queue is over
 	handedAt Time          // see Machine.handOver

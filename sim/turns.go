@@ -32,8 +32,9 @@ type turns struct {
 	started Time
 	limit   Time // the next timer as of the last division
 	part    Duration
-	alone   bool // nobody else wants a turn: it lasts until the next timer
-	asleep  bool // all CPUs are halted
+	alone   bool     // nobody else wants a turn: it lasts until the next timer
+	asleep  bool     // all CPUs are halted
+	look    Duration // Config.Look
 }
 
 // parkedEvent is an event of a CPU that comes when its turn does.
@@ -276,5 +277,34 @@ func (m *Machine) fireOwnTick(c *cpu) {
 	}
 	if !m.q.NextIs(int64(m.now), phaseTimer, int32(c.id)) {
 		m.resume(c)
+	}
+}
+
+// lastLook is what a task that looks at its clock no longer halves.
+const lastLook = 200 * Nanosecond
+
+// compute has t, whose clock lacks left now, have executed for d: it looks at its clock every Config.Look and, when less than twice that
+// is left, when half of what is left is over.
+func (s *turns) compute(t *Task, d, left Duration) {
+	for s.look > 0 && d > 0 {
+		if t.lookIn == 0 {
+			at := left + d
+			switch n := min(d, at-2*s.look) / s.look; {
+			case at <= 0:
+				return
+			case n > 0:
+				d -= n * s.look
+				continue
+			case at >= 2*s.look:
+				t.lookIn = s.look
+			case at > lastLook:
+				t.lookIn = at / 2
+			default:
+				t.lookIn = at
+			}
+		}
+		n := min(d, t.lookIn)
+		d -= n
+		t.lookIn -= n
 	}
 }

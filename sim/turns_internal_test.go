@@ -101,3 +101,37 @@ func TestTurnBounds(t *testing.T) {
 		})
 	}
 }
+
+// TestCompute: when a task that computes by its clock looks at it again, with looks every 1.6 us.
+func TestCompute(t *testing.T) {
+	const us = Microsecond
+	for _, tc := range []struct {
+		name      string
+		left, ran Duration // what its clock lacks at a look, and what it executes from there
+		want      Duration // until the next look
+	}{
+		{"far from the end", 10 * us, us, 600},
+		{"after three looks", 10 * us, 5 * us, 1400},
+		{"at a look", 10 * us, 3200, 0},
+		{"half of what is left", 3 * us, us, 500},
+		{"half of half", 3 * us, 2 * us, 250},
+		{"no longer halved", 150, 100, 50},
+		{"at the end", 3 * us, 3 * us, 0},
+		{"looked after the end", -us, us, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := &turns{look: 1600}
+			for _, parts := range []Duration{1, 3, tc.ran} {
+				task := &Task{}
+				for done := Duration(0); done < tc.ran; {
+					d := min((tc.ran+parts-1)/parts, tc.ran-done)
+					done += d
+					s.compute(task, d, tc.left-done)
+				}
+				if task.lookIn != tc.want {
+					t.Errorf("in pieces of %v: %v, want %v", (tc.ran+parts-1)/parts, task.lookIn, tc.want)
+				}
+			}
+		})
+	}
+}

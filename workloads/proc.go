@@ -75,6 +75,9 @@ type Own struct {
 	// Post is what a post or a signal costs that nobody waits for, Call what it costs more if the program calls the kernel: for each
 	// signal, and for a post while somebody who waited has been woken and has not run yet.
 	Post, Call sim.Duration
+	// Clock is what it costs a task to ask for its CPU time, which those that compute by the clock do when they begin after they have not
+	// looked at the time for longer than Gap. It is part of what they compute.
+	Clock, Gap sim.Duration
 }
 
 // Awake is a time at which a task is woken, and how long it then runs.
@@ -163,6 +166,9 @@ type proc struct {
 	forks       int
 	name        string // of its random stream
 	before      []Awake
+	left        sim.Duration // of a run by the clock
+	looked      bool         // it computes by the clock
+	seen        sim.Time     // when it last looked at the time
 }
 
 func (r *Instance) newProc(t *taskProg, stream string) *proc {
@@ -210,6 +216,9 @@ const maxSpins = 16
 // The step is large: what follows writes the few fields that matter into the one that is returned. What an op leaves there
 // that needs no step is undone by the next one that does, which sets all of the fields that its kind has.
 func (p *proc) Next(_ *sim.Task, now sim.Time) (s sim.Step) {
+	if p.looked {
+		p.looked, p.seen = false, now
+	}
 	for !p.ended {
 		if p.prep != prepared && p.begin(&s, now) {
 			return s
@@ -358,10 +367,11 @@ func (p *proc) step(s *sim.Step, o *op, now sim.Time) (ok, done bool) {
 		return true, true
 
 	case rtapp.Run:
-		if s.Kind, s.Dur = sim.StepRun, p.duration(o); p.r.byClock {
-			s.Kind = sim.StepRunClock
+		if !p.r.byClock {
+			s.Kind, s.Dur = sim.StepRun, p.duration(o)
+			return s.Dur > 0, true
 		}
-		return s.Dur > 0, true
+		return p.runByClock(s, o, now)
 
 	case rtapp.Runtime:
 		s.Kind, s.Dur = sim.StepRunWall, max(p.duration(o), runtimeUnit)
@@ -390,6 +400,22 @@ func (p *proc) step(s *sim.Step, o *op, now sim.Time) (ok, done bool) {
 		return p.fork(s, o, now)
 	}
 	return p.sync(s, o, now)
+}
+
+// runByClock has p compute until its clock says that it has, the time of asking for it included.
+func (p *proc) runByClock(s *sim.Step, o *op, now sim.Time) (ok, done bool) {
+	own := &p.r.own
+	if p.sub == 0 {
+		if p.left = p.duration(o); own.Clock > 0 && p.left > own.Clock && now.Sub(p.seen) > own.Gap {
+			p.sub = 1
+			p.left -= own.Clock
+			s.Kind, s.Dur = sim.StepRun, own.Clock
+			return true, false
+		}
+	}
+	p.looked = true
+	s.Kind, s.Dur = sim.StepRunClock, p.left
+	return s.Dur > 0, true
 }
 
 // timer follows rt-app: the expiry moves by a period each time; a timer that is late starts anew from now if it is

@@ -355,3 +355,34 @@ func TestBefore(t *testing.T) {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }
+
+// TestOwnClock: a task that computes by its clock asks for its CPU time first, as part of what it computes, unless it has looked at the
+// time recently.
+func TestOwnClock(t *testing.T) {
+	w, err := Parse("w.json", []byte(`{"tasks": {"a": {"loop": 1, "run0": 100, "run1": 50, "sleep0": 5, "run2": 20, "sleep1": 40, "run3": 20, "run4": 2}}}`), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := w.Bind(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := b.New(RunOptions{Rand: stream, ByClock: true, Own: Own{Clock: 3 * sim.Microsecond, Gap: 8 * sim.Microsecond}})
+	task, now := in.Specs[0].Behavior, sim.Time(sim.Millisecond)
+	var got []string
+	for {
+		s := task.Next(nil, now)
+		if s.Kind == sim.StepExit {
+			break
+		}
+		if s.Kind == sim.StepMark {
+			continue
+		}
+		got = append(got, fmt.Sprintf("%s %d", map[sim.StepKind]string{sim.StepRun: "run", sim.StepRunClock: "clock", sim.StepSleep: "sleep"}[s.Kind], s.Dur))
+		now = now.Add(s.Dur)
+	}
+	want := []string{"run 3000", "clock 97000", "clock 50000", "sleep 5000", "clock 20000", "sleep 40000", "run 3000", "clock 17000", "clock 2000"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}

@@ -80,6 +80,8 @@ type Options struct {
 	Turn    sim.Duration
 	TurnAt  sim.Time
 	TurnPPB int64
+	// Look is sim.Config.Look.
+	Look sim.Duration
 	// Globals are values of global variables of an object.
 	Globals map[string]any
 	// Recipe is the user-space half of an object; nil: the one that it is matched to. RecipeLog takes a line for each thing that
@@ -261,7 +263,7 @@ func (r *run) build() error {
 	}
 	cpus := len(o.Topo.CPUs)
 	r.collect = reports.NewCollector(cpus, r.taskInfo)
-	c := sim.Config{Topo: o.Topo, Costs: o.Costs, HZ: o.HZ, Boot: o.boot(), ClockSkew: o.ClockSkew, Turn: o.Turn, TurnAt: o.TurnAt, TurnPPB: o.TurnPPB, Seed: o.Seed, Sink: r, Classes: func(m *sim.Machine) []sim.Class {
+	c := sim.Config{Topo: o.Topo, Costs: o.Costs, HZ: o.HZ, Boot: o.boot(), ClockSkew: o.ClockSkew, Turn: o.Turn, TurnAt: o.TurnAt, TurnPPB: o.TurnPPB, Look: o.Look, Seed: o.Seed, Sink: r, Classes: func(m *sim.Machine) []sim.Class {
 		c := class.New(m)
 		r.ext = c.Ext
 		return c.List()

@@ -84,7 +84,7 @@ func (l *Lab) options(c *fidelity.Case, n int) (Options, error) {
 	}
 	o := Options{
 		Name: path, Workload: text, Scheduler: m.Scheduler, Case: m.Scheduler, CPUs: m.CPUs, Topo: m.Topo,
-		Costs: LabCosts(l.Costs, m), Seed: uint64(n + 1), Notice: l.Notice, Own: labPlayer(m), Operator: labOperator(m), Turn: labTurn(m),
+		Costs: LabCosts(l.Costs, m), Seed: uint64(n + 1), Notice: l.Notice, Own: labPlayer(m), Operator: labOperator(m), Turn: labTurn(m), Look: labLook(m),
 		Lead: labLead(m),
 	}
 	if len(c.Runs) > 0 {

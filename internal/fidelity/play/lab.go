@@ -70,7 +70,19 @@ func labPlayer(m *fidelity.Manifest) workloads.Own {
 	if labTurn(m) == 0 {
 		k = sim.Duration(m.CPUs)
 	}
-	return workloads.Own{Iteration: 750 * k, Post: 250 * k, Call: 1200 * k}
+	own := workloads.Own{Iteration: 750 * k, Post: 250 * k, Call: 1200 * k}
+	if labTurn(m) > 0 {
+		own.Clock, own.Gap = 1880, 8*sim.Microsecond+24*sim.Microsecond*sim.Duration(m.CPUs-1)
+	}
+	return own
+}
+
+// labLook is how long a task of the lab's player executes between two looks at the clock: it spins for 1500 ns and looks for 130.
+func labLook(m *fidelity.Manifest) sim.Duration {
+	if m.Tools["guest"] == "" {
+		return 0
+	}
+	return 1640
 }
 
 // labTick is the time from T0 to the first tick of a recorded run. The lab has T0 at a whole multiple of 100 us after a tick; what is

@@ -48,6 +48,8 @@ type Options struct {
 	// Bound is the time from T0 to when the timer comes that bounds turns, BoundPPB sim.Config.TurnPPB.
 	Bound    sim.Duration
 	BoundPPB int64
+	// Look is sim.Config.Look.
+	Look sim.Duration
 	// Threads are the kernel's own; Others those of a recorded run, which are woken when they were then.
 	Threads []Thread
 	Others  []fidelity.Other
@@ -88,7 +90,7 @@ func Run(o Options) (*Result, error) {
 	r := runner.Options{
 		Scheduler: o.Scheduler, Workload: w, Topo: tp, Duration: o.Length, Settle: sim.Duration(t0), ByClock: true, Own: o.Own,
 		Before: before(o.Tasks, t0, o.Costs), Operator: o.Operator, Seed: o.Seed, Kernel: o.Kernel,
-		Members: o.Members, Globals: o.Globals, Costs: o.Costs, Turn: o.Turn, TurnAt: t0.Add(o.Bound), TurnPPB: o.BoundPPB, Sink: p, Notice: o.Notice,
+		Members: o.Members, Globals: o.Globals, Costs: o.Costs, Turn: o.Turn, TurnAt: t0.Add(o.Bound), TurnPPB: o.BoundPPB, Look: o.Look, Sink: p, Notice: o.Notice,
 		Setup: func(m *sim.Machine) error {
 			p.m = m
 			return errors.Join(spawnThreads(m, o.Threads), spawnOthers(m, o.Others, t0, o.Tick))
