@@ -88,6 +88,9 @@ type Timer struct {
 // Armed tells whether t will fire.
 func (t *Timer) Armed() bool { return t.ev.Armed() }
 
+// CPU is that for which t was armed last.
+func (t *Timer) CPU() CPU { return t.cpu }
+
 // At is the time for which t is armed, or was armed last.
 func (t *Timer) At() Time {
 	if at := t.ev.At(); at != parkTime {

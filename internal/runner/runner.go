@@ -98,6 +98,12 @@ type Options struct {
 	Setup func(m *sim.Machine) error
 	// Tap may replace callbacks of a policy's table before it is attached, to see them being called. Nil for none.
 	Tap func(e sched.Env, t *ops.Table)
+	// InitCPU is the CPU on which ops.init of the scheduler runs, and so where it arms timers.
+	InitCPU sim.CPU
+	// Start, if not nil, is called at the time StartAt, above 0: it may change how things stand, as in a run that is followed. The policy is
+	// nil if there is none.
+	Start   func(m *sim.Machine, p sched.Policy)
+	StartAt sim.Time
 	// Ended is called when the simulation is over and nothing of it has been given up yet. Nil for none.
 	Ended func()
 	// Notice takes remarks that are no results: what was set in an object, what a program printed. Nil drops them.
@@ -206,6 +212,9 @@ type run struct {
 	m      *sim.Machine
 	ext    *ext.Kernel
 	policy sched.Policy
+
+	startTimer sim.Timer
+
 	name   string // of the scheduler that the run begins with
 	subs   []*subRun
 	load   *workloads.Instance
@@ -331,6 +340,10 @@ func (r *run) start() error {
 			return err
 		}
 	}
+	if r.o.Start != nil {
+		r.startTimer.Fire = func(sim.Time) { r.o.Start(r.m, r.policy) }
+		r.m.Arm(&r.startTimer, 0, r.o.StartAt)
+	}
 	if r.policy == nil {
 		return r.begin(nil)
 	}
@@ -340,6 +353,12 @@ func (r *run) start() error {
 	}
 	if r.o.Tap != nil {
 		r.o.Tap(sched.Env{Machine: r.m, Kernel: r.ext}, t)
+	}
+	if init, cpu := t.Init, r.o.InitCPU; init != nil && cpu > 0 && int(cpu) < r.m.NrCPUs() {
+		t.Init = func() (ret int32) {
+			r.m.On(cpu, func() { ret = init() })
+			return ret
+		}
 	}
 	return r.survive(func() error { return r.begin(t) })
 }

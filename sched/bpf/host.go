@@ -26,6 +26,7 @@ type host struct {
 	m      *sim.Machine
 	rand   *rand.Rand
 	timers map[uint64]*timer // by address of the struct bpf_timer; looked up, never walked
+	order  []*timer          // the same, as they were armed first
 
 	// Timers that fired and were armed for now at the moment at.
 	at    sim.Time
@@ -151,6 +152,7 @@ func (h *host) ArmTimer(key uint64, cpu int32, atNS uint64, fire func()) {
 		t = &timer{}
 		t.Timer.Fire = func(sim.Time) { h.fired(t) }
 		h.timers[key] = t
+		h.order = append(h.order, t)
 	}
 	t.fire = fire
 	at, now := sim.Never, h.m.Now()

@@ -91,7 +91,7 @@ func (l *Lab) options(c *fidelity.Case, n int) (Options, error) {
 		r := c.Runs[n%len(c.Runs)]
 		// With its seed random durations are those that the recorded tasks had.
 		o.Tick, o.Others, o.Tasks, o.Seed = labTick(r), labOthers(r), r.Tasks, r.Manifest.Seed
-		o.Bound, o.BoundPPB = sim.Duration(r.Window.BoundNS), r.Window.BoundPPB
+		o.Bound, o.BoundPPB, o.Start = sim.Duration(r.Window.BoundNS), r.Window.BoundPPB, r.Start
 		if slices.ContainsFunc(r.Tasks, func(t fidelity.Task) bool { return len(t.Before) > 0 }) {
 			o.Lead = 0 // how they were made is known
 		}

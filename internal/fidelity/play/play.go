@@ -55,6 +55,8 @@ type Options struct {
 	Others  []fidelity.Other
 	// Tasks are those of a recorded run: before T0 they do what they did then.
 	Tasks []fidelity.Task
+	// Start is how the kernel stood before T0 then; nil: not known.
+	Start *fidelity.Start
 	// Stream asks for the callbacks. SnapshotAt, above 0, is the number of the callback, from 1, at which Result.Snapshot is taken.
 	Stream     bool
 	SnapshotAt int
@@ -95,6 +97,13 @@ func Run(o Options) (*Result, error) {
 			p.m = m
 			return errors.Join(spawnThreads(m, o.Threads), spawnOthers(m, o.Others, t0, o.Tick))
 		},
+	}
+	if o.Start != nil {
+		s := &start{p: p, tasks: o.Tasks, from: o.Start}
+		r.Start, r.StartAt = s.begin, s.at()
+		if s.from.InitCPU != nil {
+			r.InitCPU = sim.CPU(*s.from.InitCPU)
+		}
 	}
 	if o.Lead > 0 {
 		r.Before = nil

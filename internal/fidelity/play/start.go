@@ -1,0 +1,85 @@
+package play
+
+import (
+	"github.com/schedsim/schedsim/internal/fidelity"
+	"github.com/schedsim/schedsim/sched"
+	"github.com/schedsim/schedsim/sched/bpf"
+	"github.com/schedsim/schedsim/sched/class/fair"
+	"github.com/schedsim/schedsim/sim"
+)
+
+// start has a run begin as the recorded one did. Some milliseconds before T0 the tasks are where they were, programs' timers expire
+// when they did, and load balancing has the past that it had.
+type start struct {
+	p     *player
+	tasks []fidelity.Task
+	from  *fidelity.Start
+}
+
+// at is when in the run, T0 if the kernel was not looked at.
+func (s *start) at() sim.Time { return s.p.t0.Add(sim.Duration(s.from.AtNS)) }
+
+// begin is the runner's Start.
+func (s *start) begin(m *sim.Machine, p sched.Policy) {
+	if s.from.AtNS >= 0 {
+		return
+	}
+	if m.NrCPUs() > 1 {
+		s.place(m)
+	}
+	if o, ok := p.(*bpf.Policy); ok && len(s.from.Timers) > 0 {
+		list := make([]bpf.ArmedTimer, len(s.from.Timers))
+		for i, t := range s.from.Timers {
+			list[i] = bpf.ArmedTimer{CPU: sim.CPU(t[0]), At: s.p.t0.Add(sim.Duration(t[1]))}
+		}
+		o.SetTimers(list)
+	}
+	if c, ok := m.ClassByName("fair").(*fair.Class); ok {
+		for i, b := range s.from.CPUs {
+			if i < m.NrCPUs() {
+				c.SetBalancing(sim.CPU(i), s.balancing(m, &b))
+			}
+		}
+	}
+}
+
+// balancing is what was recorded, with ticks from now.
+func (s *start) balancing(m *sim.Machine, b *fidelity.Balancing) fair.Balancing {
+	ticks := int64(s.p.t0/sim.Time(tickPeriod)) - int64(m.Ticks()) // from now to T0
+	return fair.Balancing{
+		AvgIdle: sim.Duration(b.AvgIdleNS), NextBalance: ticks + b.NextTick, Last: ticks + b.LastTick, Interval: sim.Duration(b.IntervalMS) * sim.Millisecond,
+		Failed: int(b.Failed), Call: b.Call, Success: b.Success, Ratio: b.Ratio, Stamp: s.p.t0.Add(sim.Duration(b.StampNS)), Cost: sim.Duration(b.CostNS),
+	}
+}
+
+// place puts tasks where they slept.
+func (s *start) place(m *sim.Machine) {
+	nth := map[string]int{}
+	m.Tasks(func(t *sim.Task) {
+		if t.Group == "" {
+			return
+		}
+		n := nth[t.Group]
+		nth[t.Group]++
+		for i := range s.tasks {
+			if r := &s.tasks[i]; r.Group == t.Group && r.Instance == n {
+				s.placeTask(m, t, r)
+			}
+		}
+	})
+}
+
+func (s *start) placeTask(m *sim.Machine, t *sim.Task, r *fidelity.Task) {
+	if len(r.Before) == 0 {
+		return // it was not there yet
+	}
+	cpu, recent := int32(r.Asleep[0]), int32(r.Asleep[1])
+	if cpu < 0 || int(cpu) >= m.NrCPUs() || !m.Place(t, sim.CPU(cpu)) {
+		return
+	}
+	t.K.SetRecentUsedCPU(recent)
+	// It is there as if it had run there last: it does not migrate by staying.
+	at := int64(m.Now() - s.p.t0)
+	s.p.events = append(s.p.events, fidelity.Event{At: at, Kind: fidelity.EventSwitch, CPU: cpu, Task: t.PID},
+		fidelity.Event{At: at, Kind: fidelity.EventSwitch, CPU: cpu, Other: t.PID, State: 1})
+}
