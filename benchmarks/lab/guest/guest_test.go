@@ -103,6 +103,7 @@ ended 1
 clock 700 130 2000
 counter 900 500
 counter 2100 1700
+before enabling
 state enabled
 problem 2 at 5 ns: kill 0 -: no such task
 task 12 1 5 0 /web 0 0
@@ -130,7 +131,7 @@ name b-2-0000
 	if d := cmp.Diff(notes, r.notes); d != "" {
 		t.Error(d)
 	}
-	if r.zero != 1000 || r.end != 2000 || !r.ended || r.state != "enabled" || r.problems != "2 problems; the first: at 5 ns: kill 0 -: no such task" {
+	if r.zero != 1000 || r.end != 2000 || !r.ended || r.before != "enabling" || r.state != "enabled" || r.problems != "2 problems; the first: at 5 ns: kill 0 -: no such task" {
 		t.Errorf("%+v", r)
 	}
 	for _, tc := range []struct{ name, text, want string }{

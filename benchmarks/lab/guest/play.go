@@ -207,6 +207,13 @@ func (g *guest) report(a *agent, p *job.Play, cpus int, player int32, exit *fide
 	if err != nil {
 		return err
 	}
+	if len(p.Agent) > 0 && res.before != "" && res.before != "enabled" {
+		why := "it is " + res.before
+		if exit != nil {
+			why = exit.Reason + ": " + exit.Message
+		}
+		return fmt.Errorf("the scheduler was not in charge when the workload began: %s", why)
+	}
 	records, lost, err := readRecords(eventsFile, cpus)
 	if err != nil {
 		return err

@@ -18,7 +18,8 @@ type result struct {
 	counter     [][2]int64 // times, and the processor's counter then
 	ended, lost bool
 	problems    string
-	state       string // of sched_ext when the window was over, "" if it is not known
+	before      string // the state of sched_ext shortly before T0, "" if it is not known
+	state       string // and when the window was over
 	tasks       []fidelity.Task
 	notes       []fidelity.Event
 }
@@ -49,6 +50,8 @@ func parseResult(data []byte, names []string) (*result, error) {
 			var c [2]int64
 			_, err = fmt.Sscan(rest, &c[0], &c[1])
 			res.counter = append(res.counter, c)
+		case "before":
+			res.before = rest
 		case "state":
 			res.state = rest
 		case "problem":

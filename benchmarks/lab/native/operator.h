@@ -393,7 +393,7 @@ static void look_at_kernel(int fd)
 	close(fd);
 }
 
-/* state_now reads the state of sched_ext: whether the scheduler was in charge until the end of the window. */
+/* state_now reads the state of sched_ext: whether the scheduler was in charge before T0, and until the end of the window. */
 static void state_now(char *state, size_t size)
 {
 	int fd = open("/sys/kernel/sched_ext/state", O_RDONLY | O_CLOEXEC);
@@ -405,7 +405,7 @@ static void state_now(char *state, size_t size)
 	state[strcspn(state, "\n")] = 0;
 }
 
-static void report(const char *path, ns_t end, int all_ended, const char *state, const struct look looks[2])
+static void report(const char *path, ns_t end, int all_ended, const char *before, const char *state, const struct look looks[2])
 {
 	int n = atomic_load(&ntasks);
 	FILE *f = fopen(path, "w");
@@ -417,7 +417,7 @@ static void report(const char *path, ns_t end, int all_ended, const char *state,
 	for (int i = 0; i < 2; i++)
 		fprintf(f, "counter %lld %lld\n", (long long)looks[i].at, looks[i].counter);
 	if (state[0])
-		fprintf(f, "state %s\n", state);
+		fprintf(f, "before %s\nstate %s\n", before, state);
 	if (atomic_load(&problems))
 		fprintf(f, "problem %d %s\n", atomic_load(&problems), problem);
 	for (int i = 0; i < n && i < MAX_TASKS; i++) {
@@ -444,7 +444,7 @@ int main(int argc, char **argv)
 	/* What it spawns begins as a task like any other: SCHED_FLAG_RESET_ON_FORK. */
 	struct params operator = { .policy = SCHED_FIFO, .rtprio = 98, .reset = 1 };
 	int n, ended, fd;
-	char state[32];
+	char before[32], state[32];
 	struct look looks[2];
 	ns_t end;
 
@@ -478,6 +478,7 @@ int main(int argc, char **argv)
 	sleep_until(zero - 10000000);
 	looks[0] = look();
 	look_at_kernel(fd);
+	state_now(before, sizeof(before));
 	operate(duration ? zero + duration : 0);
 	end = NOW();
 	looks[1] = look();
@@ -492,6 +493,6 @@ int main(int argc, char **argv)
 	for (int i = 0; i < n && i < MAX_TASKS; i++)
 		for (int v; tasks[i].pid && (v = atomic_load(&tasks[i].tid)) != 0;)
 			syscall(SYS_futex, &tasks[i].tid, FUTEX_WAIT, v, NULL, NULL, 0);
-	report(argv[2], end, ended, state, looks);
+	report(argv[2], end, ended, before, state, looks);
 	return 0;
 }
