@@ -285,7 +285,7 @@ func (p *proc) begin(s *sim.Step, now sim.Time) bool {
 				s.Kind, s.At = sim.StepSleepUntil, w.At
 				return true
 			}
-			s.Kind, s.Dur = sim.StepRun, w.Run
+			s.Kind, s.Dur = sim.StepRunClock, w.Run
 			p.before = p.before[1:]
 			return true
 		}

@@ -2,6 +2,7 @@ package play
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"strings"
@@ -73,6 +74,33 @@ func TestReplay(t *testing.T) {
 	}
 	if d := cmp.Diff(want[0].Wakes, got[0].Wakes); d != "" {
 		t.Errorf("(-recorded +simulated):\n%s", d)
+	}
+}
+
+// TestReplayTurns: where CPUs take turns, what a recorded thread used has the turns of the others in it.
+func TestReplayTurns(t *testing.T) {
+	const used = 400_000
+	o := Options{
+		Name: "w.json", Workload: []byte(`{"global": {"schedsim": {"duration": "200ms"}}, "tasks": {"hog": {"instance": 4, "run": 10000}}}`),
+		Scheduler: "fifo", CPUs: 4, Turn: 20 * sim.Microsecond,
+		Costs: sim.Costs{Switch: 3 * sim.Microsecond, Block: 4 * sim.Microsecond, InsnPS: 2000},
+	}
+	for i := range 4 {
+		o.Others = append(o.Others, fidelity.Other{Name: fmt.Sprintf("migration/%d", i), Wakes: [][2]int64{{7_000_000, used}, {50_000_000, used}}})
+	}
+	r, err := Run(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range r.Run.Others {
+		for _, w := range k.Wakes {
+			if d := w[1] - used; w[0] > 0 && (d < -40_000 || d > 40_000) {
+				t.Errorf("%s used %d, recorded were %d", k.Name, w[1], used)
+			}
+		}
+	}
+	if len(r.Run.Others) != 4 {
+		t.Errorf("%d threads", len(r.Run.Others))
 	}
 }
 

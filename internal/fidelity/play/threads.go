@@ -47,26 +47,26 @@ func spawnThreads(m *sim.Machine, list []Thread) error {
 const softirq = 40 * sim.Microsecond
 
 // atTicks moves wakeups by timers of a jiffy to just after the tick, whose first after T0 comes at the time tick: timers of tasks that
-// expire with it come before, and those of the jiffy keep their order. It takes from their runs what the machine adds to each.
-func atTicks(wakes [][2]int64, tick sim.Duration, costs sim.Costs) [][2]int64 {
+// expire with it come before, and those of the jiffy keep their order.
+func atTicks(wakes [][2]int64, tick sim.Duration) [][2]int64 {
 	out := make([][2]int64, len(wakes))
 	for i, w := range wakes {
 		if late := ((sim.Duration(w[0])-tick)%tickPeriod + tickPeriod) % tickPeriod; late < softirq {
 			w[0] += int64(sim.Microsecond+late/100) - int64(late)
-		}
-		if w[1] > 0 {
-			w[1] = int64(replayRun(w[1], costs))
 		}
 		out[i] = w
 	}
 	return out
 }
 
-// replayRun is how long a thread computes that a recorded one ran for d: less what the machine adds.
-func replayRun(d int64, c sim.Costs) sim.Duration { return max(sim.Duration(d)-c.Switch-c.Block, 1) }
+// replayRun is the CPU time after which a thread goes back to sleep of which a recorded one used d when it was woken: less what the machine
+// adds. Where the CPUs take turns, that takes k times longer, those of the others included.
+func replayRun(d int64, c sim.Costs, k int) sim.Duration {
+	return max(sim.Duration(d)-sim.Duration(k)*(c.Switch+c.Block), 1)
+}
 
 // before tells what the tasks of a recorded run did before T0.
-func before(tasks []fidelity.Task, t0 sim.Time, costs sim.Costs) func(task string, instance int) []workloads.Awake {
+func before(tasks []fidelity.Task, t0 sim.Time, costs sim.Costs, k int) func(task string, instance int) []workloads.Awake {
 	return func(task string, instance int) []workloads.Awake {
 		i := slices.IndexFunc(tasks, func(t fidelity.Task) bool { return t.Group == task && t.Instance == instance })
 		if i < 0 {
@@ -75,7 +75,7 @@ func before(tasks []fidelity.Task, t0 sim.Time, costs sim.Costs) func(task strin
 		var out []workloads.Awake
 		for _, w := range tasks[i].Before {
 			if at := t0.Add(sim.Duration(w[0])); at > 0 {
-				out = append(out, workloads.Awake{At: at, Run: replayRun(w[1], costs)})
+				out = append(out, workloads.Awake{At: at, Run: replayRun(w[1], costs, 1)})
 			}
 		}
 		return out
@@ -91,7 +91,7 @@ const (
 )
 
 // spawnOthers creates the threads that a recorded run had beside the workload.
-func spawnOthers(m *sim.Machine, list []fidelity.Other, t0 sim.Time, tick sim.Duration) error {
+func spawnOthers(m *sim.Machine, list []fidelity.Other, t0 sim.Time, tick sim.Duration, k int) error {
 	for _, o := range list {
 		name := o.Name
 		if name == "" {
@@ -110,8 +110,8 @@ func spawnOthers(m *sim.Machine, list []fidelity.Other, t0 sim.Time, tick sim.Du
 		if len(list) == 0 {
 			continue
 		}
-		wakes := atTicks(list, tick, m.Costs())
-		b := &replayed{wakes: wakes, t0: t0}
+		wakes := atTicks(list, tick)
+		b := &replayed{wakes: wakes, t0: t0, costs: m.Costs(), k: k}
 		s := sim.TaskSpec{Comm: name, CPUs: cpus, Nice: o.Nice, Behavior: b}
 		if o.Policy == "SCHED_FIFO" {
 			s.Policy, s.RTPrio = sim.PolicyFIFO, o.RTPrio
@@ -168,7 +168,7 @@ func (t *thread) Next(_ *sim.Task, now sim.Time) sim.Step {
 		return sim.Step{Kind: sim.StepSleepUntil, At: at}
 	}
 	t.ran = true
-	return sim.Step{Kind: sim.StepRun, Dur: t.Run}
+	return sim.Step{Kind: sim.StepRunClock, Dur: t.Run}
 }
 
 // replayed is a thread that is woken when a recorded one was.
@@ -178,6 +178,8 @@ type replayed struct {
 	slept bool
 	then  *sim.SchedParams // from its second run on
 	runs  int
+	costs sim.Costs
+	k     int // CPUs that take turns
 }
 
 // Next implements sim.Behavior.
@@ -195,7 +197,7 @@ func (t *replayed) Next(_ *sim.Task, now sim.Time) sim.Step {
 		t.wakes, t.slept = t.wakes[1:], false
 		if w[1] > 0 {
 			t.runs++
-			return sim.Step{Kind: sim.StepRun, Dur: sim.Duration(w[1])}
+			return sim.Step{Kind: sim.StepRunClock, Dur: replayRun(w[1], t.costs, t.k)}
 		}
 	}
 	return sim.Step{Kind: sim.StepSleepUntil, At: sim.Never}
