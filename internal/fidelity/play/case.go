@@ -90,8 +90,9 @@ func (l *Lab) options(c *fidelity.Case, n int) (Options, error) {
 	if len(c.Runs) > 0 {
 		r := c.Runs[n%len(c.Runs)]
 		// With its seed random durations are those that the recorded tasks had.
-		o.Tick, o.Others, o.Tasks, o.Seed = labTick(r), labOthers(r), r.Tasks, r.Manifest.Seed
-		o.Bound, o.BoundPPB, o.Start = sim.Duration(r.Window.BoundNS), r.Window.BoundPPB, r.Start
+		o.Tick, o.Others, o.Seed = labTick(r), labOthers(r), r.Manifest.Seed
+		o.Bound, o.BoundPPB = sim.Duration(r.Window.BoundNS), r.Window.BoundPPB
+		o.Start, o.Tasks = labStart(r)
 		if slices.ContainsFunc(r.Tasks, func(t fidelity.Task) bool { return len(t.Before) > 0 }) {
 			o.Lead = 0 // how they were made is known
 		}

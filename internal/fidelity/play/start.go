@@ -1,12 +1,39 @@
 package play
 
 import (
+	"slices"
+
 	"github.com/schedsim/schedsim/internal/fidelity"
 	"github.com/schedsim/schedsim/sched"
 	"github.com/schedsim/schedsim/sched/bpf"
 	"github.com/schedsim/schedsim/sched/class/fair"
 	"github.com/schedsim/schedsim/sim"
 )
+
+// lookTime is how long before T0 the lab looks at the kernel: all tasks sleep then.
+const lookTime = 10 * sim.Millisecond
+
+// labStart is how a recorded run began, and its tasks. Where the kernel was not looked at before T0, tasks slept on the CPUs where they ran last.
+func labStart(r *fidelity.Run) (*fidelity.Start, []fidelity.Task) {
+	if r.Start != nil || r.Manifest.CPUs < 2 {
+		return r.Start, r.Tasks
+	}
+	known := false
+	tasks := slices.Clone(r.Tasks)
+	for i := range tasks {
+		t := &tasks[i]
+		t.Asleep = [5]int64{-1, -1}
+		for _, cpu := range t.BeforeCPUs {
+			if cpu >= 0 {
+				t.Asleep[0], known = int64(cpu), true
+			}
+		}
+	}
+	if !known {
+		return nil, r.Tasks
+	}
+	return &fidelity.Start{AtNS: -int64(lookTime)}, tasks
+}
 
 // start has a run begin as the recorded one did. Some milliseconds before T0 the tasks are where they were, programs' timers expire
 // when they did, and load balancing has the past that it had.
@@ -77,7 +104,9 @@ func (s *start) placeTask(m *sim.Machine, t *sim.Task, r *fidelity.Task) {
 	if cpu < 0 || int(cpu) >= m.NrCPUs() || !m.Place(t, sim.CPU(cpu)) {
 		return
 	}
-	t.K.SetRecentUsedCPU(recent)
+	if recent >= 0 {
+		t.K.SetRecentUsedCPU(recent)
+	}
 	// It is there as if it had run there last: it does not migrate by staying.
 	at := int64(m.Now() - s.p.t0)
 	s.p.events = append(s.p.events, fidelity.Event{At: at, Kind: fidelity.EventSwitch, CPU: cpu, Task: t.PID},

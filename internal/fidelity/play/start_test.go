@@ -81,3 +81,33 @@ func TestStart(t *testing.T) {
 		t.Error("it did not begin so")
 	}
 }
+
+// TestLabStart: tasks of a run without a look at the kernel slept where they ran last.
+func TestLabStart(t *testing.T) {
+	looked := &fidelity.Start{AtNS: -9}
+	for _, tc := range []struct {
+		name  string
+		cpus  int
+		start *fidelity.Start
+		ran   []int
+		want  *fidelity.Start
+		on    int64
+	}{
+		{"looked", 2, looked, []int{0, 1}, looked, 0},
+		{"ran", 2, nil, []int{0, 1, -1}, &fidelity.Start{AtNS: -int64(lookTime)}, 1},
+		{"never ran", 2, nil, []int{-1}, nil, 0},
+		{"not told", 2, nil, nil, nil, 0},
+		{"one CPU", 1, nil, []int{0}, nil, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := &fidelity.Run{Manifest: fidelity.Manifest{CPUs: tc.cpus}, Start: tc.start, Tasks: []fidelity.Task{{Name: "a", BeforeCPUs: tc.ran}}}
+			got, tasks := labStart(r)
+			if d := cmp.Diff(tc.want, got); d != "" {
+				t.Error(d)
+			}
+			if tasks[0].Asleep[0] != tc.on || r.Tasks[0].Asleep != [5]int64{} {
+				t.Errorf("asleep %v, of the recorded %v", tasks[0].Asleep, r.Tasks[0].Asleep)
+			}
+		})
+	}
+}
