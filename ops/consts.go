@@ -15,6 +15,7 @@ const (
 	ExitError      ExitKind = 1024
 	ExitErrorBPF   ExitKind = 1025
 	ExitErrorStall ExitKind = 1026
+	ExitErrorReenq ExitKind = 1027 // 7.3
 )
 
 // Exit codes set by the kernel (enum scx_exit_code).

@@ -99,3 +99,16 @@ func member(t btf.Type, name string) (off uint32, typ btf.Type, ok bool) {
 	}
 	return 0, nil, false
 }
+
+// Members returns the names of a struct's members in their order, nil if there is no such struct.
+func (k *Kernel) Members(typ string) []string {
+	s, ok := k.byName(typ).(*btf.Struct)
+	if !ok {
+		return nil
+	}
+	var out []string
+	for _, m := range s.Members {
+		out = append(out, m.Name)
+	}
+	return out
+}

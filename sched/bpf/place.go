@@ -45,7 +45,13 @@ func (p *Policy) place() (map[string]any, error) {
 func older(k *kernels.Kernel) ext.Old {
 	_, custody := k.EnumValue("SCX_DEQ_SCHED_CHANGE")
 	_, _, server := k.Field("rq.ext_server")
-	return ext.Old{Custody: !custody, Server: !server}
+	_, immed := k.EnumValue("SCX_ENQ_IMMED")
+	_, reenq := k.EnumValue("SCX_EXIT_ERROR_REENQ")
+	old := ext.Old{Custody: !custody, Server: !server, Immed: !immed, Reenq: reenq, Events: k.Members("scx_event_stats")}
+	if slices.EqualFunc(old.Events, new(ext.Events).List(), func(name string, e ext.Event) bool { return name == e.Name }) {
+		old.Events = nil
+	}
+	return old
 }
 
 // takes tells whether the table has the scalar member and nobody has set it.

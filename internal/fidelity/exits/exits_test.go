@@ -178,18 +178,12 @@ func plain(msg string) string {
 	return msg
 }
 
-// differ says why a case is not compared on a kernel other than 7.2: the core of sched_ext is that of 7.2 for all.
+// differ says why a case is not compared on a kernel other than 7.2.
 var differ = map[string]map[string]string{
 	"6.18": {
-		"no-dsq":          "6.18 names the task too: \"non-existent DSQ 0x4d for exits[172]\"",
-		"immed":           "6.18 does not know SCX_ENQ_IMMED and ignores it",
 		"vtime-builtin":   "6.18 refused the object, with scx_bpf_dsq_insert_vtime in it",
 		"fifo-after-priq": "6.18 refused the object, with scx_bpf_dsq_insert_vtime in it",
 		"priq-after-fifo": "6.18 refused the object, with scx_bpf_dsq_insert_vtime in it",
-	},
-	"7.3": {
-		"bad-format": "7.3 ends with kind 1025 and \"exit message formatting failed (-22)\"",
-		"bad-data":   "7.3 ends with kind 1025 and \"exit message formatting failed (-22)\"",
 	},
 }
 

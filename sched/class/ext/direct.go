@@ -40,7 +40,7 @@ func clearDirectDispatch(t *sim.Task) {
 func (k *Kernel) directDispatch(e *entity, enqFlags uint64) {
 	t := e.t
 	r := k.taskRQ(t)
-	d := e.sch.findDSQForDispatch(r, t.K.DdspDSQID(), t.CPU())
+	d := e.sch.findDSQForDispatch(r, t.K.DdspDSQID(), t, t.CPU())
 	enqFlags |= t.K.DdspEnqFlags()
 	if d.isLocal() && d != &r.local {
 		t.K.SetDdspEnqFlags(enqFlags)
@@ -90,7 +90,7 @@ func (k *Kernel) processDDSPDeferredLocals(r *rq) {
 		id, enqFlags := t.K.DdspDSQID(), t.K.DdspEnqFlags()
 		e.list.del()
 		clearDirectDispatch(t)
-		d := e.sch.findDSQForDispatch(r, id, t.CPU())
+		d := e.sch.findDSQForDispatch(r, id, t, t.CPU())
 		if !d.isLocal() {
 			panic("BUG: ext: deferred direct dispatch to a DSQ that is not local")
 		}

@@ -213,7 +213,8 @@ func (k *Kernel) dispatchDequeue(e *entity) {
 }
 
 // findDSQForDispatch follows find_dsq_for_dispatch: an id that names no DSQ ends the policy and means the global one.
-func (s *sched) findDSQForDispatch(r *rq, id uint64, tcpu sim.CPU) *dsq {
+// It is for t, which is nil where it is for a whole queue.
+func (s *sched) findDSQForDispatch(r *rq, id uint64, t *sim.Task, tcpu sim.CPU) *dsq {
 	switch {
 	case id == ops.DSQLocal:
 		return &r.local
@@ -229,7 +230,11 @@ func (s *sched) findDSQForDispatch(r *rq, id uint64, tcpu sim.CPU) *dsq {
 	if d := s.findUserDSQ(id); d != nil {
 		return d
 	}
-	s.error("non-existent DSQ 0x%x", id)
+	if t != nil && s.k.old.Immed {
+		s.error("non-existent DSQ 0x%x for %s[%d]", id, t.Comm, t.PID)
+	} else {
+		s.error("non-existent DSQ 0x%x", id)
+	}
 	return s.findGlobalDSQ(tcpu)
 }
 

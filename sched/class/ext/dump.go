@@ -124,7 +124,7 @@ func (k *Kernel) dumpState(sch *sched, info *ops.ExitInfo, max uint32, all bool)
 	d.newline()
 	d.printf("Event counters")
 	d.printf("--------------")
-	for _, e := range sch.events.List() {
+	for _, e := range k.eventList(&sch.events) {
 		d.printf("%40s: %16d", e.Name, e.Value)
 	}
 	info.Dump = d.b.String()
@@ -154,6 +154,9 @@ func (k *Kernel) dumpCPU(sch *sched, ctx *ops.DumpCtx, all bool, r *rq) {
 	d.newline()
 	d.printf("CPU %-4d: nr_run=%d flags=0x%x cpu_rel=%d ksync=%d",
 		r.cpu, r.nrRunning, r.flags, b2u(r.cpuReleased), r.kickSync)
+	if k.old.Reenq { // of sub-schedulers' tasks that no CPU may take, which is not modelled
+		d.printf("          rescue=0 budget=0us rescuing=none[-1]")
+	}
 	d.printf("          curr=%s[%d] class=%s_sched_class", curr.Comm, curr.PID, curr.Class.Name())
 	for _, s := range []struct {
 		name string

@@ -36,7 +36,11 @@ func (k *Kernel) Enable(t *ops.Table) error {
 	k.nrRejected = 0
 	k.setEnableState(ops.Enabling)
 	if ret := k.rootEnable(); ret != 0 {
-		k.sch.error("scx_root_enable() failed (%d)", ret)
+		if k.old.Immed {
+			k.sch.error("scx_enable() failed (%d)", ret)
+		} else {
+			k.sch.error("scx_root_enable() failed (%d)", ret)
+		}
 	}
 	if k.sch.exitKind != ops.ExitNone {
 		k.disableWorks()

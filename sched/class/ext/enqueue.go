@@ -49,6 +49,9 @@ func (k *Kernel) doEnqueueTask(r *rq, e *entity, enqFlags uint64, sticky int32) 
 		return
 	}
 	clearFlags(t, ops.TaskImmed)
+	if k.old.Reenq && enqFlags&ops.EnqReenq != 0 && k.reenqTooOften(r, e) {
+		return
+	}
 
 	var d *dsq
 	switch {
@@ -118,6 +121,7 @@ func clrTaskRunnable(e *entity, resetRunnableAt bool) {
 	e.run.del()
 	if resetRunnableAt {
 		setFlags(e.t, ops.TaskResetRunnableAt)
+		e.reenqs = 0
 	}
 }
 

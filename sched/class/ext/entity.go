@@ -33,6 +33,8 @@ type entity struct {
 	// qseq counts the times that the task was given to the policy (p->scx.ops_qseq); qseqQueued is the count that
 	// brands the current ownership, 0 if the policy does not own the task.
 	qseq, qseqQueued uint64
+	// reenqs is how often the task was enqueued again since it ran (p->scx.reenq_cnt of 7.3).
+	reenqs uint32
 }
 
 // ent returns the entity of t. For a task that the core does not know (an idle task) or no longer knows it is an

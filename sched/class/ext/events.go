@@ -42,6 +42,26 @@ func (e *Events) List() []Event {
 	}
 }
 
+// EventList returns the counters of the policy in the order of the kernel's struct scx_event_stats.
+func (k *Kernel) EventList() []Event { return k.eventList(k.Events()) }
+
+func (k *Kernel) eventList(e *Events) []Event {
+	list := e.List()
+	if k.old.Events == nil {
+		return list
+	}
+	out := make([]Event, len(k.old.Events))
+	for i, name := range k.old.Events {
+		out[i].Name = name
+		for _, ev := range list {
+			if ev.Name == name || name == "SCX_EV_REENQ_REPEAT" && ev.Name == "SCX_EV_REENQ_LOCAL_REPEAT" { // as 7.3 calls it
+				out[i].Value = ev.Value
+			}
+		}
+	}
+	return out
+}
+
 // Events returns the counters of the policy (scx_bpf_events); those of the last one once it ended, zeros before the
 // first.
 func (k *Kernel) Events() *Events {

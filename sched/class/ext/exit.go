@@ -26,6 +26,8 @@ func exitReason(kind ops.ExitKind) string {
 		return "scx_bpf_error"
 	case ops.ExitErrorStall:
 		return "runnable task stall"
+	case ops.ExitErrorReenq:
+		return "reenqueue limit"
 	}
 	return "<UNKNOWN>"
 }

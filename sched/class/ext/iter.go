@@ -111,7 +111,7 @@ func (k *Kernel) DSQMove(it *DSQIter, t *sim.Task, dsqID, enqFlags uint64, vtime
 			it.hasSlice, it.hasVtime = false, false
 			return false
 		}
-		dst := sch.findDSQForDispatch(k.lockedOrThis(), dsqID, t.CPU())
+		dst := sch.findDSQForDispatch(k.lockedOrThis(), dsqID, t, t.CPU())
 		if it.hasVtime {
 			t.K.SetDSQVtime(it.vtime)
 		}

@@ -23,6 +23,10 @@ func (k *Kernel) called(kfunc string, in ...ops.Callback) bool {
 // vetEnqFlags follows scx_vet_enq_flags.
 func (s *sched) vetEnqFlags(dsqID uint64, enqFlags *uint64) bool {
 	local := dsqID == ops.DSQLocal || localOn(dsqID)
+	if s.k.old.Immed {
+		*enqFlags &^= ops.EnqImmed
+		return true
+	}
 	if *enqFlags&ops.EnqImmed != 0 {
 		if !local {
 			s.error("SCX_ENQ_IMMED on a non-local DSQ 0x%x", dsqID)
@@ -234,7 +238,7 @@ func (k *Kernel) DSQReenq(dsqID, flags uint64) {
 	if k.frame.Locked != sim.NoCPU {
 		locked = &k.rqs[k.frame.Locked]
 	}
-	k.scheduleDSQReenq(k.prog(), k.prog().findDSQForDispatch(k.lockedOrThis(), dsqID, k.m.ThisCPU()), flags, locked)
+	k.scheduleDSQReenq(k.prog(), k.prog().findDSQForDispatch(k.lockedOrThis(), dsqID, nil, k.m.ThisCPU()), flags, locked)
 }
 
 // ReenqueueLocal follows scx_bpf_reenqueue_local: in ops.cpu_release, the tasks of the local DSQ go back to

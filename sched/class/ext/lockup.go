@@ -18,11 +18,27 @@ func (k *Kernel) handleLockup(cpu int32, format string, args ...any) bool {
 	return true
 }
 
-// RCUStall follows scx_rcu_cpu_stall.
-func (k *Kernel) RCUStall() bool { return k.handleLockup(-1, "RCU CPU stall detected!") }
+// RCUStall follows scx_rcu_cpu_stall: cpu keeps a grace period from ending. 7.2 does not tell which it is.
+func (k *Kernel) RCUStall(cpu sim.CPU) bool {
+	if k.old.Reenq {
+		return k.handleLockup(int32(cpu), "RCU CPU stall on CPUs (%d)", cpu)
+	}
+	return k.handleLockup(-1, "RCU CPU stall detected!")
+}
 
 // SoftLockup follows scx_softlockup: cpu has run kernel code for that many seconds.
 func (k *Kernel) SoftLockup(cpu sim.CPU, seconds uint32) bool {
+	if k.old.Immed {
+		name := ""
+		if k.sch != nil {
+			name = k.sch.ops.Name
+		}
+		if !k.handleLockup(-1, "soft lockup - CPU#%d stuck for %ds", cpu, seconds) {
+			return false
+		}
+		k.print("sched_ext: Soft lockup - CPU%d stuck for %ds, disabling %q", cpu, seconds, name)
+		return true
+	}
 	if !k.handleLockup(int32(cpu), "soft lockup - CPU %d stuck for %ds", cpu, seconds) {
 		return false
 	}
@@ -36,6 +52,17 @@ func (k *Kernel) HardLockup(cpu sim.CPU) bool {
 		return false
 	}
 	k.print("sched_ext: Hard lockup - CPU %d, disabling BPF scheduler", cpu)
+	return true
+}
+
+// WatchdogLate follows what scx_tick does on cpu when the watchdog, which is a worker thread's in the kernel, was last seen that many
+// milliseconds ago.
+func (k *Kernel) WatchdogLate(cpu sim.CPU, ms uint32) bool {
+	s := k.sch
+	if s == nil || s.exitKind != ops.ExitNone || !k.enabled {
+		return false
+	}
+	s.exit(ops.ExitErrorStall, 0, int32(cpu), "watchdog failed to check in for %d.%03ds", ms/1000, ms%1000)
 	return true
 }
 

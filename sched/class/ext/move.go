@@ -151,7 +151,7 @@ func (k *Kernel) finishDispatch(sch *sched, r *rq, ent *dspEnt) {
 		return
 	}
 	e.setState(opssDispatching, 0)
-	d := sch.findDSQForDispatch(r, ent.dsqID, ent.t.CPU())
+	d := sch.findDSQForDispatch(r, ent.dsqID, ent.t, ent.t.CPU())
 	if d.isLocal() {
 		k.dispatchToLocalDSQ(sch, r, d, e, ent.enqFlags)
 	} else {

@@ -139,8 +139,10 @@ func (k *Kernel) processDeferredReenqLocals(r *rq) {
 			l.seq, l.cnt = seq, 0
 		} else {
 			l.cnt++
-			sch.events.ReenqLocalRepeat++
-			if l.cnt > reenqLocalMaxRepeat {
+			if !k.old.Reenq {
+				sch.events.ReenqLocalRepeat++
+			}
+			if !k.old.Reenq && l.cnt > reenqLocalMaxRepeat {
 				sch.error("SCX_ENQ_REENQ on SCX_DSQ_LOCAL repeated %d times", l.cnt)
 				continue
 			}
@@ -173,4 +175,16 @@ func (k *Kernel) processDeferredReenqUsers(r *rq) {
 		}
 		it.Close()
 	}
+}
+
+// reenqTooOften counts that e is enqueued again, as scx_do_enqueue_task of 7.3 does, and ends the policy that goes on with that.
+func (k *Kernel) reenqTooOften(r *rq, e *entity) bool {
+	if e.reenqs++; e.reenqs > 1 {
+		e.sch.events.ReenqLocalRepeat++
+	}
+	if e.reenqs <= reenqLocalMaxRepeat {
+		return false
+	}
+	e.sch.exit(ops.ExitErrorReenq, 0, int32(r.cpu), "%s[%d] reenqueued %d times without running", e.t.Comm, e.t.PID, e.reenqs)
+	return true
 }

@@ -109,7 +109,7 @@ var errorTexts = []errorText{
 	{format: "sub_attach/sub_detach requires cid-form struct_ops", where: "TestEnable", says: "sub_attach/sub_detach requires cid-form struct_ops"},
 	{format: "trying to dispatch a distant sub-sched on cgroup %llu", where: "TestSubError", says: "trying to dispatch a distant sub-sched on cgroup 2"},
 	{format: "unavailable node %d", never: "all nodes of a machine are there"},
-	{format: "watchdog failed to check in for %u.%03us", never: "the watchdog is always on time"},
+	{format: "watchdog failed to check in for %u.%03us", where: "TestLockups", says: "watchdog failed to check in for 1.016s"},
 }
 
 // pattern is what the messages of a format look like.
@@ -235,11 +235,12 @@ func TestLockups(t *testing.T) {
 		msg  string
 		log  string
 	}{
-		{"rcu stall", func(k *Kernel) { k.RCUStall() }, ops.ExitError, -1, "RCU CPU stall detected!", ""},
+		{"rcu stall", func(k *Kernel) { k.RCUStall(0) }, ops.ExitError, -1, "RCU CPU stall detected!", ""},
 		{"soft lockup", func(k *Kernel) { k.SoftLockup(0, 16) }, ops.ExitError, 0, "soft lockup - CPU 0 stuck for 16s",
 			"sched_ext: Soft lockup - CPU 0 stuck for 16s, disabling BPF scheduler"},
 		{"hard lockup", func(k *Kernel) { k.HardLockup(0) }, ops.ExitError, 0, "hard lockup - CPU 0",
 			"sched_ext: Hard lockup - CPU 0, disabling BPF scheduler"},
+		{"late watchdog", func(k *Kernel) { k.WatchdogLate(0, 1016) }, ops.ExitErrorStall, 0, "watchdog failed to check in for 1.016s", ""},
 		{"sysrq", func(k *Kernel) { k.SysRqReset() }, ops.ExitSysRq, -1, "", `sched_ext: BPF scheduler "fifo" disabled (disabled by sysrq-S)`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

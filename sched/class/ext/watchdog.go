@@ -7,7 +7,7 @@ import (
 
 // watchdog is scx_watchdog_work: it looks for tasks that wait too long, twice per timeout. The kernel's runs in a
 // worker thread that the policy itself may starve; this one is always on time, so that the kernel's second check
-// ("watchdog failed to check in") has nothing to find.
+// finds nothing by itself (WatchdogLate).
 type watchdog struct {
 	timer    sim.Timer
 	interval uint64 // jiffies; 0: off

@@ -1,5 +1,6 @@
 #include "../bpf.h"
 #define __arena __attribute__((address_space(1)))
+#define __always_inline inline __attribute__((always_inline))
 
 /*
  * Schedulers that end, each in its own way: a table of the name of what it does wrong. They schedule tasks of the policy SCHED_EXT
@@ -7,7 +8,7 @@
  */
 
 enum {
-	KEEP_BUILTIN_IDLE = 1, ENQ_LAST = 2, SWITCH_PARTIAL = 8, PER_NODE = 64,
+	KEEP_BUILTIN_IDLE = 1, ENQ_LAST = 2, SWITCH_PARTIAL = 8, ENQ_MIGRATION_DISABLED = 16, PER_NODE = 64,
 	KICK_IDLE = 1, KICK_PREEMPT = 2, KICK_WAIT = 4,
 };
 #define GLOBAL (1ULL << 63 | 1)
@@ -59,37 +60,44 @@ struct sched_ext_ops_cid {
 	char name[128];
 };
 
-extern bool scx_bpf_dsq_insert___v2___compat(struct task_struct *p, u64 dsq, u64 slice, u64 flags) __ksym;
+/* Weak, because each kernel has others. Where 7.2 has two of them, the older one is what 6.18 has. */
+extern bool scx_bpf_dsq_insert___v2___compat(struct task_struct *p, u64 dsq, u64 slice, u64 flags) __ksym __weak;
+extern void scx_bpf_dsq_insert(struct task_struct *p, u64 dsq, u64 slice, u64 flags) __ksym __weak;
 struct scx_bpf_dsq_insert_vtime_args { u64 dsq_id, slice, vtime, enq_flags; };
-extern bool __scx_bpf_dsq_insert_vtime(struct task_struct *p, struct scx_bpf_dsq_insert_vtime_args *args) __ksym;
-extern bool scx_bpf_dsq_move_to_local___v2___compat(u64 dsq, u64 flags) __ksym;
-extern s32 scx_bpf_create_dsq(u64 dsq, s32 node) __ksym;
-extern void scx_bpf_destroy_dsq(u64 dsq) __ksym;
-extern s32 scx_bpf_dsq_nr_queued(u64 dsq) __ksym;
-extern struct task_struct *scx_bpf_dsq_peek(u64 dsq) __ksym;
-extern void scx_bpf_dsq_reenq(u64 dsq, u64 flags) __ksym;
-extern void scx_bpf_dispatch_cancel(void) __ksym;
-extern void scx_bpf_kick_cpu(s32 cpu, u64 flags) __ksym;
-extern s32 scx_bpf_select_cpu_dfl(struct task_struct *p, s32 prev, u64 flags, bool *idle) __ksym;
-extern s32 scx_bpf_pick_idle_cpu(const struct cpumask *mask, u64 flags) __ksym;
-extern s32 scx_bpf_pick_idle_cpu_node(const struct cpumask *mask, int node, u64 flags) __ksym;
-extern const struct cpumask *scx_bpf_get_idle_cpumask(void) __ksym;
-extern const struct cpumask *scx_bpf_get_idle_cpumask_node(int node) __ksym;
-extern void scx_bpf_put_idle_cpumask(const struct cpumask *mask) __ksym;
-extern s32 scx_bpf_pick_any_cpu(const struct cpumask *mask, u64 flags) __ksym;
-extern struct cgroup *scx_bpf_task_cgroup(struct task_struct *p) __ksym;
-extern void bpf_cgroup_release(struct cgroup *c) __ksym;
-extern struct task_struct *bpf_task_from_pid(s32 pid) __ksym;
-extern void bpf_task_release(struct task_struct *p) __ksym;
-extern s32 scx_bpf_task_cpu(const struct task_struct *p) __ksym;
-extern void scx_bpf_cpuperf_set(s32 cpu, u32 perf) __ksym;
-extern struct rq *scx_bpf_locked_rq(void) __ksym;
-extern struct task_struct *scx_bpf_tid_to_task(u64 tid) __ksym;
-extern void scx_bpf_error_bstr(char *fmt, u64 *data, u32 data__sz) __ksym;
-extern void scx_bpf_exit_bstr(s64 code, char *fmt, u64 *data, u32 data__sz) __ksym;
-extern void scx_bpf_dump_bstr(char *fmt, u64 *data, u32 data__sz) __ksym;
-extern void scx_bpf_kick_cid(s32 cid, u64 flags) __ksym;
-extern void scx_bpf_cid_override(const s32 *cpu_to_cid, u32 cpu_to_cid__sz) __ksym;
+extern bool __scx_bpf_dsq_insert_vtime(struct task_struct *p, struct scx_bpf_dsq_insert_vtime_args *args) __ksym __weak;
+extern bool scx_bpf_dsq_move_to_local___v2___compat(u64 dsq, u64 flags) __ksym __weak;
+extern void scx_bpf_dsq_insert_vtime(struct task_struct *p, u64 dsq, u64 slice, u64 vtime, u64 flags) __ksym __weak;
+extern bool scx_bpf_dsq_move_to_local(u64 dsq) __ksym __weak;
+extern s32 scx_bpf_create_dsq(u64 dsq, s32 node) __ksym __weak;
+extern void scx_bpf_destroy_dsq(u64 dsq) __ksym __weak;
+extern s32 scx_bpf_dsq_nr_queued(u64 dsq) __ksym __weak;
+extern struct task_struct *scx_bpf_dsq_peek(u64 dsq) __ksym __weak;
+extern void scx_bpf_dsq_reenq(u64 dsq, u64 flags) __ksym __weak;
+extern void scx_bpf_dispatch_cancel(void) __ksym __weak;
+extern void scx_bpf_kick_cpu(s32 cpu, u64 flags) __ksym __weak;
+extern s32 scx_bpf_select_cpu_dfl(struct task_struct *p, s32 prev, u64 flags, bool *idle) __ksym __weak;
+extern s32 scx_bpf_pick_idle_cpu(const struct cpumask *mask, u64 flags) __ksym __weak;
+extern s32 scx_bpf_pick_idle_cpu_node(const struct cpumask *mask, int node, u64 flags) __ksym __weak;
+extern const struct cpumask *scx_bpf_get_idle_cpumask(void) __ksym __weak;
+extern const struct cpumask *scx_bpf_get_idle_cpumask_node(int node) __ksym __weak;
+extern void scx_bpf_put_idle_cpumask(const struct cpumask *mask) __ksym __weak;
+extern s32 scx_bpf_pick_any_cpu(const struct cpumask *mask, u64 flags) __ksym __weak;
+extern struct cgroup *scx_bpf_task_cgroup(struct task_struct *p) __ksym __weak;
+extern void bpf_cgroup_release(struct cgroup *c) __ksym __weak;
+extern struct task_struct *bpf_task_from_pid(s32 pid) __ksym __weak;
+extern void bpf_task_release(struct task_struct *p) __ksym __weak;
+extern s32 scx_bpf_task_cpu(const struct task_struct *p) __ksym __weak;
+extern void scx_bpf_cpuperf_set(s32 cpu, u32 perf) __ksym __weak;
+extern struct rq *scx_bpf_locked_rq(void) __ksym __weak;
+extern struct task_struct *scx_bpf_tid_to_task(u64 tid) __ksym __weak;
+extern void scx_bpf_error_bstr(char *fmt, u64 *data, u32 data__sz) __ksym __weak;
+extern void scx_bpf_exit_bstr(s64 code, char *fmt, u64 *data, u32 data__sz) __ksym __weak;
+extern void scx_bpf_dump_bstr(char *fmt, u64 *data, u32 data__sz) __ksym __weak;
+extern void *bpf_rdonly_cast(const void *obj, u32 btf_id) __ksym __weak;
+extern void bpf_preempt_disable(void) __ksym __weak;
+extern void bpf_preempt_enable(void) __ksym __weak;
+extern void scx_bpf_kick_cid(s32 cid, u64 flags) __ksym __weak;
+extern void scx_bpf_cid_override(const s32 *cpu_to_cid, u32 cpu_to_cid__sz) __ksym __weak;
 
 static long (*const read_str)(void *dst, u32 size, const void *src) = (void *)115;
 
@@ -107,7 +115,8 @@ SEC("struct_ops/exit") void lab_exit(u64 *ctx)
 	read_str(told.reason, sizeof(told.reason), ei->reason);
 	read_str(told.msg, sizeof(told.msg), ei->msg);
 	read_str(told.dump, sizeof(told.dump), ei->dump);
-	told.cpu = ei->exit_cpu;
+	if (__builtin_preserve_field_info(ei->exit_cpu, 2)) /* 6.18 has none */
+		told.cpu = ei->exit_cpu;
 	told.code = ei->exit_code;
 	told.kind = ei->kind;
 }
@@ -119,16 +128,32 @@ SEC("struct_ops.s/init") s32 lab_init(void *ctx)
 	return ret ? ret : scx_bpf_create_dsq(OTHER, NONE);
 }
 
-static void insert(u64 *ctx, u64 dsq)
+static __always_inline void insert_task(struct task_struct *p, u64 dsq, u64 flags)
 {
-	scx_bpf_dsq_insert___v2___compat((struct task_struct *)ctx[0], dsq, SLICE, ctx[1]);
+	if (scx_bpf_dsq_insert___v2___compat)
+		scx_bpf_dsq_insert___v2___compat(p, dsq, SLICE, flags);
+	else
+		scx_bpf_dsq_insert(p, dsq, SLICE, flags);
 }
 
-static void insert_vtime(u64 *ctx, u64 dsq)
+static __always_inline void insert(u64 *ctx, u64 dsq) { insert_task((struct task_struct *)ctx[0], dsq, ctx[1]); }
+
+static __always_inline void insert_vtime(u64 *ctx, u64 dsq)
 {
 	struct scx_bpf_dsq_insert_vtime_args a = { dsq, SLICE, 5, ctx[1] };
 
-	__scx_bpf_dsq_insert_vtime((struct task_struct *)ctx[0], &a);
+	if (__scx_bpf_dsq_insert_vtime)
+		__scx_bpf_dsq_insert_vtime((struct task_struct *)ctx[0], &a);
+	else
+		scx_bpf_dsq_insert_vtime((struct task_struct *)ctx[0], dsq, SLICE, 5, ctx[1]);
+}
+
+static __always_inline void to_local(u64 dsq)
+{
+	if (scx_bpf_dsq_move_to_local___v2___compat)
+		scx_bpf_dsq_move_to_local___v2___compat(dsq, 0);
+	else
+		scx_bpf_dsq_move_to_local(dsq);
 }
 
 /* So that enqueue is called, also where a CPU is idle. */
@@ -147,8 +172,8 @@ ENQUEUE(local_on_no_cpu, insert(ctx, LOCAL_ON | 99); return);
 ENQUEUE(vtime_on_builtin, insert_vtime(ctx, LOCAL); return);
 ENQUEUE(vtime_after_fifo, if (scx_bpf_dsq_nr_queued(DSQ)) { insert_vtime(ctx, DSQ); return; } insert(ctx, DSQ); return);
 ENQUEUE(fifo_after_vtime, if (scx_bpf_dsq_nr_queued(DSQ)) { insert(ctx, DSQ); return; } insert_vtime(ctx, DSQ); return);
-ENQUEUE(bad_enq_flags, scx_bpf_dsq_insert___v2___compat((struct task_struct *)ctx[0], GLOBAL, SLICE, 1ULL << 60));
-ENQUEUE(immed_on_global, scx_bpf_dsq_insert___v2___compat((struct task_struct *)ctx[0], GLOBAL, SLICE, ENQ_IMMED));
+ENQUEUE(bad_enq_flags, insert_task((struct task_struct *)ctx[0], GLOBAL, 1ULL << 60));
+ENQUEUE(immed_on_global, insert_task((struct task_struct *)ctx[0], GLOBAL, ENQ_IMMED));
 ENQUEUE(kick_no_cpu, scx_bpf_kick_cpu(99, 0));
 ENQUEUE(kick_idle_preempt, scx_bpf_kick_cpu(0, KICK_IDLE | KICK_PREEMPT));
 ENQUEUE(perf_too_high, scx_bpf_cpuperf_set(0, 2000));
@@ -169,9 +194,9 @@ static s32 last;
 		if (other) { code; bpf_task_release(other); } \
 	} while (0)
 ENQUEUE(foreign_cgroup, WITH_OTHER(bpf_cgroup_release(scx_bpf_task_cgroup(other))));
-ENQUEUE(insert_other, WITH_OTHER(scx_bpf_dsq_insert___v2___compat(other, GLOBAL, SLICE, 0)));
+ENQUEUE(insert_other, WITH_OTHER(insert_task(other, GLOBAL, 0)));
 ENQUEUE(not_allowed, insert(ctx, LOCAL_ON | 1); return); /* tasks are bound to CPU 0, as they are for the next */
-ENQUEUE(immed_always, scx_bpf_dsq_insert___v2___compat((struct task_struct *)ctx[0], LOCAL, SLICE, ctx[1] | ENQ_IMMED); return);
+ENQUEUE(immed_always, insert_task((struct task_struct *)ctx[0], LOCAL, ctx[1] | ENQ_IMMED); return);
 
 SEC("struct_ops/running") void perf_other_running(u64 *ctx)
 {
@@ -186,6 +211,22 @@ ENQUEUE(bpf_error, volatile u64 args[3]; args[0] = -5; args[1] = (u64)word; args
 ENQUEUE(bpf_exit, u64 none; scx_bpf_exit_bstr(0x1234, exit_text, &none, 0));
 ENQUEUE(bpf_exit_negative, u64 none; scx_bpf_exit_bstr(-7, exit_text, &none, 0));
 ENQUEUE(dump_elsewhere, u64 none; scx_bpf_dump_bstr(exit_text, &none, 0));
+
+/* A callback that holds the lock of one run queue, and asks for a CPU for a task on the other. */
+ENQUEUE(select_cross, bool idle; WITH_OTHER(if (scx_bpf_task_cpu(other) != scx_bpf_task_cpu(p)) scx_bpf_select_cpu_dfl(other, 0, 0, &idle)));
+
+/* Arguments of a message where there is no memory, and no task: the verifier takes none of these. */
+ENQUEUE(data_nowhere, scx_bpf_error_bstr(error_text, bpf_rdonly_cast((void *)0xdead000000000000, 0), 24));
+ENQUEUE(data_of_task, scx_bpf_error_bstr(error_text, bpf_rdonly_cast((void *)0xdead000000000000, __builtin_btf_type_id(*(struct task_struct *)0, 1)), 24));
+
+/* A task of the name s is in a program that may not migrate, whenever it is on CPU 0. */
+SEC("struct_ops/enqueue") void pinned_enqueue(u64 *ctx)
+{
+	struct task_struct *p = (void *)ctx[0];
+
+	insert(ctx, p->comm[0] == 's' && !p->comm[1] && !scx_bpf_task_cpu(p) ? LOCAL_ON | 1 : GLOBAL);
+}
+TABLE(pinned, .enqueue = (void *)pinned_enqueue, .select_cpu = (void *)stay_select, .flags = SWITCH_PARTIAL | ENQ_MIGRATION_DISABLED);
 
 /* select_cpu */
 #define SELECT(name, ...) \
@@ -233,13 +274,14 @@ TABLE(no_node, .select_cpu = (void *)stay_select, .enqueue = (void *)no_node_enq
 /* dispatch */
 SEC("struct_ops/enqueue") void lab_enqueue(u64 *ctx) { insert(ctx, DSQ); }
 #define DISPATCH(name, code, ...) \
-	SEC("struct_ops/dispatch") void name##_dispatch(u64 *ctx) { code; scx_bpf_dsq_move_to_local___v2___compat(DSQ, 0); } \
+	SEC("struct_ops/dispatch") void name##_dispatch(u64 *ctx) { code; to_local(DSQ); } \
 	TABLE(name, .enqueue = (void *)lab_enqueue, .dispatch = (void *)name##_dispatch, __VA_ARGS__)
 
-DISPATCH(move_none, scx_bpf_dsq_move_to_local___v2___compat(77, 0));
+DISPATCH(move_none, to_local(77));
 DISPATCH(cancel_nothing, scx_bpf_dispatch_cancel());
 DISPATCH(too_many, struct task_struct *p = (void *)ctx[1]; if (p) for (int i = 0; i < 3; i++)
-	scx_bpf_dsq_insert___v2___compat(p, GLOBAL, SLICE, 0), .dispatch_max_batch = 2);
+	insert_task(p, GLOBAL, 0), .dispatch_max_batch = 2);
+DISPATCH(no_task, insert_task((struct task_struct *)ctx[1], GLOBAL, 0));
 DISPATCH(fine, );
 
 /* What is refused when it is attached. */
@@ -299,6 +341,36 @@ SEC("struct_ops/enqueue") void stall_enqueue(u64 *ctx) {}
 TABLE(stall, .select_cpu = (void *)stay_select, .enqueue = (void *)stall_enqueue, .timeout_ms = 1000);
 TABLE(hotplug, .enqueue = (void *)lab_enqueue, .dispatch = (void *)fine_dispatch);
 
+/* CPUs that are kept from everything: errors.c runs the programs. */
+TABLE(soft_lockup, .enqueue = (void *)lab_enqueue, .dispatch = (void *)fine_dispatch);
+TABLE(rcu_stall, .enqueue = (void *)lab_enqueue, .dispatch = (void *)fine_dispatch);
+TABLE(watchdog_late, .enqueue = (void *)lab_enqueue, .dispatch = (void *)fine_dispatch, .timeout_ms = 1000);
+TABLE(no_server, .enqueue = (void *)lab_enqueue, .dispatch = (void *)fine_dispatch); /* deadline tasks have all the bandwidth */
+
+static int turn(u32 i, u64 *until) { return ktime_get_ns() > *until; }
+static int turns(u32 i, u64 *until)
+{
+	loop(1 << 20, turn, until, 0);
+	return ktime_get_ns() > *until;
+}
+struct spin { u64 ns; };
+SEC("?syscall") int spin(struct spin *a)
+{
+	u64 until = ktime_get_ns() + a->ns;
+
+	loop(1 << 16, turns, &until, 0);
+	return 0;
+}
+SEC("?syscall") int hold(struct spin *a)
+{
+	u64 until = ktime_get_ns() + a->ns;
+
+	bpf_preempt_disable();
+	loop(1 << 16, turns, &until, 0);
+	bpf_preempt_enable();
+	return 0;
+}
+
 /* The cid form. */
 struct { INT(type, 33); INT(map_flags, 1 << 10); INT(max_entries, 64); WIDE(map_extra, 1ULL << 44); } arena SEC(".maps");
 u64 __arena used SEC(".addr_space.1") = 1;
@@ -316,7 +388,8 @@ SEC("struct_ops/exit") void cid_exit(u64 *ctx)
 	read_str(told.reason, sizeof(told.reason), ei->reason);
 	read_str(told.msg, sizeof(told.msg), ei->msg);
 	read_str(told.dump, sizeof(told.dump), ei->dump);
-	told.cpu = ei->exit_cpu;
+	if (__builtin_preserve_field_info(ei->exit_cpu, 2)) /* 6.18 has none */
+		told.cpu = ei->exit_cpu;
 	told.code = ei->exit_code;
 	told.kind = ei->kind;
 }

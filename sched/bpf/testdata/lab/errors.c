@@ -1,6 +1,8 @@
 /* Attaches each scheduler of errors.bpf.o in turn to the kernel that it runs on and writes how it ended, one JSON object a line. */
 #define _GNU_SOURCE
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -59,14 +61,56 @@ static pid_t worker(void)
 	}
 }
 
-static void cpu1(const char *online)
+static void set(const char *file, const char *value)
 {
-	FILE *f = fopen("/sys/devices/system/cpu/cpu1/online", "w");
+	FILE *f = fopen(file, "w");
 
 	if (f) {
-		fputs(online, f);
+		fputs(value, f);
 		fclose(f);
 	}
+}
+#define CPU1 "/sys/devices/system/cpu/cpu1/online"
+#define STALL "/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout"
+#define LOCKUP "/proc/sys/kernel/watchdog_thresh"
+
+/* A task of that name that lets a program of the object run over and over, so long each time; on a CPU, -1: on any. */
+static pid_t runs(struct bpf_object *o, const char *prog, const char *name, long ms, int cpu, int policy)
+{
+	int fd = bpf_program__fd(bpf_object__find_program_by_name(o, prog));
+	unsigned long long ns = ms * 1000000ULL;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &ns, .ctx_size_in = sizeof(ns));
+	struct sched_param p = {};
+	pid_t pid = fork();
+	cpu_set_t one;
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, name);
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	if (syscall(SYS_sched_setscheduler, 0, policy, &p) || (cpu >= 0 && sched_setaffinity(0, sizeof(one), &one)))
+		exit(1);
+	while (!bpf_prog_test_run_opts(fd, &opts))
+		nap(1);
+	exit(1);
+}
+
+/* A task that sleeps and has all of a CPU promised that the class for deadlines still has to give, or nearly. */
+static pid_t promised(void)
+{
+	struct { unsigned int size, policy; unsigned long long flags; int nice; unsigned int priority; unsigned long long runtime, deadline, period; }
+		a = { .size = 48, .policy = 6, .runtime = 99000000, .deadline = 100000000, .period = 100000000 };
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (syscall(SYS_sched_setattr, 0, &a, 0) && a.runtime > 1000000)
+		a.runtime -= 1000000;
+	for (;;)
+		nap(1000);
 }
 
 static int quiet(enum libbpf_print_level level, const char *format, va_list args)
@@ -80,9 +124,10 @@ static int run(const char *file, const char *table)
 	struct bpf_map *m, *ops = NULL, *bss = NULL;
 	struct bpf_link *link;
 	struct told *t = NULL;
-	pid_t pids[3];
+	struct bpf_program *prog;
+	pid_t pids[6];
 	size_t size;
-	int i;
+	int i, n;
 
 	if (!o)
 		return 1;
@@ -96,14 +141,23 @@ static int run(const char *file, const char *table)
 		if (strlen(name) > 4 && !strcmp(name + strlen(name) - 4, ".bss"))
 			bss = m;
 	}
+	bpf_object__for_each_program(prog, o)
+		if (bpf_program__type(prog) == BPF_PROG_TYPE_SYSCALL)
+			bpf_program__set_autoload(prog, !strcmp(table, "pinned") || !strcmp(table, "soft_lockup") || !strcmp(table, "rcu_stall") ||
+				!strcmp(table, "watchdog_late"));
 	printf("{\"table\":\"%s\"", table);
 	if (!ops || bpf_object__load(o)) {
 		text("refused", "load");
 		goto out;
 	}
 	t = bpf_map__initial_value(bss, &size);
-	for (i = 0; i < 3; i++)
-		pids[i] = worker();
+	for (n = 0; n < 3; n++)
+		pids[n] = worker();
+	if (!strcmp(table, "no_server"))
+		for (; n < 5; n++)
+			pids[n] = promised();
+	if (!strcmp(table, "pinned"))
+		pids[n++] = runs(o, "spin", "s", 50, -1, SCHED_EXT);
 	nap(50);
 	if (!strcmp(table, "not_allowed") || !strcmp(table, "immed_always")) {
 		cpu_set_t one;
@@ -117,22 +171,42 @@ static int run(const char *file, const char *table)
 	if (!link)
 		text("refused", "attach");
 	if (!strcmp(table, "hotplug"))
-		cpu1("0");
+		set(CPU1, "0");
+	if (!strcmp(table, "soft_lockup")) {
+		set(LOCKUP, "1");
+		pids[n++] = runs(o, "hold", "s", 4000, 1, SCHED_OTHER);
+	}
+	if (!strcmp(table, "rcu_stall")) {
+		set(LOCKUP, "0");
+		set(STALL, "3");
+		pids[n++] = runs(o, "hold", "s", 6000, 1, SCHED_OTHER);
+		if (!(pids[n] = fork()))
+			for (;;) /* asks for grace periods */
+				syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+		n++;
+	}
+	if (!strcmp(table, "watchdog_late")) {
+		set(LOCKUP, "0");
+		pids[n++] = runs(o, "hold", "s", 3000, 0, SCHED_OTHER);
+		pids[n++] = runs(o, "hold", "s", 3000, 1, SCHED_OTHER);
+	}
 	if (!strcmp(table, "disallow_fork")) {
 		prctl(PR_SET_NAME, "w");
 		if (!fork())
 			_exit(0);
 		wait(NULL);
 	}
-	for (i = 0; i < 40 && !*(volatile int *)&t->kind; i++)
+	for (i = 0; i < (n > 3 ? 100 : 40) && !*(volatile int *)&t->kind; i++)
 		nap(100);
 	if (!strcmp(table, "hotplug"))
-		cpu1("1");
+		set(CPU1, "1");
 	bpf_link__destroy(link);
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < n; i++) {
 		kill(pids[i], SIGKILL);
 		waitpid(pids[i], NULL, 0);
 	}
+	set(LOCKUP, "10");
+	set(STALL, "21");
 	printf(",\"kind\":%d,\"code\":%lld", t->kind, t->code);
 	text("reason", t->reason);
 	text("msg", t->msg);
