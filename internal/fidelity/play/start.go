@@ -51,9 +51,7 @@ func (s *start) begin(m *sim.Machine, p sched.Policy) {
 	if s.from.AtNS >= 0 {
 		return
 	}
-	if m.NrCPUs() > 1 {
-		s.place(m)
-	}
+	s.place(m, p != nil)
 	if o, ok := p.(*bpf.Policy); ok && len(s.from.Timers) > 0 {
 		list := make([]bpf.ArmedTimer, len(s.from.Timers))
 		for i, t := range s.from.Timers {
@@ -79,8 +77,8 @@ func (s *start) balancing(m *sim.Machine, b *fidelity.Balancing) fair.Balancing 
 	}
 }
 
-// place puts tasks where they slept.
-func (s *start) place(m *sim.Machine) {
+// place puts tasks where they slept, with what sched_ext keeps of them if a policy has them.
+func (s *start) place(m *sim.Machine, policy bool) {
 	nth := map[string]int{}
 	m.Tasks(func(t *sim.Task) {
 		if t.Group == "" {
@@ -91,6 +89,10 @@ func (s *start) place(m *sim.Machine) {
 		for i := range s.tasks {
 			if r := &s.tasks[i]; r.Group == t.Group && r.Instance == n {
 				s.placeTask(m, t, r)
+				if policy && r.Asleep[1] >= 0 && len(r.Before) > 0 { // looked at
+					t.K.SetSlice(uint64(r.Asleep[3]))
+					t.K.SetDSQVtime(uint64(r.Asleep[4]))
+				}
 			}
 		}
 	})
@@ -101,7 +103,7 @@ func (s *start) placeTask(m *sim.Machine, t *sim.Task, r *fidelity.Task) {
 		return // it was not there yet
 	}
 	cpu, recent := int32(r.Asleep[0]), int32(r.Asleep[1])
-	if cpu < 0 || int(cpu) >= m.NrCPUs() || !m.Place(t, sim.CPU(cpu)) {
+	if cpu < 0 || int(cpu) >= m.NrCPUs() || m.NrCPUs() == 1 || !m.Place(t, sim.CPU(cpu)) {
 		return
 	}
 	if recent >= 0 {

@@ -111,3 +111,18 @@ func TestLabStart(t *testing.T) {
 		})
 	}
 }
+
+// TestBudget: tasks come out of their sleep with the slice and the virtual time that they had.
+func TestBudget(t *testing.T) {
+	tasks := []fidelity.Task{{Group: "a", Before: [][2]int64{{-150_000_000, 20_000}}, Asleep: [5]int64{0, 0, 0, 7_000_000, 123}}}
+	r := mustRun(t, Options{Scheduler: "fifo", Tasks: tasks, Start: &fidelity.Start{AtNS: -10_000_000}, Stream: true})
+	for _, o := range r.Stream.Ops {
+		if o.At >= 0 && o.Name == "enqueue" && o.PID == r.Run.Tasks[0].PID {
+			if o.Slice.N != 7_000_000 || o.VTime.N != 123 {
+				t.Errorf("%v", o)
+			}
+			return
+		}
+	}
+	t.Error("it never woke")
+}
