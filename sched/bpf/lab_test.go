@@ -42,7 +42,9 @@ func told(t *testing.T, p *Policy) ending {
 }
 
 // endsOtherwise says why a table is not compared on a kernel.
-var endsOtherwise = map[string]map[string]string{}
+var endsOtherwise = map[string]map[string]string{
+	"6.18": {"sub_attach_plain": "callbacks that came later are left out here, as loaders of schedulers do; libbpf by itself refuses them"},
+}
 
 // TestKernelErrors: the schedulers of testdata/lab/errors.bpf.o end as scripts/kernel-errors has seen them end on a real kernel:
 // with the same kind, code, reason and message to the letter, but for numbers of tasks and times, and a dump of the same lines.
@@ -122,13 +124,11 @@ func attachWrong(t *testing.T, kernel, table, engine string) ending {
 	o := r.options(engine)
 	o.Table = table
 	p, err := New("testdata/lab/errors.bpf.o", o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { p.Close() })
 	tbl, err := p.Open(sched.Env{Machine: r.m, Kernel: r.k})
 	var refused *verifier.Error
-	if errors.As(err, &refused) {
+	if errors.As(err, &refused) || err != nil && strings.Contains(err.Error(), "the kernel has no struct") {
 		return ending{Kernel: kernel, Table: table, Refused: "load"}
 	}
 	must(t, err)
@@ -193,7 +193,7 @@ var (
 	// frame is a line of a backtrace; there are none here.
 	frame = regexp.MustCompile(`^ +[a-zA-Z0-9_.]+\+0x[0-9a-f]+/0x[0-9a-f]+$`)
 	// taskLine begins what is said of a task, cpuLine of a CPU. value is what differs from run to run.
-	taskLine = regexp.MustCompile(`^ [* ][A-Z] [^ ]*\[0\] \*`)
+	taskLine = regexp.MustCompile(`^ [* ][A-Z] [^ ]*\[0\] (\*?)`)
 	cpuLine  = regexp.MustCompile(`^CPU [0-9]+ *: `)
 	exitLine = regexp.MustCompile(`^.*\[0\] triggered`)
 	currLine = regexp.MustCompile(`curr=.*\[0\] class=[a-z]+_sched_class`)
@@ -222,7 +222,7 @@ func dumpLines(dump string) []string {
 			default:
 				line = exitLine.ReplaceAllString(line, "T[#] triggered")
 				line = currLine.ReplaceAllString(line, "curr=T[#] class=C")
-				line = taskLine.ReplaceAllString(line, " T[0] *")
+				line = taskLine.ReplaceAllString(line, " T[0] $1")
 				line = cpuLine.ReplaceAllString(line, "CPU #: ")
 				line = value.ReplaceAllString(strings.ReplaceAll(line, "dsq_id=(n/a)", "dsq_id=0x0"), "#")
 			}

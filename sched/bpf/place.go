@@ -47,7 +47,7 @@ func older(k *kernels.Kernel) ext.Old {
 	_, _, server := k.Field("rq.ext_server")
 	_, immed := k.EnumValue("SCX_ENQ_IMMED")
 	_, reenq := k.EnumValue("SCX_EXIT_ERROR_REENQ")
-	old := ext.Old{Custody: !custody, Server: !server, Immed: !immed, Reenq: reenq, Events: k.Members("scx_event_stats")}
+	old := ext.Old{Custody: !custody, Server: !server, Early: !immed, Reenq: reenq, Events: k.Members("scx_event_stats")}
 	if slices.EqualFunc(old.Events, new(ext.Events).List(), func(name string, e ext.Event) bool { return name == e.Name }) {
 		old.Events = nil
 	}

@@ -230,7 +230,7 @@ func (s *sched) findDSQForDispatch(r *rq, id uint64, t *sim.Task, tcpu sim.CPU) 
 	if d := s.findUserDSQ(id); d != nil {
 		return d
 	}
-	if t != nil && s.k.old.Immed {
+	if t != nil && s.k.old.Early {
 		s.error("non-existent DSQ 0x%x for %s[%d]", id, t.Comm, t.PID)
 	} else {
 		s.error("non-existent DSQ 0x%x", id)

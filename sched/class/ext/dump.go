@@ -86,16 +86,18 @@ func (k *Kernel) dumpState(sch *sched, info *ops.ExitInfo, max uint32, all bool)
 	}
 	k.dump = dumper{}
 	d := &k.dump
-	if sch.level == 0 {
+	switch {
+	case k.old.Early:
+	case sch.level == 0:
 		d.printf("%s: root", sch.ops.Name)
-	} else {
+	default:
 		d.printf("%s: %s %s", sch.ops.Name, sch.id(), sch.cgroup.Path())
 	}
 	curr := k.m.Curr(k.m.ThisCPU())
 	switch {
 	case info.Kind == ops.ExitNone:
 		d.printf("Debug dump triggered by %s", info.Reason)
-	case info.ExitCPU >= 0:
+	case info.ExitCPU >= 0 && !k.old.Early:
 		d.printf("%s[%d] triggered exit kind %d on CPU %d:", curr.Comm, curr.PID, info.Kind, info.ExitCPU)
 	default:
 		d.printf("%s[%d] triggered exit kind %d:", curr.Comm, curr.PID, info.Kind)
@@ -113,11 +115,15 @@ func (k *Kernel) dumpState(sch *sched, info *ops.ExitInfo, max uint32, all bool)
 	d.newline()
 	d.printf("CPU states")
 	d.printf("----------")
-	if info.ExitCPU >= 0 {
-		k.dumpCPU(sch, ctx, all, &k.rqs[info.ExitCPU])
+	first := info.ExitCPU
+	if k.old.Early {
+		first = -1
+	}
+	if first >= 0 {
+		k.dumpCPU(sch, ctx, all, &k.rqs[first])
 	}
 	for i := range k.rqs {
-		if int32(i) != info.ExitCPU {
+		if int32(i) != first {
 			k.dumpCPU(sch, ctx, all, &k.rqs[i])
 		}
 	}
@@ -152,8 +158,13 @@ func (k *Kernel) dumpCPU(sch *sched, ctx *ops.DumpCtx, all bool, r *rq) {
 	d.b = strings.Builder{}
 	curr := k.m.Curr(r.cpu)
 	d.newline()
-	d.printf("CPU %-4d: nr_run=%d flags=0x%x cpu_rel=%d ksync=%d",
-		r.cpu, r.nrRunning, r.flags, b2u(r.cpuReleased), r.kickSync)
+	if k.old.Early {
+		d.printf("CPU %-4d: nr_run=%d flags=0x%x cpu_rel=%d ops_qseq=%d pnt_seq=%d",
+			r.cpu, r.nrRunning, r.flags, b2u(r.cpuReleased), r.qseq, r.kickSync)
+	} else {
+		d.printf("CPU %-4d: nr_run=%d flags=0x%x cpu_rel=%d ksync=%d",
+			r.cpu, r.nrRunning, r.flags, b2u(r.cpuReleased), r.kickSync)
+	}
 	if k.old.Reenq { // of sub-schedulers' tasks that no CPU may take, which is not modelled
 		d.printf("          rescue=0 budget=0us rescuing=none[-1]")
 	}
@@ -205,7 +216,11 @@ func (k *Kernel) dumpTask(sch *sched, ctx *ops.DumpCtx, r *rq, t *sim.Task, mark
 	if owner == sch {
 		own = "*"
 	}
-	d.printf(" %c%c %s[%d] %s%s %+dms", marker, stateChar(t), t.Comm, t.PID, own, owner.id(), at)
+	if k.old.Early {
+		d.printf(" %c%c %s[%d] %+dms", marker, stateChar(t), t.Comm, t.PID, at)
+	} else {
+		d.printf(" %c%c %s[%d] %s%s %+dms", marker, stateChar(t), t.Comm, t.PID, own, owner.id(), at)
+	}
 	d.printf("      scx_state/flags=%d/0x%x dsq_flags=0x%x ops_state/qseq=%d/%d",
 		taskState(t)>>ops.TaskStateShift, t.K.SCXFlags()&^ops.TaskStateMask, b2u(e.onPriq), e.state, e.qseqQueued)
 	d.printf("      sticky/holding_cpu=%d/%d dsq_id=%s", t.K.StickyCPU(), t.K.HoldingCPU(), dsqID)

@@ -36,7 +36,7 @@ func (k *Kernel) Enable(t *ops.Table) error {
 	k.nrRejected = 0
 	k.setEnableState(ops.Enabling)
 	if ret := k.rootEnable(); ret != 0 {
-		if k.old.Immed {
+		if k.old.Early {
 			k.sch.error("scx_enable() failed (%d)", ret)
 		} else {
 			k.sch.error("scx_root_enable() failed (%d)", ret)

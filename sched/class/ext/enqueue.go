@@ -72,6 +72,7 @@ func (k *Kernel) doEnqueueTask(r *rq, e *entity, enqFlags uint64, sticky int32) 
 	case !sch.has(ops.Enqueue):
 		d = sch.findGlobalDSQ(t.CPU())
 	default:
+		r.qseq++
 		if e.qseq++; e.qseq > opssQSeqMax {
 			e.qseq = 1
 		}

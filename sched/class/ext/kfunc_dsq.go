@@ -23,7 +23,7 @@ func (k *Kernel) called(kfunc string, in ...ops.Callback) bool {
 // vetEnqFlags follows scx_vet_enq_flags.
 func (s *sched) vetEnqFlags(dsqID uint64, enqFlags *uint64) bool {
 	local := dsqID == ops.DSQLocal || localOn(dsqID)
-	if s.k.old.Immed {
+	if s.k.old.Early {
 		*enqFlags &^= ops.EnqImmed
 		return true
 	}

@@ -28,7 +28,7 @@ func (k *Kernel) RCUStall(cpu sim.CPU) bool {
 
 // SoftLockup follows scx_softlockup: cpu has run kernel code for that many seconds.
 func (k *Kernel) SoftLockup(cpu sim.CPU, seconds uint32) bool {
-	if k.old.Immed {
+	if k.old.Early {
 		name := ""
 		if k.sch != nil {
 			name = k.sch.ops.Name

@@ -8,8 +8,9 @@ type Old struct {
 	Custody bool
 	// Server: there is no deadline server for the tasks of sched_ext, and that of the fair class stays.
 	Server bool
-	// Immed: there is no SCX_ENQ_IMMED, so that the flag means nothing, and messages are worded as in 6.18.
-	Immed bool
+	// Early: as 6.18 in what policies are told off for. SCX_ENQ_IMMED means nothing, a CPU may be asked for on behalf of any task, and
+	// disallowing a task that is being forked counts if it would be the policy's. Messages and dumps are worded as there.
+	Early bool
 	// Reenq: how often a task is enqueued again without having run is counted with the task, and too often is an end of its own kind
 	// (scx_do_enqueue_task of 7.3). Messages are worded as in 7.3.
 	Reenq bool

@@ -35,6 +35,7 @@ type rq struct {
 	cpuReleased     bool
 	kickSyncPending bool
 	kickSync        uint64
+	qseq            uint64 // tasks that a policy was given there (rq->scx.ops_qseq of 6.18)
 
 	toKick, toKickIfIdle, toPreempt, toWait, toSync cpuSet
 	// ksyncs are the kick_sync values of other CPUs when this one began to wait for them.

@@ -117,7 +117,8 @@ func (k *Kernel) selectCPUFromKfunc(t *sim.Task, prev sim.CPU, wakeFlags uint64,
 	if !k.checkBuiltinIdle() {
 		return -sim.CPU(EBUSY)
 	}
-	if k.rqs[k.m.ThisCPU()].inSelectCPU {
+	if k.old.Early { // it locks nothing
+	} else if k.rqs[k.m.ThisCPU()].inSelectCPU {
 		if !k.argTaskOK(t) {
 			return -sim.CPU(EINVAL)
 		}

@@ -89,6 +89,7 @@ func (k *Kernel) initTask(sch *sched, t *sim.Task, fork bool) int32 {
 		switch {
 		case sch.parent != nil:
 			sch.error("non-root ops.init_task() set task->scx.disallow for %s[%d]", t.Comm, t.PID)
+		case fork && k.old.Early && t.Policy != sim.PolicyExt:
 		case fork:
 			sch.error("ops.init_task() set task->scx.disallow for %s[%d] during fork", t.Comm, t.PID)
 		case k.state != ops.Enabling:
