@@ -194,8 +194,11 @@ type outcome struct {
 	took     time.Duration
 }
 
-// errStuck says that a step took longer than it may.
-var errStuck = errors.New("the guest hangs")
+// errStuck says that a step took longer than it may, errDied that a guest ended before it was through.
+var (
+	errStuck = errors.New("the guest hangs")
+	errDied  = errors.New("the guest ended")
+)
 
 // boot does a job. progress may be nil.
 func boot(ctx context.Context, l *lab, j *job.Job, objects []string, progress, console io.Writer) (*outcome, error) {
@@ -244,7 +247,7 @@ func boot(ctx context.Context, l *lab, j *job.Job, objects []string, progress, c
 		err = e
 	}
 	if err == nil && steps < len(p.guest.Steps) {
-		err = fmt.Errorf("the guest did %d of %d steps%s", steps, len(p.guest.Steps), firstProblem(out))
+		err = fmt.Errorf("%w after %d of %d steps%s", errDied, steps, len(p.guest.Steps), firstProblem(out))
 	}
 	return out, err
 }

@@ -236,7 +236,7 @@ func needLab(t *testing.T) *lab {
 // TestBoot goes the whole way: a workload under two schedulers and a verdict, from a real kernel.
 func TestBoot(t *testing.T) {
 	l := needLab(t)
-	j := &job.Job{CPUs: 2, Mode: "mttcg", SettleMS: 1, Steps: []job.Step{
+	j := &job.Job{CPUs: 2, SettleMS: 1, Steps: []job.Step{ // by instructions: the host's load counts for nothing
 		{Do: "play", Workloads: []string{"workloads/changes.json"}, Schedulers: []string{"eevdf", "simple"}, Stream: true},
 		{Do: "verify", Objects: []string{"simple.bpf.o"}},
 		{Do: "dmesg"},
@@ -302,7 +302,7 @@ func TestBoot(t *testing.T) {
 // refuses none.
 func TestOperations(t *testing.T) {
 	l := needLab(t)
-	j := &job.Job{CPUs: 2, Mode: "mttcg", SettleMS: 1, Steps: []job.Step{
+	j := &job.Job{CPUs: 2, SettleMS: 1, Steps: []job.Step{
 		{Do: "play", Workloads: []string{"testdata/operations.json"}, Schedulers: []string{"eevdf"}},
 	}}
 	if err := j.Check(); err != nil {

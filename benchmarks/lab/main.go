@@ -75,6 +75,14 @@ func runCommand(ctx context.Context, args []string) error {
 		con = os.Stderr
 	}
 	o, err := boot(ctx, l, j, folders(*objects), os.Stderr, con)
+	for range 2 {
+		// Where virtual CPUs are threads a guest dies now and then.
+		if j.Mode != "mttcg" || !errors.Is(err, errDied) || o.steps > 0 {
+			break
+		}
+		fmt.Fprintf(os.Stderr, "%v; another boot\n", err)
+		o, err = boot(ctx, l, j, folders(*objects), os.Stderr, con)
+	}
 	if o == nil {
 		return err
 	}

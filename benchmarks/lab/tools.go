@@ -20,6 +20,8 @@ import (
 type lab struct {
 	dir  string // $LAB
 	root string // of the project
+
+	guest *guestFiles // once they are made
 }
 
 // ErrAbsent says that the lab is not there: that is no failure of the project.
@@ -77,8 +79,20 @@ type guestFiles struct {
 	hash  string // of all of them
 }
 
-// build makes the guest's programs; what was made of the same sources before is used again.
+// build makes the guest's programs, once: all boots of a command have the same, whoever changes the sources meanwhile. What was made
+// of the same sources by another command is used again.
 func (l *lab) build() (*guestFiles, error) {
+	if l.guest == nil {
+		g, err := l.make()
+		if err != nil {
+			return nil, err
+		}
+		l.guest = g
+	}
+	return l.guest, nil
+}
+
+func (l *lab) make() (*guestFiles, error) {
 	native := filepath.Join(l.root, "benchmarks", "lab", "native")
 	entries, err := os.ReadDir(native)
 	if err != nil {
