@@ -59,6 +59,7 @@ func Params() []Param {
 		{"softirq", UnitTime, "from the interrupt of a timer to the callback of a program's timer", func(m *Machine) any { return &m.Costs.Softirq }},
 		{"ipi", UnitTime, "from sending a reschedule interrupt to its arrival", func(m *Machine) any { return &m.Costs.IPI }},
 		{"irq-work", UnitTime, "interrupt that a CPU sends itself, as scx_bpf_kick_cpu does", func(m *Machine) any { return &m.Costs.IRQWork }},
+		{"move", UnitTime, "move of a queued task from one runqueue to another, on the CPU that does it", func(m *Machine) any { return &m.Costs.Move }},
 		{"migration", UnitTime, "cold caches after a move within a last-level cache", func(m *Machine) any { return &m.Costs.Migration }},
 		{"migration-llc", UnitTime, "... to another last-level cache of the node", func(m *Machine) any { return &m.Costs.MigrationLLC }},
 		{"migration-node", UnitTime, "... to another NUMA node", func(m *Machine) any { return &m.Costs.MigrationNode }},

@@ -93,9 +93,9 @@ func lab() Profile {
 		Machine: Machine{Name: "lab", Costs: sim.Costs{
 			Switch: 3850, Wakeup: 650, Queue: 3250, Select: 1050, Call: 1900, Block: 4400, Preempt: 2100, Fork: 98_000, Exit: 12_400, ExitRest: 8500,
 			Tick: 3200, Timer: 1450, Softirq: 1000, IPI: 500,
-			Migration: 3500,
-			IdleExit:  2200,
-			InsnPS:    2000, KfuncNS: 100,
+			Move:     3500,
+			IdleExit: 2200,
+			InsnPS:   2000, KfuncNS: 100,
 		}},
 		Sources: []Source{
 			{"switch", true, "from the time at which the kernel's scheduler reads the clock to the task's own code: event streams and round trips of two tasks that wake each other"},
@@ -112,7 +112,7 @@ func lab() Profile {
 			{"timer", true, "from the end of a sleep on a busy CPU to the beginning of the wakeup, in event streams"},
 			{"softirq", true, "from the time for which a program sets its timer to the callback, 2.45 us, less the above"},
 			{"ipi", false, "the other CPU finds it when it has its turn"},
-			{"migration", true, "how much longer, under our simple, switches to a task are that comes from another CPU, and what it does next"},
+			{"move", true, "how much longer, under scx_simple on two and four CPUs, the way from a wakeup to the switch to a task is that was queued for another CPU, of the CPU's own turns: 3.57 us"},
 			{"idle-exit", true, "the shortest time from a wakeup by another CPU to the switch, in event streams of two CPUs"},
 			{"insn", true, "the setting of the virtual machine"},
 			{"kfunc", true, "round trips of two tasks under scx_flatcg, which calls 38 more than simple in each and takes 3.8 us longer"},

@@ -60,6 +60,7 @@ type Costs struct {
 	Softirq                             Duration // from the interrupt of a timer to the callback of a program's timer, which runs in a softirq
 	IPI                                 Duration // from sending a reschedule interrupt to its arrival
 	IRQWork                             Duration // interrupt that a CPU sends itself for work to be done soon, as scx_bpf_kick_cpu does
+	Move                                Duration // moving a queued task from one runqueue to another, on the CPU that does it
 	Migration                           Duration // cold caches after a move to another CPU of the same LLC
 	MigrationLLC                        Duration // ... to another LLC
 	MigrationNode                       Duration // ... to another NUMA node

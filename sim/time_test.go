@@ -173,6 +173,40 @@ func TestMigrationCosts(t *testing.T) {
 	}
 }
 
+// TestMoveCost: the CPU that moves a queued task pays for it; choosing another CPU for one that is woken is part of the wakeup.
+func TestMoveCost(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		steps []sim.Step
+		want  sim.Duration
+	}{
+		{"queued", []sim.Step{run(ms)}, 3500},
+		{"asleep", []sim.Step{sleep(2 * ms), run(us)}, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := newRig(t, 2, func(c *sim.Config, _ *rig) { c.Costs = sim.Costs{Move: 3500} })
+			a := g.spawn(t, "a", &stamps{steps: tc.steps}, 0)
+			b := g.spawn(t, "b", &stamps{steps: tc.steps}, 0)
+			g.spawn(t, "hog", forever(run(sim.Second)), 0)
+			g.run(t, 1500)
+			before := g.RQClock(0)
+			if err := g.SetAffinity(b, []sim.CPU{1}); err != nil {
+				t.Fatal(err)
+			}
+			if got := g.RQClock(0).Sub(before); got != tc.want {
+				t.Errorf("CPU 0 pays %v, want %v", got, tc.want)
+			}
+			if got := g.RQClock(1).Sub(g.Now()); got != 0 {
+				t.Errorf("CPU 1 pays %v", got)
+			}
+			g.run(t, sim.Time(3*ms))
+			if a.CPU() != 0 || b.CPU() != 1 {
+				t.Errorf("a on %d, b on %d", a.CPU(), b.CPU())
+			}
+		})
+	}
+}
+
 func TestCapacity(t *testing.T) {
 	g := newRig(t, 2, func(c *sim.Config, _ *rig) { c.Topo.CPUs[1].Capacity = 300 })
 	big, little := &stamps{steps: []sim.Step{run(3 * ms)}}, &stamps{steps: []sim.Step{run(3 * ms)}}

@@ -99,6 +99,7 @@ func (m *Machine) ttwuDoWakeup(cpu CPU, t *Task) {
 func (m *Machine) Activate(t *Task, f EnqFlags) {
 	if t.Migrating {
 		f |= EnqMigrated
+		m.Charge(m.this, CostMigration, m.costs.Move)
 	}
 	m.classes[t.rank].Enqueue(t.CPU(), t, f)
 	m.handOver(t, &m.cpus[m.this])

@@ -22,7 +22,7 @@ func LabCosts(c sim.Costs, m *fidelity.Manifest) sim.Costs {
 	c.Tick *= k
 	c.Timer *= k
 	c.IPI *= k
-	c.Migration *= k
+	c.Move *= k
 	c.IdleExit *= k
 	c.InsnPS *= int64(k)
 	c.KfuncNS *= int64(k)
