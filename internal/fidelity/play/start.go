@@ -78,7 +78,11 @@ func (s *start) balancing(m *sim.Machine, b *fidelity.Balancing) fair.Balancing 
 }
 
 // place puts tasks where they slept, with what sched_ext keeps of them if a policy has them.
+// Virtual times count from where a scheduler has its clock, which is not recorded, so the greatest is the greatest here: what one task is behind
+// another is as it was.
 func (s *start) place(m *sim.Machine, policy bool) {
+	var list []*sim.Task
+	var of []*fidelity.Task
 	nth := map[string]int{}
 	m.Tasks(func(t *sim.Task) {
 		if t.Group == "" {
@@ -90,12 +94,25 @@ func (s *start) place(m *sim.Machine, policy bool) {
 			if r := &s.tasks[i]; r.Group == t.Group && r.Instance == n {
 				s.placeTask(m, t, r)
 				if policy && r.Asleep[1] >= 0 && len(r.Before) > 0 { // looked at
-					t.K.SetSlice(uint64(r.Asleep[3]))
-					t.K.SetDSQVtime(uint64(r.Asleep[4]))
+					list, of = append(list, t), append(of, r)
 				}
 			}
 		}
 	})
+	var here, there int64
+	for i, t := range list {
+		v, w := int64(t.K.DSQVtime()), of[i].Asleep[4]
+		if i == 0 || v > here {
+			here = v
+		}
+		if i == 0 || w > there {
+			there = w
+		}
+	}
+	for i, t := range list {
+		t.K.SetSlice(uint64(of[i].Asleep[3]))
+		t.K.SetDSQVtime(uint64(of[i].Asleep[4] - there + here))
+	}
 }
 
 func (s *start) placeTask(m *sim.Machine, t *sim.Task, r *fidelity.Task) {

@@ -112,17 +112,21 @@ func TestLabStart(t *testing.T) {
 	}
 }
 
-// TestBudget: tasks come out of their sleep with the slice and the virtual time that they had.
+// TestBudget: tasks come out of their sleep with the slices that they had, and as far behind each other.
 func TestBudget(t *testing.T) {
-	tasks := []fidelity.Task{{Group: "a", Before: [][2]int64{{-150_000_000, 20_000}}, Asleep: [5]int64{0, 0, 0, 7_000_000, 123}}}
+	tasks := []fidelity.Task{
+		{Group: "a", Before: [][2]int64{{-150_000_000, 20_000}}, Asleep: [5]int64{0, 0, 0, 7_000_000, 5_000_123}},
+		{Group: "hog", Before: [][2]int64{{-150_000_000, 20_000}}, Asleep: [5]int64{0, 0, 0, 6_000_000, 5_000_000}},
+	}
 	r := mustRun(t, Options{Scheduler: "fifo", Tasks: tasks, Start: &fidelity.Start{AtNS: -10_000_000}, Stream: true})
+	seen := map[int32]fidelity.Op{}
 	for _, o := range r.Stream.Ops {
-		if o.At >= 0 && o.Name == "enqueue" && o.PID == r.Run.Tasks[0].PID {
-			if o.Slice.N != 7_000_000 || o.VTime.N != 123 {
-				t.Errorf("%v", o)
-			}
-			return
+		if _, ok := seen[o.PID]; !ok && o.At >= 0 && o.Name == "enqueue" {
+			seen[o.PID] = o
 		}
 	}
-	t.Error("it never woke")
+	a, hog := seen[r.Run.Tasks[0].PID], seen[r.Run.Tasks[2].PID]
+	if a.Slice.N != 7_000_000 || hog.Slice.N != 6_000_000 || a.VTime.N-hog.VTime.N != 123 {
+		t.Errorf("%v, %v", a, hog)
+	}
 }
