@@ -48,6 +48,9 @@ func alone(s sim.TaskSpec, n int, slow sim.Duration) string {
 		case sim.StepRun:
 			fmt.Fprintf(&b, "run %v\n", step.Dur)
 			now = now.Add(step.Dur + slow)
+		case sim.StepRunClock:
+			fmt.Fprintf(&b, "clock %v\n", step.Dur)
+			now = now.Add(step.Dur)
 		case sim.StepRunWall:
 			fmt.Fprintf(&b, "runwall %v\n", step.Dur)
 			now = now.Add(step.Dur)
@@ -350,7 +353,7 @@ func TestBefore(t *testing.T) {
 	if r.Specs[0].Start != 0 {
 		t.Errorf("the first starts at %v", r.Specs[0].Start)
 	}
-	want := "100 run 20µs\n120 until 300\n300 run 5µs\n305 until 1000\n1000 run 10µs\n1010 work 10\n1010 exit\n"
+	want := "100 clock 20µs\n120 until 300\n300 clock 5µs\n305 until 1000\n1000 run 10µs\n1010 work 10\n1010 exit\n"
 	if got := alone(r.Specs[1], 20, 0); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
