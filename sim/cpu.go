@@ -45,6 +45,10 @@ type cpu struct {
 	parked []parkedEvent // while held: what has come for it
 	tick   eventq.Event  // with turns: its own
 
+	elapsing bool         // in Elapse
+	again    bool         // asked meanwhile to reschedule
+	pause    eventq.Event // it has got through what it elapses
+
 	step    eventq.Event // the current task's step ends, or the overhead does
 	resched eventq.Event // a reschedule interrupt arrives
 
@@ -90,7 +94,8 @@ func (m *Machine) initCPU(id CPU) error {
 	c.notify.Do = func() {}
 	c.step.Fire = func() { m.fireStep(c) }
 	c.resched.Fire = func() { m.fireResched(c) }
-	c.step.Tag, c.resched.Tag = int32(id), int32(id)
+	c.pause.Fire = func() {}
+	c.step.Tag, c.resched.Tag, c.pause.Tag = int32(id), int32(id), int32(id)
 	return nil
 }
 
@@ -208,6 +213,9 @@ func (m *Machine) Charge(cpu CPU, kind CostKind, d Duration) {
 		c.from = m.clock(c).Add(d)
 	}
 	m.tellOverhead(c, c.curr.PID, d, kind)
+	if c.pause.Armed() && !c.held {
+		m.q.Arm(&c.pause, int64(c.from), phaseStep)
+	}
 	if c.step.Armed() && (cpu != m.this || !m.running) {
 		m.armStep(c) // this CPU's is armed when the event has been dealt with
 	}

@@ -171,6 +171,10 @@ func (m *Machine) timerDone(c *cpu) {
 // code runs on, after an IPI otherwise. An idle CPU takes Costs.IdleExit to get there.
 func (m *Machine) Resched(cpu CPU) {
 	c := &m.cpus[cpu]
+	if c.elapsing { // it schedules already, under its lock: once more then
+		c.again = true
+		return
+	}
 	if c.needResched || !m.online.Test(int32(cpu)) {
 		return
 	}
@@ -237,6 +241,10 @@ func (m *Machine) fireStep(c *cpu) {
 // pending, and has the task take steps until one needs time.
 func (m *Machine) resume(c *cpu) {
 	for m.err == nil {
+		if m.busyElsewhere(c) {
+			m.armStep(c)
+			return
+		}
 		if c.from <= m.now {
 			c.inIRQ = false
 		}

@@ -124,6 +124,7 @@ type Machine struct {
 	tickOrder  func(at Time) CPU
 	tickPeriod Duration
 	turns      *turns // nil: all CPUs execute at once
+	elapsing   int    // calls of Elapse that have not returned
 
 	tasks       taskTable
 	processes   map[string]*Task // leaders by TaskSpec.Process

@@ -28,6 +28,10 @@ func (m *Machine) schedule(c *cpu, preempt bool) {
 	if c.dying {
 		m.balancePush(c)
 	}
+	if c.again {
+		c.again = false
+		m.Resched(c.id)
+	}
 }
 
 // blockTask follows block_task (kernel/sched/core.c, 7.2).

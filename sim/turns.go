@@ -155,8 +155,10 @@ func (s *turns) leave() {
 	c := &m.cpus[s.holder]
 	m.progress(c)
 	c.held, c.owed = true, max(0, c.from.Sub(m.now))
-	if c.step.Armed() {
-		m.q.Arm(&c.step, parkTime, phaseStep)
+	for _, e := range [...]*eventq.Event{&c.step, &c.pause} {
+		if e.Armed() {
+			m.q.Arm(e, parkTime, phaseStep)
+		}
 	}
 	s.asked[s.holder] = false
 	s.holder, s.alone = NoCPU, false
@@ -260,6 +262,9 @@ func (s *turns) enter(c *cpu) {
 	c.parked = c.parked[:0]
 	if c.step.Armed() {
 		m.armStep(c)
+	}
+	if c.pause.Armed() {
+		m.q.Arm(&c.pause, int64(c.from), phaseStep)
 	}
 }
 

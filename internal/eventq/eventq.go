@@ -112,6 +112,15 @@ func (q *Queue) Next() (at int64, ok bool) {
 	return int64(q.heap[0].at), true
 }
 
+// Peek returns the earliest event and its time; nil if there is none.
+func (q *Queue) Peek() (e *Event, at int64) {
+	q.fill()
+	if len(q.heap) == 0 {
+		return nil, 0
+	}
+	return q.heap[0].ev, int64(q.heap[0].at)
+}
+
 // NextIs tells whether the earliest event is of the time, phase and tag given. It leaves the place of a popped event open.
 func (q *Queue) NextIs(at int64, phase int, tag int32) bool {
 	e := q.first()

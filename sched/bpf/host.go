@@ -195,3 +195,9 @@ func (h *host) fired(t *timer) {
 		p.env.Kernel.Fault(f.Error())
 	}
 }
+
+// Pace has the processor get to where the program is, and others do what they do meanwhile.
+func (h *host) Pace() { h.p.env.Kernel.Pace() }
+
+// Paces tells whether processors take turns.
+func (h *host) Paces() bool { return h.m.Elapses() }

@@ -45,6 +45,15 @@ type PerfHost interface {
 	ReadPerf(event uint64) (count, enabled, running uint64)
 }
 
+// PaceHost is a Host whose processors execute side by side. Pace is called before a program takes a lock: others do then what they do until the
+// processor gets there. They may run programs of the same set.
+type PaceHost interface {
+	Host
+	Pace()
+	// Paces tells whether Pace does anything.
+	Paces() bool
+}
+
 // NodesHost is a Host that knows the number of NUMA nodes; a Host that is none has one.
 type NodesHost interface {
 	Host

@@ -51,6 +51,9 @@ func (e *Env) Inline() []*abi.Inline {
 	} {
 		t[Number(r.name)] = r.in
 	}
+	if h, ok := e.Host.(abi.PaceHost); ok && h.Paces() {
+		t[Number("spin_lock")] = nil
+	}
 	if e.PerCPU == nil { // all CPUs share one copy
 		t[Number("this_cpu_ptr")] = code(ir.Insn{Op: ir.Mov64X, Dst: 0, Src: 1})
 		t[Number("per_cpu_ptr")] = code(

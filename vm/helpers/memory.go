@@ -133,6 +133,9 @@ func (e *Env) perCPU(ptr uint64, cpu int32) uint64 {
 // spinLock and spinUnlock follow bpf_spin_lock and bpf_spin_unlock. Nothing runs at the same time, so a lock that is taken
 // is a deadlock; the verifier refuses programs that could come there.
 func (e *Env) spinLock(c *abi.Call, a *abi.Args) uint64 {
+	if h, ok := e.Host.(abi.PaceHost); ok {
+		h.Pace()
+	}
 	switch v, ok := e.Mem.Load(a[0], 4); {
 	case !ok:
 		e.out(c, "spin_lock", a[0], 4)

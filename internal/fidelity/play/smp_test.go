@@ -39,12 +39,12 @@ var partsSMP = map[string]string{
 	"hogs-2 scx_simple-tap 2":          oneTick,
 	"hogs-2 simple-tap 2":              oneTick,
 	"pingpong-2 central-tap 2":         blocks,
-	"pingpong-2 llc_vtime-tap 2":       oneWake,
+	"pingpong-2 llc_vtime-tap 2":       idleYet,
 	"pingpong-2 scx_central-tap 2":     oneWake,
-	"pingpong-2 scx_flatcg-tap 2":      oneWake,
+	"pingpong-2 scx_flatcg-tap 2":      idleYet,
 	"pingpong-2 scx_simple-fifo-tap 2": idleYet,
-	"pingpong-2 scx_simple-tap 2":      oneWake,
-	"pingpong-2 simple-tap 2":          blocks,
+	"pingpong-2 scx_simple-tap 2":      idleYet,
+	"pingpong-2 simple-tap 2":          idleYet,
 }
 
 // smpRow is how far streams of a case are equal: for a seed, on each CPU, the simulator and the other seed of the kernel that goes

@@ -108,6 +108,28 @@ func (k *Kernel) balanceOne(r *rq, prev *sim.Task) verdict {
 	return v
 }
 
+// Pace has the CPU get to where the program of ops.dispatch is, and other CPUs do what they do meanwhile. Programs call it before they
+// take a lock or look at a queue: what they do between two such places is one instant.
+func (k *Kernel) Pace() {
+	if k.frame.Callback != ops.Dispatch || k.cur.ops.Cost == nil || !k.m.Elapses() {
+		return
+	}
+	cpu := k.frame.CPU
+	if d := k.cur.ops.Cost() - k.callbackCost; d > 0 {
+		k.paid += d
+		k.m.Charge(cpu, sim.CostCallback, d)
+	}
+	k.elapse()
+}
+
+// elapse is sim.Machine.Elapse for the middle of a pick; what runs meanwhile is in no callback.
+func (k *Kernel) elapse() {
+	frame, cur, ddsp, paid := k.frame, k.cur, k.ddsp, k.paid
+	k.frame, k.cur, k.ddsp, k.paid = ops.Frame{Locked: sim.NoCPU}, nil, ddspState{}, 0
+	k.m.Elapse()
+	k.frame, k.cur, k.ddsp, k.paid = frame, cur, ddsp, paid
+}
+
 // Pick follows do_pick_task_scx.
 func (k *Kernel) Pick(cpu sim.CPU, prev *sim.Task) *sim.Task {
 	if !k.enabled {

@@ -16,6 +16,7 @@ type frameState struct {
 	cpu, locked sim.CPU
 	t0, t1      *sim.Task
 	cur         *sched
+	paid        sim.Duration // of the callback's price, so far
 }
 
 // enter opens the frame of a callback of sch for up to two tasks with the runqueue r locked. A nil r or task keeps what the
@@ -27,6 +28,7 @@ func (k *Kernel) enter(sch *sched, c ops.Callback, r *rq, t0, t1 *sim.Task, arg 
 	}
 	saved := &k.saved[k.depth]
 	saved.callback, saved.cpu, saved.locked, saved.t0, saved.t1, saved.cur = f.Callback, f.CPU, f.Locked, f.Subject[0], f.Subject[1], k.cur
+	saved.paid, k.paid = k.paid, 0
 	cpu := k.m.ThisCPU()
 	k.cur, f.Callback, f.CPU = sch, c, cpu
 	if r != nil {
@@ -60,7 +62,8 @@ func (k *Kernel) leave() {
 	if t0 != nil && (t0 != saved.t0 || t1 != saved.t1) {
 		pid = t0.PID
 	}
-	k.m.Tell(sim.KindOpEnd, cpu, pid, uint64(callback), uint64(cost))
+	k.m.Tell(sim.KindOpEnd, cpu, pid, uint64(callback), uint64(cost+k.paid))
+	k.paid = saved.paid
 	if sch.ops.Fault != nil {
 		if msg := sch.ops.Fault(); msg != "" {
 			sch.error("%s", msg)

@@ -56,6 +56,7 @@ type Kernel struct {
 	saved []frameState
 	// ddsp is direct_dispatch_task; one CPU's worth is enough because enqueues do not nest.
 	ddsp ddspState
+	paid sim.Duration // of the price of the running callback
 
 	topo domains
 	idle idleState

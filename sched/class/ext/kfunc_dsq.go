@@ -139,6 +139,7 @@ func (k *Kernel) DSQMoveToLocal(dsqID, enqFlags uint64) bool {
 	if !k.called("scx_bpf_dsq_move_to_local", ops.Dispatch) || !k.prog().vetEnqFlags(ops.DSQLocal, &enqFlags) {
 		return false
 	}
+	k.Pace()
 	c := k.prog().dsp(k.m.ThisCPU())
 	k.flushDispatchBuf(k.prog(), c, c.rq)
 	d := k.prog().findUserDSQ(dsqID)

@@ -95,6 +95,7 @@ type rigOptions struct {
 	fair   bool // the real fair class instead of plain
 	skew   []sim.Duration
 	ticks  func(sim.Time) sim.CPU
+	turn   sim.Duration
 }
 
 func newRig(tb testing.TB, o rigOptions) *rig {
@@ -109,7 +110,7 @@ func newRig(tb testing.TB, o rigOptions) *rig {
 	r := &rig{}
 	r.T, _ = tb.(*testing.T)
 	c := sim.Config{
-		Topo: tp, Costs: o.costs, Seed: o.seed, ClockSkew: o.skew, TickOrder: o.ticks,
+		Topo: tp, Costs: o.costs, Seed: o.seed, ClockSkew: o.skew, TickOrder: o.ticks, Turn: o.turn,
 		Classes: func(m *sim.Machine) []sim.Class {
 			r.k = New(m)
 			normal := sim.Class(newPlain(m, "fair"))
