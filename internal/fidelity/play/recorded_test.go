@@ -85,9 +85,11 @@ var parting = map[string]int{
 	"pingpong-1 scx_simple-tap 1": 4127,
 }
 
-// TestStreams: the callbacks of the recorded streams, with their arguments, are equal from the first to the last.
-func TestStreams(t *testing.T) {
-	cases, err := fidelity.Load("../../../benchmarks/lab/streams")
+// eachStreams runs the simulator beside the recorded streams of a folder, of schedulers that are here, and calls f for each case with where its
+// streams part.
+func eachStreams(t *testing.T, folder string, f func(c *fidelity.Case, bySeed map[uint64][]fidelity.Divergence)) {
+	t.Helper()
+	cases, err := fidelity.Load(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +99,6 @@ func TestStreams(t *testing.T) {
 	}
 	l := &Lab{Workloads: []string{recorded + "/../workloads"}, Costs: lab.Machine.Costs,
 		Objects: append([]string{"../../../examples/bpf"}, filepath.SplitList(os.Getenv("SCHEDSIM_OBJECTS"))...)}
-	compared := 0
 	for _, c := range cases {
 		bySeed, err := l.Streams(c)
 		if missing := (*MissingError)(nil); errors.As(err, &missing) && missing.What == "object" {
@@ -106,6 +107,14 @@ func TestStreams(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		f(c, bySeed)
+	}
+}
+
+// TestStreams: the callbacks of the recorded streams, with their arguments, are equal from the first to the last.
+func TestStreams(t *testing.T) {
+	compared := 0
+	eachStreams(t, "../../../benchmarks/lab/streams", func(c *fidelity.Case, bySeed map[uint64][]fidelity.Divergence) {
 		for seed, list := range bySeed {
 			for _, d := range list {
 				compared += d.Equal
@@ -117,7 +126,7 @@ func TestStreams(t *testing.T) {
 				}
 			}
 		}
-	}
+	})
 	if compared < 500 {
 		t.Errorf("%d callbacks compared", compared)
 	}

@@ -2,17 +2,14 @@ package play
 
 import (
 	"bufio"
-	"errors"
 	goflag "flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/schedsim/schedsim/internal/fidelity"
-	"github.com/schedsim/schedsim/machines"
 )
 
 var updateSMP = goflag.Bool("update-smp", false, "write testdata/streams-smp.txt anew")
@@ -107,26 +104,10 @@ func TestStreamsSMP(t *testing.T) {
 
 func smpRows(t *testing.T) []smpRow {
 	t.Helper()
-	cases, err := fidelity.Load("../../../benchmarks/lab/streams-smp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	lab, err := machines.Get("lab")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &Lab{Workloads: []string{recorded + "/../workloads"}, Costs: lab.Machine.Costs,
-		Objects: append([]string{"../../../examples/bpf"}, filepath.SplitList(os.Getenv("SCHEDSIM_OBJECTS"))...)}
 	var rows []smpRow
-	for _, c := range cases {
-		bySeed, err := l.Streams(c)
-		if missing := (*MissingError)(nil); errors.As(err, &missing) && missing.What == "object" {
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	eachStreams(t, "../../../benchmarks/lab/streams-smp", func(c *fidelity.Case, bySeed map[uint64][]fidelity.Divergence) {
 		streams := make([]*fidelity.Stream, len(c.Streams))
+		var err error
 		for i, file := range c.Streams {
 			if streams[i], err = fidelity.ReadStreamFile(file); err != nil {
 				t.Fatal(err)
@@ -147,7 +128,7 @@ func smpRows(t *testing.T) []smpRow {
 			}
 			rows = append(rows, r)
 		}
-	}
+	})
 	slices.SortFunc(rows, func(a, b smpRow) int { return strings.Compare(a.String(), b.String()) })
 	return rows
 }
