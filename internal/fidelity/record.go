@@ -120,7 +120,7 @@ type Task struct {
 	BeforeCPUs []int `json:"before_cpus,omitempty"`
 	// Asleep is how the task was at Start.AtNS: its CPU (task_cpu), recent_used_cpu, se.vlag, scx.slice and scx.dsq_vtime. All are 0 of
 	// tasks that were not there yet, and if it was not recorded.
-	Asleep [5]int64 `json:"asleep,omitzero"`
+	Asleep [asleepPlaces]int64 `json:"asleep,omitzero"`
 	Usage
 }
 

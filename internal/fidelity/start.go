@@ -31,3 +31,13 @@ type Balancing struct {
 	Util          int64 `json:"util_avg"`               // rq->cfs.avg.util_avg
 	DecayTick     int64 `json:"last_decay"`             // last_decay_max_lb_cost, in ticks
 }
+
+// The places of Task.Asleep.
+const (
+	AsleepCPU       = iota // task_cpu
+	AsleepRecentCPU        // recent_used_cpu
+	AsleepVLag             // se.vlag
+	AsleepSlice            // scx.slice, ns
+	AsleepVTime            // scx.dsq_vtime
+	asleepPlaces
+)

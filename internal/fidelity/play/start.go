@@ -22,10 +22,10 @@ func labStart(r *fidelity.Run) (*fidelity.Start, []fidelity.Task) {
 	tasks := slices.Clone(r.Tasks)
 	for i := range tasks {
 		t := &tasks[i]
-		t.Asleep = [5]int64{-1, -1}
+		t.Asleep[fidelity.AsleepCPU], t.Asleep[fidelity.AsleepRecentCPU] = -1, -1
 		for _, cpu := range t.BeforeCPUs {
 			if cpu >= 0 {
-				t.Asleep[0], known = int64(cpu), true
+				t.Asleep[fidelity.AsleepCPU], known = int64(cpu), true
 			}
 		}
 	}
@@ -93,7 +93,7 @@ func (s *start) place(m *sim.Machine, policy bool) {
 		for i := range s.tasks {
 			if r := &s.tasks[i]; r.Group == t.Group && r.Instance == n {
 				s.placeTask(m, t, r)
-				if policy && r.Asleep[1] >= 0 && len(r.Before) > 0 { // looked at
+				if policy && r.Asleep[fidelity.AsleepRecentCPU] >= 0 && len(r.Before) > 0 { // looked at
 					list, of = append(list, t), append(of, r)
 				}
 			}
@@ -101,7 +101,7 @@ func (s *start) place(m *sim.Machine, policy bool) {
 	})
 	var here, there int64
 	for i, t := range list {
-		v, w := int64(t.K.DSQVtime()), of[i].Asleep[4]
+		v, w := int64(t.K.DSQVtime()), of[i].Asleep[fidelity.AsleepVTime]
 		if i == 0 || v > here {
 			here = v
 		}
@@ -110,8 +110,8 @@ func (s *start) place(m *sim.Machine, policy bool) {
 		}
 	}
 	for i, t := range list {
-		t.K.SetSlice(uint64(of[i].Asleep[3]))
-		t.K.SetDSQVtime(uint64(of[i].Asleep[4] - there + here))
+		t.K.SetSlice(uint64(of[i].Asleep[fidelity.AsleepSlice]))
+		t.K.SetDSQVtime(uint64(of[i].Asleep[fidelity.AsleepVTime] - there + here))
 	}
 }
 
@@ -119,7 +119,7 @@ func (s *start) placeTask(m *sim.Machine, t *sim.Task, r *fidelity.Task) {
 	if len(r.Before) == 0 {
 		return // it was not there yet
 	}
-	cpu, recent := int32(r.Asleep[0]), int32(r.Asleep[1])
+	cpu, recent := int32(r.Asleep[fidelity.AsleepCPU]), int32(r.Asleep[fidelity.AsleepRecentCPU])
 	if cpu < 0 || int(cpu) >= m.NrCPUs() || m.NrCPUs() == 1 || !m.Place(t, sim.CPU(cpu)) {
 		return
 	}
