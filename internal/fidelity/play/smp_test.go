@@ -60,6 +60,9 @@ func (r smpRow) String() string {
 // the kernel parts from itself: as many as in the run of another seed that goes with it longest. Where they part earlier, which
 // testdata/streams-smp.txt tells, it is not earlier than there.
 func TestStreamsSMP(t *testing.T) {
+	if testing.Short() {
+		t.Skip("42 runs of two CPUs; not with -short")
+	}
 	rows := smpRows(t)
 	if *updateSMP {
 		var b strings.Builder
