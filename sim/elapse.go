@@ -21,12 +21,8 @@ func (m *Machine) Elapse() {
 	m.q.Cancel(&c.step)
 	m.q.Arm(&c.pause, int64(c.from), phaseStep)
 	for m.err == nil && m.fired-m.momentStart < maxEventsAtOnce && s.goOn(c) {
-		phase := m.q.NextPhase()
 		m.fired++
-		if e := m.q.Pop(); s.admit(e, phase) {
-			e.Fire()
-			s.after()
-		}
+		s.fireNext()
 	}
 	m.q.Cancel(&c.pause)
 	m.elapsing--

@@ -50,11 +50,8 @@ func (m *Machine) Run(until Time) error {
 		m.running = true
 		if m.turns == nil {
 			m.q.Pop().Fire()
-		} else if phase := m.q.NextPhase(); true {
-			if e := m.q.Pop(); m.turns.admit(e, phase) {
-				e.Fire()
-				m.turns.after()
-			}
+		} else {
+			m.turns.fireNext()
 		}
 		m.running = false
 	}

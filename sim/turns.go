@@ -120,6 +120,15 @@ func (s *turns) armed(at Time) {
 	}
 }
 
+// fireNext deals with the earliest event, or puts it by until it is its CPU's turn.
+func (s *turns) fireNext() {
+	phase := s.m.q.NextPhase()
+	if e := s.m.q.Pop(); s.admit(e, phase) {
+		e.Fire()
+		s.after()
+	}
+}
+
 // after looks, when the events of a moment have been dealt with, whether the CPU whose turn it is halts.
 func (s *turns) after() {
 	if at, ok := s.m.q.Next(); ok && at == int64(s.m.now) {

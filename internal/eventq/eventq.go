@@ -114,11 +114,11 @@ func (q *Queue) Next() (at int64, ok bool) {
 
 // Peek returns the earliest event and its time; nil if there is none.
 func (q *Queue) Peek() (e *Event, at int64) {
-	q.fill()
-	if len(q.heap) == 0 {
+	at, ok := q.Next()
+	if !ok {
 		return nil, 0
 	}
-	return q.heap[0].ev, int64(q.heap[0].at)
+	return q.heap[0].ev, at
 }
 
 // NextIs tells whether the earliest event is of the time, phase and tag given. It leaves the place of a popped event open.
