@@ -124,10 +124,10 @@ func (k *Kernel) Pace() {
 
 // elapse is sim.Machine.Elapse for the middle of a pick; what runs meanwhile is in no callback.
 func (k *Kernel) elapse() {
-	frame, cur, ddsp, paid := k.frame, k.cur, k.ddsp, k.paid
-	k.frame, k.cur, k.ddsp, k.paid = ops.Frame{Locked: sim.NoCPU}, nil, ddspState{}, 0
+	frame, cur, ddsp := k.frame, k.cur, k.ddsp
+	k.frame, k.cur, k.ddsp = ops.Frame{Locked: sim.NoCPU}, nil, ddspState{}
 	k.m.Elapse()
-	k.frame, k.cur, k.ddsp, k.paid = frame, cur, ddsp, paid
+	k.frame, k.cur, k.ddsp = frame, cur, ddsp
 }
 
 // Pick follows do_pick_task_scx.

@@ -22,11 +22,11 @@ func (k *Kernel) called(kfunc string, in ...ops.Callback) bool {
 
 // vetEnqFlags follows scx_vet_enq_flags.
 func (s *sched) vetEnqFlags(dsqID uint64, enqFlags *uint64) bool {
-	local := dsqID == ops.DSQLocal || localOn(dsqID)
 	if s.k.old.Early {
 		*enqFlags &^= ops.EnqImmed
 		return true
 	}
+	local := dsqID == ops.DSQLocal || localOn(dsqID)
 	if *enqFlags&ops.EnqImmed != 0 {
 		if !local {
 			s.error("SCX_ENQ_IMMED on a non-local DSQ 0x%x", dsqID)
