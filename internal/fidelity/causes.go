@@ -25,7 +25,8 @@ const causesHeading = "## Where recorded figures are missed"
 func ReadCauses(r io.Reader) ([]Cause, error) {
 	var causes []Cause
 	in, line := false, 0
-	for s := bufio.NewScanner(r); s.Scan(); {
+	s := bufio.NewScanner(r)
+	for s.Scan() {
 		line++
 		text := s.Text()
 		if strings.HasPrefix(text, "## ") {
@@ -48,6 +49,9 @@ func ReadCauses(r io.Reader) ([]Cause, error) {
 		if len(c.Cases) > 0 {
 			causes = append(causes, c)
 		}
+	}
+	if err := s.Err(); err != nil {
+		return nil, fmt.Errorf("after line %d: %w", line, err)
 	}
 	if len(causes) == 0 {
 		return nil, fmt.Errorf("no table of causes below %q", causesHeading)

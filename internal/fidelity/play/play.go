@@ -95,7 +95,7 @@ func Run(o Options) (*Result, error) {
 	p := &player{t0: t0, snapshotAt: o.SnapshotAt}
 	r := runner.Options{
 		Scheduler: o.Scheduler, Workload: w, Topo: tp, Duration: o.Length, Settle: sim.Duration(t0), ByClock: true, Own: o.Own,
-		Before: before(o.Tasks, t0, o.Costs, taking), Operator: o.Operator, Seed: o.Seed, Kernel: o.Kernel,
+		Before: before(o.Tasks, t0, o.Costs), Operator: o.Operator, Seed: o.Seed, Kernel: o.Kernel,
 		Members: o.Members, Globals: o.Globals, Costs: o.Costs, Turn: o.Turn, TurnAt: t0.Add(o.Bound), TurnPPB: o.BoundPPB, Look: o.Look, Sink: p, Notice: o.Notice,
 		Setup: func(m *sim.Machine) error {
 			p.m = m

@@ -66,7 +66,7 @@ func replayRun(d int64, c sim.Costs, k int) sim.Duration {
 }
 
 // before tells what the tasks of a recorded run did before T0.
-func before(tasks []fidelity.Task, t0 sim.Time, costs sim.Costs, k int) func(task string, instance int) []workloads.Awake {
+func before(tasks []fidelity.Task, t0 sim.Time, costs sim.Costs) func(task string, instance int) []workloads.Awake {
 	return func(task string, instance int) []workloads.Awake {
 		i := slices.IndexFunc(tasks, func(t fidelity.Task) bool { return t.Group == task && t.Instance == instance })
 		if i < 0 {
