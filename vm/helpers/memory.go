@@ -130,7 +130,7 @@ func (e *Env) perCPU(ptr uint64, cpu int32) uint64 {
 	return e.PerCPU(ptr, cpu)
 }
 
-// spinLock and spinUnlock follow bpf_spin_lock and bpf_spin_unlock. Nothing runs at the same time, so a lock that is taken
+// spinLock and spinUnlock follow bpf_spin_lock and bpf_spin_unlock. Nothing runs while a program holds a lock, so one that is taken
 // is a deadlock; the verifier refuses programs that could come there.
 func (e *Env) spinLock(c *abi.Call, a *abi.Args) uint64 {
 	if h, ok := e.Host.(abi.PaceHost); ok {
